@@ -1,0 +1,1 @@
+"""The subject's own pure code: tiles, masks, folds, training, blending, mosaics."""

@@ -1,0 +1,75 @@
+"""The packed tiles of a run: `tiles.csv` and three arrays, written once by prepare_tiles."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from salt.atomic import atomic_path
+
+COLUMNS = ["id", "split", "z", "constant", "coverage"]
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """The tiles of one split; row i of every member is the same tile.
+
+    table: columns id (str), split ("train" or "test"), z (depth, in the data's unit; NaN where unknown),
+        constant (bool: every pixel has one value), coverage (share of mask pixels, 0..1; NaN for test tiles)
+    images: (n, H, W) uint8 grey
+    masks: (n, H, W) uint8 in {0, 1}; None for the test split
+    """
+
+    table: pd.DataFrame
+    images: npt.NDArray[np.uint8]
+    masks: npt.NDArray[np.uint8] | None
+
+    @property
+    def ids(self) -> list[str]:
+        """The tiles' ids, in the order of the arrays."""
+        return self.table["id"].tolist()
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def select(self, rows: npt.NDArray[np.integer]) -> "Tiles":
+        """The tiles at `rows` (integer positions), in that order, as arrays in memory."""
+        masks = None if self.masks is None else self.masks[rows]
+        return Tiles(self.table.iloc[rows].reset_index(drop=True), self.images[rows], masks)
+
+
+def load_table(folder: Path | str) -> pd.DataFrame:
+    """`tiles.csv`, both splits: train rows in the order of the train arrays, then test rows in theirs."""
+    return pd.read_csv(Path(folder) / "tiles.csv", dtype={"id": str, "split": str, "z": float, "constant": bool})
+
+
+def load_tiles(folder: Path | str, split: str) -> Tiles:
+    """One split ("train" or "test"), its arrays as read-only memory maps."""
+    folder = Path(folder)
+    table = load_table(folder)
+    table = table[table["split"] == split].reset_index(drop=True)
+    images = np.load(folder / f"{split}_images.npy", mmap_mode="r", allow_pickle=False)
+    masks = np.load(folder / "train_masks.npy", mmap_mode="r", allow_pickle=False) if split == "train" else None
+    if len(images) != len(table):
+        raise ValueError(f"{folder}: {len(images)} {split} images, but tiles.csv lists {len(table)}")
+    return Tiles(table, images, masks)
+
+
+def save_tiles(folder: Path | str, train: Tiles, test: Tiles) -> None:
+    """Write `tiles.csv`, `train_images.npy`, `train_masks.npy` and `test_images.npy` into `folder`."""
+    folder = Path(folder)
+    assert train.masks is not None
+    for name, array in (("train_images", train.images), ("train_masks", train.masks), ("test_images", test.images)):
+        with atomic_path(folder / f"{name}.npy") as path, path.open("wb") as file:
+            np.save(file, array)
+    with atomic_path(folder / "tiles.csv") as path:
+        pd.concat([train.table, test.table])[COLUMNS].to_csv(path, index=False)
+
+
+def rows_of(ids: Iterable[str], wanted: Iterable[str]) -> npt.NDArray[np.int64]:
+    """The position in `ids` of each wanted id. Raises KeyError naming the first that is not there."""
+    position = {name: row for row, name in enumerate(ids)}
+    return np.array([position[name] for name in wanted], dtype=np.int64)

@@ -1,0 +1,357 @@
+"""The config: every key with its meaning, unit, bounds and default. Unknown keys are errors.
+
+`check_config` reads what Snakemake merged from workflow_config.yaml and the recipes on top of it. Stage programs get
+one section of it, as JSON, and read it with `read_settings`.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$", description="Becomes a folder's name.")]
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class ConfigError(Exception):
+    """The config is wrong; the text lists every fault, one a line."""
+
+
+class Section(BaseModel):
+    """A part of the config: immutable, no unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# Data
+
+
+class Survey(Section):
+    """A synthetic survey in the competition's layout, made before everything else (salt/survey.py)."""
+
+    seed: int = Field(2018, description="The survey is a function of this section alone.")
+    sections: Count = Field(8, description="Seismic sections that the tiles are cut from.")
+    rows: tuple[Count, Count] = Field((5, 8), description="Fewest and most tiles a section is high.")
+    columns: tuple[Count, Count] = Field((6, 14), description="Fewest and most tiles a section is wide.")
+    missing: Share = Field(0.05, description="Share of the tiles that are left out, as gaps in the mosaics.")
+    test: Share = Field(0.5, description="Share of the tiles that go to the test split.")
+
+
+class Data(Section):
+    """Where the competition's files are and how large a tile is."""
+
+    root: str = Field(description="Folder with train.csv, depths.csv, sample_submission.csv and images or zips.")
+    tile: Count = Field(101, description="Height and width of a tile, px.")
+
+
+class Folds(Section):
+    """How the labelled tiles are split for cross-validation."""
+
+    count: int = Field(5, ge=2)
+    by: Literal["depth", "coverage", "mosaic"] = Field(
+        "depth",
+        description="depth: sorted by depth over train and test, dealt round-robin (the original's). "
+        "coverage: the same by share of salt. mosaic: neighbouring tiles stay in one fold.",
+    )
+
+
+class Mosaics(Section):
+    """Which tiles are neighbours, found from their borders."""
+
+    min_similarity: float = Field(
+        0.9, gt=0, le=1, description="Least correlation of two borders for their tiles to be neighbours."
+    )
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# Models
+
+
+class PlainUnet(Section):
+    """U-Net without a pretrained encoder (Ronneberger et al. 2015), batch-normalised."""
+
+    name: Literal["unet_plain"]
+    width: Count = Field(16, description="Channels of the first level; each level below doubles them.")
+    levels: int = Field(5, ge=2, le=7)
+
+
+class Unet(Section):
+    """segmentation_models_pytorch's U-Net with scSE blocks in its decoder, on any of its encoders."""
+
+    name: Literal["unet"]
+    encoder: str = Field(description="An encoder's name there, or `tu-` and the name of a timm network.")
+    weights: str = Field("imagenet", description="`imagenet` or another of the encoder's, or `none`.")
+    decoder_channels: tuple[int, ...] = Field((128, 64, 32, 16, 16), description="16 or more each: scSE divides by 16.")
+    dropout: Share = Field(0.2, description="Spatial dropout before the output (recipe 5.1).")
+
+
+class UnetResNext50(Section):
+    """The recipe's ResNeXt50 32x4d U-Net (5.1)."""
+
+    name: Literal["unet_resnext50"]
+    weights: str = Field("imagenet", description="`imagenet` or `none`.")
+
+
+class ResNet34Family(Section):
+    """The recipe's ResNet34 networks (5.2, 5.3)."""
+
+    name: Literal["res34_256", "res34_256_ds", "res34_pad128", "res34_resize128"]
+    weights: str = Field("imagenet", description="Weights of the encoder: `imagenet` or `none`.")
+
+
+Network = Annotated[PlainUnet | Unet | UnetResNext50 | ResNet34Family, Field(discriminator="name")]
+
+
+class Input(Section):
+    """Geometry and channels between a tile and a network: resize first, then pad (recipe 3)."""
+
+    resize: int | None = Field(None, ge=16, description="Side to resize the tile to, px, bilinear; none: as it is.")
+    pad: int | None = Field(None, ge=16, description="Side to pad to, px, the odd pixel right and below; none: no pad.")
+    pad_mode: Literal["reflect", "edge"] = "edge"
+    channels: Literal["grey3", "ramp"] = Field(
+        "ramp", description="grey3: grey three times. ramp: grey, 0..1 from top to bottom, their product."
+    )
+
+
+class Augment(Section):
+    """Random changes of the training tiles (recipe 4). Probabilities per tile; limits as in albumentations."""
+
+    flip: Share = Field(0.5, description="Probability of a horizontal flip. Never vertical: gravity has a direction.")
+    brightness: Share = Field(0.2, description="Probability of a brightness shift.")
+    brightness_limit: Share = Field(0.2, description="Largest shift, share of the grey range.")
+    contrast: Share = Field(0.1, description="Probability of a contrast change.")
+    contrast_limit: Share = Field(0.2, description="Largest relative change.")
+    shift_scale: Share = Field(0.7, description="Probability of a shift and zoom.")
+    shift_limit: Share = Field(0.1625, description="Largest shift, share of the tile's side.")
+    scale_limit: float = Field(0.6, ge=0, lt=1, description="Zoom factor between 1 - limit and 1 + limit.")
+
+
+class Optimizer(Section):
+    """The optimizer and its largest learning rate."""
+
+    name: Literal["sgd", "rmsprop", "adamw"]
+    lr: Positive = Field(description="Learning rate that the schedule starts from.")
+    momentum: float = Field(0.9, ge=0, lt=1, description="sgd only.")
+    weight_decay: float = Field(0.0, ge=0)
+
+
+class Plateau(Section):
+    """Reduce the learning rate when the validation score stalls, stop when it keeps stalling."""
+
+    name: Literal["plateau"]
+    epochs: Count = Field(description="At most so many.")
+    factor: float = Field(gt=0, lt=1, description="The learning rate is multiplied by this.")
+    patience: Count = Field(description="Epochs without a better score before the rate is reduced.")
+    stop_after: Count = Field(description="Epochs without a better score before the phase ends.")
+    min_lr: float = Field(0.0, ge=0)
+
+
+class Cosine(Section):
+    """Cosine from the optimizer's rate to `min_lr` in each cycle, each starting at the top again (SGDR)."""
+
+    name: Literal["cosine"]
+    cycles: tuple[Count, ...] = Field(min_length=1, description="Epochs of each cycle; one snapshot a cycle.")
+    min_lr: float = Field(0.0, ge=0)
+
+
+class Phase(Section):
+    """A stretch of training with one loss, optimizer and schedule; starts from the best weights of the one before."""
+
+    loss: Literal["bce", "bce_dice", "lovasz_relu", "lovasz_elu", "lovasz_symmetric", "deep_supervision"]
+    optimizer: Optimizer
+    schedule: Annotated[Plateau | Cosine, Field(discriminator="name")]
+    batch: int = Field(ge=2, description="Tiles a step.")
+    passes_per_epoch: Count = Field(1, description="Passes over the data that count as one epoch.")
+
+    def snapshots(self, number: int) -> list[str]:
+        """Names of the weights that the phase leaves, as the `number`-th (1-based) of its training."""
+        if isinstance(self.schedule, Plateau):
+            return [f"phase{number}"]
+        return [f"phase{number}_cycle{cycle}" for cycle in range(1, len(self.schedule.cycles) + 1)]
+
+
+class Pretrain(Section):
+    """Training on pseudo-labels alone, once for all folds. Its last weights are where the folds start."""
+
+    pseudo_labels: Name
+    phases: tuple[Phase, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _has_nothing_to_validate_on(self) -> Self:
+        if any(isinstance(phase.schedule, Plateau) for phase in self.phases):
+            raise ValueError("a plateau schedule needs a validation score, and pretraining has none; use cosine")
+        return self
+
+
+class Model(Section):
+    """A network and how it is trained: one training a fold."""
+
+    network: Network
+    input: Input
+    augment: Augment = Augment()
+    pretrain: Pretrain | None = None
+    add_pseudo_labels: Name | None = Field(None, description="Pseudo-labels that join each fold's training tiles.")
+    phases: tuple[Phase, ...] = Field(min_length=1)
+    members: dict[str, Positive] = Field(
+        min_length=1, description="Snapshots in the model's prediction and their weights: phase2, phase3_cycle1 ..."
+    )
+
+    @property
+    def snapshots(self) -> list[str]:
+        """Names of all the snapshots that a fold's training leaves."""
+        return [name for number, phase in enumerate(self.phases, 1) for name in phase.snapshots(number)]
+
+    @property
+    def pseudo_labels(self) -> list[str]:
+        """Names of the pseudo-label sets that its training needs."""
+        names = [self.pretrain.pseudo_labels if self.pretrain else None, self.add_pseudo_labels]
+        return [name for name in names if name is not None]
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# What is made of the models
+
+
+class SizeClass(Section):
+    """How many pseudo-labels of a mask size each fold gets."""
+
+    pixels: tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]] = Field(
+        description="Smallest and largest mask, px of salt."
+    )
+    count: Count = Field(description="Tiles a fold.")
+    min_confidence: Share | None = Field(None, description="In place of the set's own.")
+    every: Count = Field(1, description="Take every n-th of those that qualify.")
+
+
+class PseudoLabels(Section):
+    """Masks of confidently predicted test tiles, to train on (recipe 8)."""
+
+    ensemble: Name
+    low: Share = Field(0.2, description="A pixel with p < low is confidently not salt.")
+    high: Share = Field(0.8, description="A pixel with p > high is confidently salt.")
+    min_confidence: Share = Field(0.9, description="Least share of confident pixels in a selected tile.")
+    scope: Literal["ensemble"] = Field("ensemble", description="All folds learn from the whole ensemble's masks.")
+    per_fold: tuple[SizeClass, ...] | None = Field(
+        None, description="Disjoint slices a fold, by mask size; none: every confident tile, in every fold."
+    )
+
+
+class Submission(Section):
+    """What is submitted."""
+
+    ensemble: Name
+    threshold: float = Field(0.5, gt=0, lt=1, description="A pixel with p > threshold is salt.")
+    jigsaw: bool = Field(True, description="Apply the jigsaw rule (recipe 9).")
+
+
+class Compute(Section):
+    """The machine's share in a training. Only `threads` can change the last bits of a result."""
+
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: the GPU where there is one.")
+    threads: Count = Field(2, description="CPU threads of one program (torch).")
+    loader_workers: int = Field(4, ge=0, description="Processes that augment tiles; 0: the training itself does.")
+    predict_batch: Count = Field(64, description="Tiles predicted at once.")
+
+
+class Config(Section):
+    """The whole config."""
+
+    pathvars: dict[str, str] = Field(description="Snakemake's: `results` is the folder that everything goes to.")
+    seed: int = Field(description="Of every random choice except the survey's.")
+    data: Data
+    survey: Survey | None = Field(None, description="Make the data first: a synthetic survey at data.root.")
+    folds: Folds = Folds()
+    mosaics: Mosaics = Mosaics()
+    models: dict[Name, Model] = Field(min_length=1)
+    ensembles: dict[Name, dict[Name, Positive]] = Field(min_length=1)
+    pseudo_labels: dict[Name, PseudoLabels] = {}
+    submission: Submission
+    compute: Compute = Compute()
+
+
+S = TypeVar("S")
+
+
+def read_settings(kind: type[S], text: str) -> S:
+    """Read one section from the JSON that the workflow hands to a program."""
+    return TypeAdapter(kind).validate_json(text)
+
+
+def check_config(raw: Mapping[str, Any]) -> Config:
+    """Check the merged config: shape first, then the names that refer to each other.
+
+    A key set to null is as if it were not there, so that a recipe can take out what it inherits.
+    Raises ConfigError with every fault found.
+    """
+    try:
+        config = Config.model_validate(_drop_nulls(raw))
+    except ValidationError as error:
+        raise ConfigError("\n".join(_fault(detail) for detail in error.errors())) from None
+    faults = list(_misspelt(config)) or list(_circular(config))
+    if faults:
+        raise ConfigError("\n".join(faults))
+    return config
+
+
+def _drop_nulls(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _drop_nulls(item) for key, item in value.items() if item is not None}
+    return value
+
+
+def _fault(detail: Any) -> str:
+    where = ".".join(str(part) for part in detail["loc"])
+    if detail["type"] == "extra_forbidden":
+        return f"{where}: there is no such key"
+    found = "" if detail["type"] == "missing" else f" (found: {detail['input']!r})"
+    return f"{where}: {detail['msg']}{found}"
+
+
+def _misspelt(config: Config) -> list[str]:
+    """Faults of names that refer to something the config does not define."""
+    faults = []
+
+    def must_be_in(where: str, name: str, defined: Mapping[str, Any] | list[str]) -> None:
+        if name not in defined:
+            faults.append(f"{where} names '{name}'; defined are: {', '.join(sorted(defined)) or 'none'}")
+
+    for name, model in config.models.items():
+        if model.pretrain:
+            must_be_in(f"models.{name}.pretrain.pseudo_labels", model.pretrain.pseudo_labels, config.pseudo_labels)
+        if model.add_pseudo_labels:
+            must_be_in(f"models.{name}.add_pseudo_labels", model.add_pseudo_labels, config.pseudo_labels)
+        for member in model.members:
+            must_be_in(f"models.{name}.members", member, model.snapshots)
+    for name, members in config.ensembles.items():
+        if name in config.models:
+            faults.append(f"ensembles.{name} has the name of a model; each model is already an ensemble of its own")
+        for member in members:
+            must_be_in(f"ensembles.{name}", member, config.models)
+    for name, labels in config.pseudo_labels.items():
+        must_be_in(f"pseudo_labels.{name}.ensemble", labels.ensemble, [*config.models, *config.ensembles])
+    must_be_in("submission.ensemble", config.submission.ensemble, [*config.models, *config.ensembles])
+    return faults
+
+
+def _circular(config: Config) -> list[str]:
+    """A fault where a model would learn from pseudo-labels that its own predictions make."""
+
+    def sources(model: str) -> set[str]:
+        ensembles = [config.pseudo_labels[name].ensemble for name in config.models[model].pseudo_labels]
+        return {source for ensemble in ensembles for source in config.ensembles.get(ensemble, {ensemble: 1})}
+
+    def path_back(start: str, model: str, path: tuple[str, ...]) -> tuple[str, ...] | None:
+        for source in sorted(sources(model)):
+            if source == start:
+                return (*path, source)
+            if source not in path and (found := path_back(start, source, (*path, source))):
+                return found
+        return None
+
+    for model in config.models:
+        if path := path_back(model, model, (model,)):
+            return [f"models.{model} learns from itself through pseudo-labels: {' <- '.join(path)}"]
+    return []
