@@ -1,0 +1,39 @@
+"""Deal the training tiles into folds."""
+
+import argparse
+import logging
+from pathlib import Path
+
+from salt import folds, mosaics
+from salt.atomic import atomic_path
+from salt.program import run
+from salt.tiles import load_table
+from schemas.config import Folds, read_settings
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--settings", required=True, help="the config's section `folds`, as JSON")
+    parser.add_argument("--tiles", type=Path, required=True, help="folder of prepare_tiles")
+    parser.add_argument("--mosaics", type=Path, help="mosaics.csv; needed for `by: mosaic` alone")
+    parser.add_argument("--out", type=Path, required=True, help="folds.csv to write")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Read the table of tiles, deal it, write folds.csv."""
+    args = parse_args()
+    settings = read_settings(Folds, args.settings)
+    table = load_table(args.tiles)
+    dealt = folds.assign(table, mosaics.load_mosaics(args.mosaics) if args.mosaics else None, settings)
+    with atomic_path(args.out) as path:
+        dealt.to_csv(path, index=False)
+    sizes = ", ".join(str(len(folds.split(table, dealt, fold)[1])) for fold in range(settings.count))
+    logging.info(
+        "%d training tiles by %s; held out without constant ones: %s", len(dealt), settings.by, sizes
+    )
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,102 @@
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from salt import folds
+from salt.program import UserError
+from schemas.config import Folds
+
+
+def tiles(count, train=None, **columns):
+    """A table of `count` tiles t00, t01 ...; the first `train` are training tiles."""
+    train = count if train is None else train
+    table = pd.DataFrame(
+        {
+            "id": [f"t{number:02}" for number in range(count)],
+            "split": ["train"] * train + ["test"] * (count - train),
+            "z": np.arange(count, dtype=float),
+            "constant": False,
+            "coverage": [0.0] * train + [np.nan] * (count - train),
+        }
+    )
+    return table.assign(**columns)
+
+
+def test_depth_is_dealt_over_both_splits_and_training_rows_are_kept():
+    table = tiles(6, train=3, z=[600.0, 100, 300, 200, 400, 500])
+    result = folds.assign(table, None, Folds(count=2))
+    # by depth: t01, a test tile, t02, two test tiles, t00
+    assert result.to_dict("list") == {"id": ["t00", "t01", "t02"], "fold": [1, 0, 0]}
+
+
+def test_ties_in_depth_are_broken_by_id_whatever_the_order_of_the_rows():
+    table = tiles(12, z=100.0)
+    shuffled = table.sample(frac=1, random_state=1).reset_index(drop=True)
+    result = folds.assign(shuffled, None, Folds(count=3)).sort_values("id")
+    assert result["fold"].tolist() == [0, 1, 2] * 4
+
+
+def test_training_rows_keep_their_order():
+    table = tiles(9, z=[3.0, 1, 2, 9, 8, 7, 4, 5, 6])
+    result = folds.assign(table, None, Folds(count=3))
+    assert result["id"].tolist() == table["id"].tolist()
+    assert result["fold"].tolist() == [2, 0, 1, 2, 1, 0, 0, 1, 2]
+
+
+def test_coverage_is_dealt_over_training_tiles_alone():
+    table = tiles(6, train=4, coverage=[0.9, 0.1, 0.5, 0.3, np.nan, np.nan], z=np.nan)
+    result = folds.assign(table, None, Folds(count=2, by="coverage"))
+    assert result["fold"].tolist() == [1, 0, 0, 1]
+
+
+@given(
+    st.lists(st.integers(-1, 6), min_size=4, max_size=40),
+    st.integers(2, 4),
+)
+def test_tiles_of_one_mosaic_stay_in_one_fold_and_folds_are_even(numbers, count):
+    table = tiles(len(numbers))
+    mosaic = pd.DataFrame({"id": table["id"], "mosaic": numbers}).query("mosaic >= 0")
+    groups = mosaic["mosaic"].nunique() + numbers.count(-1)
+    if groups < count:
+        return
+    result = folds.assign(table, mosaic, Folds(count=count, by="mosaic"))
+    assert result.merge(mosaic).groupby("mosaic")["fold"].nunique().le(1).all()
+    sizes = result["fold"].value_counts()
+    largest = max(mosaic["mosaic"].value_counts().max() if len(mosaic) else 1, 1)
+    assert sizes.max() - sizes.min() <= largest
+
+
+def test_mosaics_with_test_tiles_only_do_not_matter():
+    table = tiles(4, train=2)
+    mosaic = pd.DataFrame({"id": ["t02", "t03"], "mosaic": [0, 0]})
+    assert folds.assign(table, mosaic, Folds(count=2, by="mosaic"))["fold"].tolist() == [0, 1]
+
+
+def test_constant_tiles_have_a_fold_but_are_neither_trained_on_nor_held_out():
+    table = tiles(6, train=5, constant=[False, True, False, False, True, False])
+    result = folds.assign(table, None, Folds(count=2))
+    assert len(result) == 5
+    training, held_out = folds.split(table, result, 0)
+    assert (training, held_out) == (["t03"], ["t00", "t02"])
+
+
+def test_unknown_depths_are_an_error_that_names_the_remedy():
+    with pytest.raises(UserError, match=r"1 of 4 have none \(the first is t02\).*folds\.by: coverage"):
+        folds.assign(tiles(4, z=[1, 2, np.nan, 3]), None, Folds(count=2))
+
+
+def test_fewer_training_tiles_than_folds_are_an_error():
+    with pytest.raises(UserError, match="only 3 training tiles"):
+        folds.assign(tiles(9, train=3), None, Folds(count=5))
+
+
+def test_a_fold_that_holds_nothing_out_is_an_error():
+    with pytest.raises(UserError, match="Fold 1 of 2"):
+        folds.assign(tiles(4, constant=[False, True, False, True]), None, Folds(count=2))
+
+
+def test_folds_by_mosaic_need_mosaics():
+    with pytest.raises(UserError, match="--mosaics"):
+        folds.assign(tiles(4), None, Folds(count=2, by="mosaic"))

@@ -1,0 +1,61 @@
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+
+from salt.folds import load_folds
+from salt.tiles import Tiles, save_tiles
+
+
+def make_folds(folder, **settings):
+    command = [sys.executable, "-m", "stages.make_folds", "--settings", json.dumps(settings)]
+    command += ["--tiles", folder / "tiles", "--out", folder / "folds.csv"]
+    if settings["by"] == "mosaic":
+        command += ["--mosaics", folder / "mosaics.csv"]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def save_six_tiles(folder, depth):
+    images = np.zeros((6, 4, 4), np.uint8)
+    table = pd.DataFrame(
+        {
+            "id": [f"00{row}" for row in range(6)],
+            "split": "train",
+            "z": depth,
+            "constant": False,
+            "coverage": 0.0,
+        }
+    )
+    test = table.iloc[:0].assign(split="test")
+    save_tiles(folder / "tiles", Tiles(table, images, images), Tiles(test, images[:0], None))
+
+
+def test_every_training_tile_gets_one_fold(tmp_path):
+    save_six_tiles(tmp_path, depth=range(6))
+    done = make_folds(tmp_path, count=3, by="depth")
+    assert done.returncode == 0, done.stdout + done.stderr
+    result = load_folds(tmp_path / "folds.csv")
+    assert result["id"].tolist() == ["000", "001", "002", "003", "004", "005"]
+    assert result["fold"].tolist() == [0, 1, 2, 0, 1, 2]
+    assert "held out without constant ones: 2, 2, 2" in done.stdout
+
+
+def test_mosaics_keep_neighbours_together(tmp_path):
+    save_six_tiles(tmp_path, depth=np.nan)
+    pd.DataFrame({"id": ["001", "004"], "mosaic": 0, "row": 0, "column": [0, 1]}).to_csv(
+        tmp_path / "mosaics.csv", index=False
+    )
+    assert make_folds(tmp_path, count=2, by="mosaic").returncode == 0
+    fold_of = load_folds(tmp_path / "folds.csv").set_index("id")["fold"]
+    assert fold_of["001"] == fold_of["004"]
+
+
+def test_unknown_depths_end_with_one_paragraph_and_no_file(tmp_path):
+    save_six_tiles(tmp_path, depth=np.nan)
+    done = make_folds(tmp_path, count=2, by="depth")
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "depths.csv" in done.stderr
+    assert not (tmp_path / "folds.csv").exists()
