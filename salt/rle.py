@@ -1,0 +1,64 @@
+"""Run-length encoding of masks, as the competition writes it.
+
+Pixels are numbered from 1, down the first column, then down the next. A mask is
+`start length start length ...`, an empty one the empty text.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+
+def encode(mask: npt.NDArray[np.uint8]) -> str:
+    """The runs of ones of a mask, (H, W) uint8 or bool in {0, 1}, in the fewest runs that describe it."""
+    height, width = mask.shape
+    column_major = np.zeros(
+        height * width + 2, np.uint8
+    )  # a zero at either end: every run starts and ends inside
+    column_major[1:-1].reshape(width, height)[:] = mask.T
+    starts_and_ends = np.flatnonzero(column_major[1:] != column_major[:-1]) + 1
+    starts_and_ends[1::2] -= starts_and_ends[::2]
+    return " ".join(map(str, starts_and_ends.tolist()))
+
+
+def decode(text: str, height: int, width: int) -> npt.NDArray[np.uint8]:
+    """The mask, (height, width) uint8 in {0, 1}, that `text` describes.
+
+    Raises ValueError saying what is wrong: an odd number of values, values that are no integers, starts or
+    lengths below 1, runs past the last pixel, runs that overlap or are not sorted.
+    """
+    size = height * width
+    values = _integers(text)
+    starts, lengths = values[::2], values[1::2]
+    gaps_and_runs = np.append(
+        values, size + 1
+    )  # gaps at even places: each start less the end of the run before
+    gaps_and_runs[0] -= 1
+    gaps_and_runs[2::2] -= starts + lengths
+    # One look at all; which run it is and why is worked out only where something is wrong.
+    if len(values) and (values.min() < 1 or values.max() > size or gaps_and_runs.min() < 0):
+        raise ValueError(_fault(starts, lengths, size))
+    column_major = np.repeat(np.arange(len(gaps_and_runs), dtype=np.uint8) & 1, gaps_and_runs)
+    return np.ascontiguousarray(column_major.reshape(width, height).T)
+
+
+def _integers(text: str) -> npt.NDArray[np.int64]:
+    words = text.split()
+    if len(words) % 2:
+        raise ValueError(f"{len(words)} values, but runs are pairs of a start and a length")
+    try:
+        return np.fromiter(map(int, words), np.int64, len(words))
+    except (ValueError, OverflowError) as error:
+        raise ValueError(f"not all values are integers ({error})") from None
+
+
+def _fault(starts: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64], size: int) -> str:
+    """What is wrong with the first wrong run of the first kind of fault that there is."""
+    faults = (
+        (starts < 1, "starts before pixel 1"),
+        (lengths < 1, "is shorter than one pixel"),
+        (lengths > size + 1 - starts, f"ends past the last pixel, {size}"),
+        (np.append(False, np.diff(starts) < lengths[:-1]), "overlaps the run before it or is not sorted"),
+    )
+    wrong, what = next(fault for fault in faults if fault[0].any())
+    run = int(wrong.argmax())
+    return f"run {run + 1} ({starts[run]} {lengths[run]}) {what}"
