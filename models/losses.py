@@ -1,0 +1,101 @@
+"""Losses on logits (recipe 6), batched: no loop over images. Logits and masks are (B, 1, H, W), masks in {0, 1}."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from models import Outputs
+
+Surrogate = Callable[[Tensor], Tensor]
+
+
+def bce(logits: Tensor, masks: Tensor) -> Tensor:
+    """Mean binary cross-entropy over all pixels."""
+    return F.binary_cross_entropy_with_logits(logits, masks)
+
+
+def dice(logits: Tensor, masks: Tensor, smooth: float = 1.0) -> Tensor:
+    """1 - Dice coefficient over the whole batch at once."""
+    probabilities = torch.sigmoid(logits)
+    overlap = (probabilities * masks).sum()
+    return 1 - (2 * overlap + smooth) / (probabilities.sum() + masks.sum() + smooth)
+
+
+def bce_dice(logits: Tensor, masks: Tensor) -> Tensor:
+    """Half BCE, half Dice."""
+    return 0.5 * bce(logits, masks) + 0.5 * dice(logits, masks)
+
+
+def elu_plus_one(errors: Tensor) -> Tensor:
+    """The ResNeXt50 author's surrogate: never flat, so that well-placed pixels still pull."""
+    return F.elu(errors) + 1
+
+
+def lovasz_hinge_per_image(logits: Tensor, masks: Tensor, surrogate: Surrogate = F.relu) -> Tensor:
+    """Lovasz hinge of each image (Berman et al. 2018), (B,): a convex surrogate of 1 - IoU."""
+    logits, masks = logits.flatten(1), masks.flatten(1)
+    errors, order = torch.sort(1 - logits * (2 * masks - 1), dim=1, descending=True)
+    return (surrogate(errors) * _jaccard_gradient(masks.gather(1, order))).sum(dim=1)
+
+
+def _jaccard_gradient(sorted_masks: Tensor) -> Tensor:
+    """Gradient of the Lovasz extension of the Jaccard loss (Berman et al. 2018, algorithm 1); (B, P) -> (B, P)."""
+    salt = sorted_masks.sum(dim=1, keepdim=True)
+    intersection = salt - sorted_masks.cumsum(dim=1)
+    union = salt + (1 - sorted_masks).cumsum(dim=1)
+    jaccard = 1 - intersection / union
+    return torch.diff(jaccard, dim=1, prepend=torch.zeros_like(jaccard[:, :1]))
+
+
+def lovasz_relu(logits: Tensor, masks: Tensor) -> Tensor:
+    """Lovasz hinge with ReLU, mean over images (the ResNet34 author's)."""
+    return lovasz_hinge_per_image(logits, masks).mean()
+
+
+def lovasz_elu(logits: Tensor, masks: Tensor) -> Tensor:
+    """Lovasz hinge with ELU + 1, mean over images (the ResNeXt50 author's)."""
+    return lovasz_hinge_per_image(logits, masks, elu_plus_one).mean()
+
+
+def lovasz_symmetric(logits: Tensor, masks: Tensor) -> Tensor:
+    """Mean of the Lovasz hinge of the salt and of the background."""
+    return (lovasz_relu(logits, masks) + lovasz_relu(-logits, 1 - masks)) / 2
+
+
+def lovasz_non_empty(logits: Tensor, masks: Tensor) -> Tensor:
+    """Lovasz hinge with ReLU, mean over the images that have salt; 0 where none has."""
+    has_salt = masks.flatten(1).amax(dim=1)
+    return (lovasz_hinge_per_image(logits, masks) * has_salt).sum() / has_salt.sum().clamp(min=1)
+
+
+def deep_supervision(outputs: Outputs, masks: Tensor) -> Tensor:
+    """Stage 2 of the ResNet34 author: Lovasz(mask) + BCE(empty) + Lovasz(pixel, non-empty tiles only)."""
+    empty = 1 - masks.flatten(1).amax(dim=1, keepdim=True)
+    return (
+        lovasz_relu(outputs["mask"], masks)
+        + bce(outputs["empty"], empty)
+        + lovasz_non_empty(outputs["pixel"], masks)
+    )
+
+
+MASK_LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "bce": bce,
+    "bce_dice": bce_dice,
+    "lovasz_relu": lovasz_relu,
+    "lovasz_elu": lovasz_elu,
+    "lovasz_symmetric": lovasz_symmetric,
+}
+
+
+def create_loss(name: str) -> Callable[[Outputs, Tensor], Tensor]:
+    """The loss of a network's outputs against masks, in float32. Raises ValueError for an unknown name."""
+    if name != "deep_supervision" and name not in MASK_LOSSES:
+        raise ValueError(f"there is no loss '{name}'; known are: {', '.join([*MASK_LOSSES, 'deep_supervision'])}")
+
+    def loss(outputs: Outputs, masks: Tensor) -> Tensor:
+        logits = {key: value.float() for key, value in outputs.items()}
+        return deep_supervision(logits, masks) if name == "deep_supervision" else MASK_LOSSES[name](logits["mask"], masks)
+
+    return loss
