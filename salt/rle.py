@@ -11,9 +11,7 @@ import numpy.typing as npt
 def encode(mask: npt.NDArray[np.uint8]) -> str:
     """The runs of ones of a mask, (H, W) uint8 or bool in {0, 1}, in the fewest runs that describe it."""
     height, width = mask.shape
-    column_major = np.zeros(
-        height * width + 2, np.uint8
-    )  # a zero at either end: every run starts and ends inside
+    column_major = np.zeros(height * width + 2, np.uint8)  # a zero at either end, so that all runs have ends
     column_major[1:-1].reshape(width, height)[:] = mask.T
     starts_and_ends = np.flatnonzero(column_major[1:] != column_major[:-1]) + 1
     starts_and_ends[1::2] -= starts_and_ends[::2]
@@ -29,11 +27,9 @@ def decode(text: str, height: int, width: int) -> npt.NDArray[np.uint8]:
     size = height * width
     values = _integers(text)
     starts, lengths = values[::2], values[1::2]
-    gaps_and_runs = np.append(
-        values, size + 1
-    )  # gaps at even places: each start less the end of the run before
+    gaps_and_runs = np.append(values, size + 1)
     gaps_and_runs[0] -= 1
-    gaps_and_runs[2::2] -= starts + lengths
+    gaps_and_runs[2::2] -= starts + lengths  # a gap is a start less the end of the run before
     # One look at all; which run it is and why is worked out only where something is wrong.
     if len(values) and (values.min() < 1 or values.max() > size or gaps_and_runs.min() < 0):
         raise ValueError(_fault(starts, lengths, size))
