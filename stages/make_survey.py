@@ -1,0 +1,38 @@
+"""Make a synthetic survey: the competition's files, and beside them the true mosaics and the true test masks."""
+
+import argparse
+import logging
+from pathlib import Path
+
+import numpy as np
+
+from salt.program import run
+from salt.survey import make_tiles, write_survey
+from schemas.config import Survey, read_settings
+
+log = logging.getLogger(__name__)
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--settings", required=True, help="the config's section `survey`, as JSON")
+    parser.add_argument("--tile", type=int, required=True, help="height and width of a tile, px")
+    parser.add_argument("--out", type=Path, required=True, help="folder that becomes data.root")
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Draw the tiles, write them, log how many there are and how much of them is salt."""
+    args = parse_args(argv)
+    tiles = make_tiles(read_settings(Survey, args.settings), args.tile)
+    write_survey(args.out, tiles)
+    train = sum(each.split == "train" for each in tiles)
+    empty = np.mean([not each.mask.any() for each in tiles])
+    log.info(
+        "%d train and %d test tiles, %.0f %% empty, in %s", train, len(tiles) - train, 100 * empty, args.out
+    )
+
+
+if __name__ == "__main__":
+    run(main)
