@@ -62,7 +62,13 @@ class Mosaics(Section):
     """Which tiles are neighbours, found from their borders."""
 
     min_similarity: float = Field(
-        0.9, gt=0, le=1, description="Least correlation of two borders for their tiles to be neighbours."
+        0.5, gt=0, le=1, description="Least correlation of two borders for their tiles to be neighbours."
+    )
+    max_ambiguity: float = Field(
+        0.4,
+        gt=0,
+        le=1,
+        description="Largest (1 - similarity) / (1 - next best similarity) where no square confirms a pair.",
     )
 
 
