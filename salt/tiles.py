@@ -35,6 +35,13 @@ class Tiles:
     def __len__(self) -> int:
         return len(self.table)
 
+    @property
+    def arrays(self) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+        """Images and masks. Raises ValueError for tiles without masks."""
+        if self.masks is None:
+            raise ValueError("these tiles have no masks")
+        return self.images, self.masks
+
     def select(self, rows: npt.NDArray[np.integer]) -> "Tiles":
         """The tiles at `rows` (integer positions), in that order, as arrays in memory."""
         masks = None if self.masks is None else self.masks[rows]
@@ -73,3 +80,10 @@ def rows_of(ids: Iterable[str], wanted: Iterable[str]) -> npt.NDArray[np.int64]:
     """The position in `ids` of each wanted id. Raises KeyError naming the first that is not there."""
     position = {name: row for row, name in enumerate(ids)}
     return np.array([position[name] for name in wanted], dtype=np.int64)
+
+
+def concatenate(first: Tiles, second: Tiles) -> Tiles:
+    """The tiles of both, in memory."""
+    (images, masks), (more_images, more_masks) = first.arrays, second.arrays
+    table = pd.concat([first.table, second.table], ignore_index=True)
+    return Tiles(table, np.concatenate([images, more_images]), np.concatenate([masks, more_masks]))

@@ -245,6 +245,12 @@ class PseudoLabels(Section):
     )
 
 
+class PseudoLabelSettings(PseudoLabels):
+    """The settings of make_pseudo_labels."""
+
+    folds: int
+
+
 class Submission(Section):
     """What is submitted."""
 

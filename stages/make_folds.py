@@ -16,7 +16,7 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--settings", required=True, help="the config's section `folds`, as JSON")
     parser.add_argument("--tiles", type=Path, required=True, help="folder of prepare_tiles")
-    parser.add_argument("--mosaics", type=Path, help="mosaics.csv; needed for `by: mosaic` alone")
+    parser.add_argument("--mosaics", type=Path, nargs="?", help="mosaics.csv; needed for `by: mosaic` alone")
     parser.add_argument("--out", type=Path, required=True, help="folds.csv to write")
     return parser.parse_args()
 

@@ -1,0 +1,264 @@
+# The whole workflow, in the order it runs. What a rule reads and which settings it gets is decided in salt/dag.py;
+# what it does, in stages/<rule>.py. A program's output goes to its log; descriptor 3 is the terminal (salt/progress.py).
+
+import sys
+
+from salt import run_lock
+from salt.dag import Plan
+
+
+configfile: "workflow_config.yaml"
+
+
+plan = Plan(config)
+run_lock.hold(workflow)
+python = f"exec {sys.executable} -m"
+
+
+wildcard_constraints:
+    model="|".join(plan.models),
+    name="|".join(plan.names),
+    labels="|".join(plan.pseudo_labels) or "none",
+    fold=r"\d+",
+
+
+rule all:
+    default_target: True
+    input:
+        "<results>/submission.csv",
+        "<results>/scores.csv",
+        "<results>/report.html",
+
+
+if plan.config.survey:
+
+    rule make_survey:
+        output:
+            files=[f"{plan.config.data.root}/{name}" for name in plan.survey_files],
+            truth=f"{plan.config.data.root}/truth/test_masks.csv",
+            mosaics=f"{plan.config.data.root}/truth/mosaics.csv",
+        params:
+            settings=plan.settings("survey"),
+        log:
+            "<results>/logs/make_survey.log",
+        shell:
+            "{python} stages.make_survey --settings {params.settings:q} --tile {plan.config.data.tile}"
+            " --out {plan.config.data.root:q} 3>&2 > {log} 2>&1"
+
+
+rule prepare_tiles:
+    input:
+        plan.competition_files(),
+    output:
+        "<results>/tiles/tiles.csv",
+        "<results>/tiles/train_images.npy",
+        "<results>/tiles/train_masks.npy",
+        "<results>/tiles/test_images.npy",
+    params:
+        settings=plan.settings("data"),
+    log:
+        "<results>/logs/prepare_tiles.log",
+    shell:
+        "{python} stages.prepare_tiles --settings {params.settings:q} --out {plan.results}/tiles 3>&2 > {log} 2>&1"
+
+
+rule assemble_mosaics:
+    input:
+        rules.prepare_tiles.output,
+    output:
+        "<results>/mosaics.csv",
+    params:
+        settings=plan.settings("mosaics"),
+    log:
+        "<results>/logs/assemble_mosaics.log",
+    shell:
+        "{python} stages.assemble_mosaics --settings {params.settings:q} --tiles {plan.results}/tiles"
+        " --out {output} 3>&2 > {log} 2>&1"
+
+
+rule make_folds:
+    input:
+        tiles=rules.prepare_tiles.output,
+        mosaics=plan.fold_inputs(),
+    output:
+        "<results>/folds.csv",
+    params:
+        settings=plan.settings("folds"),
+    log:
+        "<results>/logs/make_folds.log",
+    shell:
+        "{python} stages.make_folds --settings {params.settings:q} --tiles {plan.results}/tiles"
+        " --mosaics {input.mosaics} --out {output} 3>&2 > {log} 2>&1"
+
+
+rule make_pseudo_labels:
+    input:
+        tiles=rules.prepare_tiles.output,
+        probabilities=plan.pseudo_label_source,
+    output:
+        masks="<results>/pseudo_labels/{labels}/masks.npy",
+        table="<results>/pseudo_labels/{labels}/pseudo_labels.csv",
+    params:
+        settings=plan.pseudo_label_settings,
+    log:
+        "<results>/logs/make_pseudo_labels/{labels}.log",
+    shell:
+        "{python} stages.make_pseudo_labels --settings {params.settings:q} --tiles {plan.results}/tiles"
+        " --probabilities {input.probabilities} --masks {output.masks} --table {output.table} 3>&2 > {log} 2>&1"
+
+
+rule pretrain:
+    input:
+        tiles=rules.prepare_tiles.output,
+        pseudo_labels=plan.pretrain_pseudo_labels,
+    output:
+        weights="<results>/models/{model}/pretrain/weights.safetensors",
+        history="<results>/models/{model}/pretrain/history.csv",
+    params:
+        settings=plan.pretrain_settings,
+    log:
+        "<results>/logs/pretrain/{model}.log",
+    threads: plan.threads
+    resources:
+        gpu=plan.gpus,
+    shell:
+        "{python} stages.pretrain --settings {params.settings:q} --compute {plan.compute:q}"
+        " --tiles {plan.results}/tiles --pseudo-labels {input.pseudo_labels}"
+        " --weights {output.weights} --history {output.history} 3>&2 > {log} 2>&1"
+
+
+rule train_fold:
+    input:
+        tiles=rules.prepare_tiles.output,
+        folds=rules.make_folds.output,
+        start_from=plan.pretrained_weights,
+        pseudo_labels=plan.added_pseudo_labels,
+    output:
+        snapshots=directory("<results>/models/{model}/fold{fold}/snapshots"),
+        history="<results>/models/{model}/fold{fold}/history.csv",
+    params:
+        settings=plan.train_settings,
+    log:
+        "<results>/logs/train_fold/{model}_fold{fold}.log",
+    threads: plan.threads
+    resources:
+        gpu=plan.gpus,
+    shell:
+        "{python} stages.train_fold --settings {params.settings:q} --compute {plan.compute:q}"
+        " --tiles {plan.results}/tiles --folds {input.folds} --fold {wildcards.fold}"
+        " --start-from {input.start_from} --pseudo-labels {input.pseudo_labels}"
+        " --snapshots {output.snapshots} --history {output.history} 3>&2 > {log} 2>&1"
+
+
+rule predict_fold:
+    input:
+        tiles=rules.prepare_tiles.output,
+        folds=rules.make_folds.output,
+        snapshots=rules.train_fold.output.snapshots,
+    output:
+        held_out=temp("<results>/models/{model}/fold{fold}/held_out.npy"),
+        test=temp("<results>/models/{model}/fold{fold}/test.npy"),
+    params:
+        settings=plan.predict_settings,
+    log:
+        "<results>/logs/predict_fold/{model}_fold{fold}.log",
+    threads: plan.threads
+    resources:
+        gpu=plan.gpus,
+    shell:
+        "{python} stages.predict_fold --settings {params.settings:q} --compute {plan.compute:q}"
+        " --tiles {plan.results}/tiles --folds {input.folds} --fold {wildcards.fold}"
+        " --snapshots {input.snapshots} --held-out {output.held_out} --test {output.test} 3>&2 > {log} 2>&1"
+
+
+rule blend:
+    input:
+        labelled=plan.labelled_members,
+        test=plan.test_members,
+    output:
+        out_of_fold="<results>/ensembles/{name}/out_of_fold.npy",
+        test="<results>/ensembles/{name}/test.npy",
+    params:
+        settings=plan.blend_settings,
+    log:
+        "<results>/logs/blend/{name}.log",
+    shell:
+        "{python} stages.blend --settings {params.settings:q} --labelled {input.labelled} --test {input.test}"
+        " --out-of-fold-out {output.out_of_fold} --test-out {output.test} 3>&2 > {log} 2>&1"
+
+
+rule score:
+    input:
+        tiles=rules.prepare_tiles.output,
+        folds=rules.make_folds.output,
+        mosaics=rules.assemble_mosaics.output,
+        out_of_fold=expand("<results>/ensembles/{name}/out_of_fold.npy", name=plan.names),
+        test=expand("<results>/ensembles/{name}/test.npy", name=plan.names),
+        true_test_masks=plan.true_test_masks(),
+    output:
+        scores="<results>/scores.csv",
+        threshold_curve="<results>/threshold_curve.csv",
+    params:
+        settings=plan.settings("submission", "threshold"),
+    log:
+        "<results>/logs/score.log",
+    shell:
+        "{python} stages.score --settings {params.settings:q} --tiles {plan.results}/tiles"
+        " --folds {input.folds} --mosaics {input.mosaics} --names {plan.names} --out-of-fold {input.out_of_fold}"
+        " --test {input.test} --true-test-masks {input.true_test_masks} --scores {output.scores}"
+        " --threshold-curve {output.threshold_curve} 3>&2 > {log} 2>&1"
+
+
+rule apply_jigsaw:
+    input:
+        tiles=rules.prepare_tiles.output,
+        mosaics=rules.assemble_mosaics.output,
+        probabilities=f"<results>/ensembles/{plan.config.submission.ensemble}/test.npy",
+    output:
+        masks="<results>/jigsaw/masks.npy",
+        changes="<results>/jigsaw/changes.csv",
+    params:
+        settings=plan.settings("submission"),
+    log:
+        "<results>/logs/apply_jigsaw.log",
+    shell:
+        "{python} stages.apply_jigsaw --settings {params.settings:q} --probabilities {input.probabilities}"
+        " --tiles {plan.results}/tiles --mosaics {input.mosaics} --masks-out {output.masks}"
+        " --changes-out {output.changes} 3>&2 > {log} 2>&1"
+
+
+rule write_submission:
+    input:
+        tiles=rules.prepare_tiles.output,
+        masks=rules.apply_jigsaw.output.masks,
+    output:
+        "<results>/submission.csv",
+    log:
+        "<results>/logs/write_submission.log",
+    shell:
+        "{python} stages.write_submission --masks {input.masks} --tiles {plan.results}/tiles"
+        " --out {output} 3>&2 > {log} 2>&1"
+
+
+rule write_report:
+    input:
+        tiles=rules.prepare_tiles.output,
+        folds=rules.make_folds.output,
+        scores=rules.score.output,
+        histories=plan.histories(),
+        pseudo_labels=expand("<results>/pseudo_labels/{labels}/pseudo_labels.csv", labels=plan.pseudo_labels),
+        masks=rules.apply_jigsaw.output,
+        submission=rules.write_submission.output,
+    output:
+        "<results>/report.html",
+    params:
+        settings=plan.report_settings(),
+    log:
+        "<results>/logs/write_report.log",
+    shell:
+        "{python} stages.write_report --settings {params.settings:q} --run {plan.results} --out {output}"
+        " 3>&2 > {log} 2>&1"
+
+
+onsuccess:
+    print(plan.closing_words(), file=sys.stderr)

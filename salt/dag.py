@@ -1,0 +1,167 @@
+"""What the Snakefile asks: which inputs a job has, which settings, and how a run opens and closes.
+
+Snakemake compares a rule's parameters between runs. Each rule has exactly one: the JSON of just the settings that
+its program uses, so that an edit reruns the jobs it concerns and no others.
+"""
+
+import csv
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from snakemake.exceptions import WorkflowError
+
+from salt import sources
+from salt.program import UserError
+from schemas.config import ConfigError, Model, check_config
+
+
+class Plan:
+    """A checked config, and what follows from it.
+
+    Raises WorkflowError, which Snakemake prints without a traceback, for a mistake in the config.
+    """
+
+    survey_files = ("train.csv", "depths.csv", "sample_submission.csv", "train.zip", "test.zip")
+
+    def __init__(self, raw: Mapping[str, Any]) -> None:
+        try:
+            self.config = check_config(raw)
+        except ConfigError as error:
+            raise WorkflowError(f"The config is not right:\n{error}") from None
+        self.results = self.config.pathvars["results"]
+        self.models = list(self.config.models)
+        self.names = [*self.config.models, *self.config.ensembles]  # all that is blended and scored
+        self.pseudo_labels = list(self.config.pseudo_labels)
+        self.folds = range(self.config.folds.count)
+        self.compute = self.config.compute.model_dump_json()
+        self.on_cpu = self.config.compute.device == "cpu"
+        # A GPU job must not wait for idle cores: see docs/design.md.
+        self.threads = self.config.compute.threads if self.on_cpu else 1
+        self.gpus = 0 if self.on_cpu else 1
+
+    # Settings -------------------------------------------------------------------------------------------------
+
+    def settings(self, *keys: str) -> str:
+        """The settings at a place of the config, as JSON: settings("data")."""
+        value: Any = self.config.model_dump(mode="json")
+        for key in keys:
+            value = value[key]
+        return _json(value)
+
+    def train_settings(self, wildcards: Any) -> str:
+        """Settings of train_fold."""
+        return self._train_settings(self._model(wildcards), "phases")
+
+    def pretrain_settings(self, wildcards: Any) -> str:
+        """Settings of pretrain."""
+        return self._train_settings(self._model(wildcards), "pretrain")
+
+    def _train_settings(self, model: Model, part: str) -> str:
+        dumped = model.model_dump(mode="json", include={"network", "input", "augment", part})
+        phases = dumped.pop(part)
+        dumped["phases"] = phases["phases"] if part == "pretrain" else phases
+        return _json({"seed": self.config.seed} | dumped)
+
+    def predict_settings(self, wildcards: Any) -> str:
+        """Settings of predict_fold."""
+        return _json(self._model(wildcards).model_dump(mode="json", include={"network", "input", "members"}))
+
+    def blend_settings(self, wildcards: Any) -> str:
+        """Settings of blend: the weight of each member; folds weigh the same."""
+        if wildcards.name in self.config.models:
+            return _json([1] * len(self.folds))
+        return _json(list(self.config.ensembles[wildcards.name].values()))
+
+    def pseudo_label_settings(self, wildcards: Any) -> str:
+        """Settings of make_pseudo_labels."""
+        settings = self.config.pseudo_labels[wildcards.labels].model_dump(mode="json")
+        return _json({"folds": len(self.folds)} | settings)
+
+    def report_settings(self) -> str:
+        """Settings of write_report: all that its methods paragraph tells."""
+        return _json(self.config.model_dump(mode="json", exclude={"compute", "pathvars"}))
+
+    def _model(self, wildcards: Any) -> Model:
+        return self.config.models[wildcards.model]
+
+    # Inputs ---------------------------------------------------------------------------------------------------
+
+    def competition_files(self) -> list[str]:
+        """Inputs of prepare_tiles. Raises WorkflowError where there are no data."""
+        root = Path(self.config.data.root)
+        if self.config.survey:
+            return [str(root / name) for name in self.survey_files]
+        try:
+            return [str(path) for path in sources.sources(root)]
+        except UserError as error:
+            raise WorkflowError(str(error)) from None
+
+    def true_test_masks(self) -> list[str]:
+        """The masks of the test tiles, where the data are a survey that tells them."""
+        return [f"{self.config.data.root}/truth/test_masks.csv"] if self.config.survey else []
+
+    def fold_inputs(self) -> list[str]:
+        """Mosaics, where folds follow them."""
+        return [f"{self.results}/mosaics.csv"] if self.config.folds.by == "mosaic" else []
+
+    def pretrain_pseudo_labels(self, wildcards: Any) -> list[str]:
+        """What a model is pretrained on."""
+        pretrain = self._model(wildcards).pretrain
+        return self._pseudo_labels(pretrain.pseudo_labels if pretrain else None)
+
+    def pseudo_label_source(self, wildcards: Any) -> str:
+        """The predictions of test tiles that a set of pseudo-labels is made of."""
+        return f"{self.results}/ensembles/{self.config.pseudo_labels[wildcards.labels].ensemble}/test.npy"
+
+    def added_pseudo_labels(self, wildcards: Any) -> list[str]:
+        """Pseudo-labels that join a model's training tiles, if any."""
+        return self._pseudo_labels(self._model(wildcards).add_pseudo_labels)
+
+    def _pseudo_labels(self, name: str | None) -> list[str]:
+        folder = f"{self.results}/pseudo_labels/{name}"
+        return [f"{folder}/masks.npy", f"{folder}/pseudo_labels.csv"] if name else []
+
+    def pretrained_weights(self, wildcards: Any) -> list[str]:
+        """The weights that a model's folds start from, where it is pretrained on pseudo-labels."""
+        path = f"{self.results}/models/{wildcards.model}/pretrain/weights.safetensors"
+        return [path] if self._model(wildcards).pretrain else []
+
+    def labelled_members(self, wildcards: Any) -> list[str]:
+        """Predictions of training tiles that a blend is made of."""
+        return self._members(wildcards.name, of_model="held_out", of_ensemble="out_of_fold")
+
+    def test_members(self, wildcards: Any) -> list[str]:
+        """Predictions of test tiles that a blend is made of."""
+        return self._members(wildcards.name, of_model="test", of_ensemble="test")
+
+    def _members(self, name: str, of_model: str, of_ensemble: str) -> list[str]:
+        if name in self.config.models:
+            return [f"{self.results}/models/{name}/fold{fold}/{of_model}.npy" for fold in self.folds]
+        return [f"{self.results}/ensembles/{member}/{of_ensemble}.npy" for member in self.config.ensembles[name]]
+
+    def histories(self) -> list[str]:
+        """The history of every training."""
+        folders = [f"models/{name}/pretrain" for name, model in self.config.models.items() if model.pretrain]
+        folders += [f"models/{name}/fold{fold}" for name in self.models for fold in self.folds]
+        return [f"{self.results}/{folder}/history.csv" for folder in folders]
+
+    # The end of a run -----------------------------------------------------------------------------------------
+
+    def closing_words(self) -> str:
+        """What the terminal shows at the end: scores, and where the results are."""
+        with Path(self.results, "scores.csv").open(newline="") as file:
+            rows = [row for row in csv.DictReader(file) if row["tta"] == "True"]
+        truths = list(dict.fromkeys(row["labels"] for row in rows))
+        lines = [f"{'':24}" + "".join(f"{labels.replace('_', ' '):>14}{'+ jigsaw':>11}" for labels in truths)]
+        for name in self.names:
+            scores = {(row["labels"], row["jigsaw"]): float(row["score"]) for row in rows if row["name"] == name}
+            columns = "".join(f"{scores[t, 'False']:14.4f}{scores[t, 'True']:11.4f}" for t in truths)
+            lines.append(f"{name:24}{columns}")
+        lines += ["", f"submission  {self.results}/submission.csv", f"report      {self.results}/report.html"]
+        return "\n".join(lines)
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, sort_keys=True)

@@ -1,0 +1,58 @@
+"""Probabilities of salt from one or several snapshots, each tile alone and with its mirror image (recipe 8)."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from salt.device import autocast
+from salt.geometry import Geometry
+
+FIELDS = ("plain", "tta")  # of a prediction: the tile alone; mean of the tile and its mirror image
+
+
+class Prediction(NamedTuple):
+    """Probabilities (B, H, W) float32 of the tile alone, and averaged with its mirror image."""
+
+    plain: npt.NDArray[np.float32]
+    tta: npt.NDArray[np.float32]
+
+
+def forward(network: nn.Module, geometry: Geometry, tiles: Tensor) -> Tensor:
+    """Probabilities (B, H, W) float32 of grey tiles (B, H, W) uint8, both on the network's device."""
+    with autocast(tiles.device):
+        logits = network(geometry.images(tiles))["mask"]
+    return geometry.probabilities(logits)
+
+
+class Predictor:
+    """The weighted mean of several snapshots of one network.
+
+    networks: the snapshots, in eval mode on `device`; weights: one a snapshot, of any sum
+    """
+
+    def __init__(
+        self, networks: Sequence[nn.Module], weights: Sequence[float], geometry: Geometry, device: torch.device
+    ) -> None:
+        self.networks = networks
+        self.weights = [weight / sum(weights) for weight in weights]
+        self.geometry = geometry
+        self.device = device
+
+    @torch.inference_mode()
+    def predict(self, tiles: npt.NDArray[np.uint8]) -> Prediction:
+        """Predict (B, H, W) uint8 tiles; constant ones are nothing but water and get 0."""
+        batch = torch.from_numpy(np.ascontiguousarray(tiles)).to(self.device)
+        plain, mirrored = self._mean(batch), self._mean(batch.flip(2)).flip(2)
+        varied = (batch.flatten(1).amax(1) > batch.flatten(1).amin(1)).view(-1, 1, 1)
+        plain, tta = plain * varied, (plain + mirrored) / 2 * varied
+        return Prediction(plain.cpu().numpy(), tta.cpu().numpy())
+
+    def _mean(self, batch: Tensor) -> Tensor:
+        total = torch.zeros(batch.shape, device=self.device)
+        for network, weight in zip(self.networks, self.weights, strict=True):
+            total += weight * forward(network, self.geometry, batch)
+        return total

@@ -1,0 +1,68 @@
+"""When a phase lowers its learning rate, takes a snapshot and ends: pure functions of its schedule and scores so far.
+
+`scores` are those of the epochs that are done, higher is better, so that its length is the next epoch's number.
+"""
+
+import itertools
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from schemas.config import Cosine, Plateau
+
+Schedule = Cosine | Plateau
+
+
+def most_epochs(schedule: Schedule) -> int:
+    """Epochs of the phase, if nothing stops it early."""
+    return schedule.epochs if isinstance(schedule, Plateau) else sum(schedule.cycles)
+
+
+def learning_rate(schedule: Schedule, top: float, scores: Sequence[float], fraction: float) -> float:
+    """Learning rate at `fraction` (0..1) of the next epoch; `top` is the largest."""
+    if isinstance(schedule, Plateau):
+        return plateau(schedule, top, scores).lr
+    return cosine(schedule, top, len(scores) + fraction)
+
+
+def ends_cycle(schedule: Schedule, scores: Sequence[float]) -> bool:
+    """Whether the last epoch ended a cycle, which leaves a snapshot. A plateau is one cycle."""
+    if isinstance(schedule, Plateau):
+        return is_over(schedule, scores)
+    return len(scores) in itertools.accumulate(schedule.cycles)
+
+
+def is_over(schedule: Schedule, scores: Sequence[float]) -> bool:
+    """Whether the phase has ended."""
+    return len(scores) >= most_epochs(schedule) or (isinstance(schedule, Plateau) and plateau(schedule, 1, scores).stop)
+
+
+def cosine(schedule: Cosine, top: float, epoch: float) -> float:
+    """Learning rate at `epoch` (0-based, with a fraction inside it): SGDR (Loshchilov & Hutter 2017, eq. 5)."""
+    start = 0.0
+    for length in schedule.cycles:
+        if epoch < start + length:
+            return schedule.min_lr + (top - schedule.min_lr) * (1 + math.cos(math.pi * (epoch - start) / length)) / 2
+        start += length
+    return schedule.min_lr
+
+
+class PlateauState(NamedTuple):
+    """The learning rate of the next epoch, and whether the phase has stalled for good."""
+
+    lr: float
+    stop: bool
+
+
+def plateau(schedule: Plateau, top: float, scores: Sequence[float]) -> PlateauState:
+    """State after epochs that scored `scores`, as Keras' ReduceLROnPlateau and EarlyStopping have it."""
+    lr, best, since_best, since_cut = top, -math.inf, 0, 0
+    for score in scores:
+        if score > best:
+            best, since_best, since_cut = score, 0, 0
+            continue
+        since_best += 1
+        since_cut += 1
+        if since_cut >= schedule.patience:
+            lr, since_cut = max(lr * schedule.factor, schedule.min_lr), 0
+    return PlateauState(lr, stop=since_best >= schedule.stop_after)

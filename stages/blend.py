@@ -1,0 +1,34 @@
+"""Blend predictions: a model's folds into the model's, or models into an ensemble's."""
+
+import argparse
+import json
+from pathlib import Path
+
+from salt import program
+from salt.blending import blend
+from salt.progress import say
+from salt.records import open_records
+
+
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
+    """Options of the program."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--settings", required=True, help="JSON list: the weight of each member")
+    parser.add_argument("--labelled", type=Path, nargs="+", required=True, help="members: records of training tiles")
+    parser.add_argument("--test", type=Path, nargs="+", required=True, help="members: records of the test tiles")
+    parser.add_argument("--out-of-fold-out", type=Path, required=True, help="records to write: training tiles")
+    parser.add_argument("--test-out", type=Path, required=True, help="records to write: test tiles")
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the program."""
+    args = parse_args(argv)
+    weights = [float(weight) for weight in json.loads(args.settings)]
+    labelled = blend([open_records(path) for path in args.labelled], weights, args.out_of_fold_out)
+    test = blend([open_records(path) for path in args.test], weights, args.test_out)
+    say(f"blended {len(weights)} members: {labelled} training tiles out of fold, {test} test tiles")
+
+
+if __name__ == "__main__":
+    program.run(main)

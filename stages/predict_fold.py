@@ -1,0 +1,70 @@
+"""Predict with one fold's snapshots: its held-out tiles and all test tiles, with and without their mirror images."""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from models.registry import create_network
+from salt import device, folds, program
+from salt.geometry import Geometry
+from salt.inference import FIELDS, Predictor
+from salt.progress import Ticker, say
+from salt.records import chunks, create_records
+from salt.tiles import Tiles, load_tiles, rows_of
+from salt.weights import load_weights
+from schemas.config import Compute, PredictSettings, read_settings
+
+
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
+    """Options of the program."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--settings", required=True, help="JSON of schemas.config.PredictSettings")
+    parser.add_argument("--compute", required=True, help="JSON of schemas.config.Compute")
+    parser.add_argument("--tiles", type=Path, required=True, help="folder of prepare_tiles")
+    parser.add_argument("--folds", type=Path, required=True, help="folds.csv")
+    parser.add_argument("--fold", type=int, required=True, help="the fold that was held out")
+    parser.add_argument("--snapshots", type=Path, required=True, help="folder of train_fold's weights")
+    parser.add_argument("--held-out", type=Path, required=True, help="records to write: the held-out tiles")
+    parser.add_argument("--test", type=Path, required=True, help="records to write: the test tiles")
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the program."""
+    args = parse_args(argv)
+    settings = read_settings(PredictSettings, args.settings)
+    compute = read_settings(Compute, args.compute)
+    labelled, test = load_tiles(args.tiles, "train"), load_tiles(args.tiles, "test")
+    _, held_out_ids = folds.split(labelled.table, folds.load_folds(args.folds), args.fold)
+    held_out = labelled.select(rows_of(labelled.ids, held_out_ids))
+    predictor = load_predictor(settings, compute, args.snapshots, tile=test.images.shape[1])
+    write(args.held_out, held_out, predictor, compute.predict_batch, "held-out tiles")
+    write(args.test, test, predictor, compute.predict_batch, "test tiles")
+    say(f"predicted {len(held_out)} held-out and {len(test)} test tiles with {len(settings.members)} snapshots")
+
+
+def load_predictor(settings: PredictSettings, compute: Compute, snapshots: Path, tile: int) -> Predictor:
+    """The fold's snapshots, ready to predict."""
+    where = device.set_up(compute)
+    networks = []
+    for name in settings.members:
+        network = create_network(settings.network, pretrained=False)
+        load_weights(network, snapshots / f"{name}.safetensors")
+        networks.append(network.eval().to(where))
+    return Predictor(networks, list(settings.members.values()), Geometry(settings.input, tile), where)
+
+
+def write(path: Path, tiles: Tiles, predictor: Predictor, batch: int, what: str) -> None:
+    """Predict tiles batch by batch, straight into the file."""
+    ticker = Ticker(what, len(tiles))
+    height, width = tiles.images.shape[1:]
+    with create_records(path, tiles.ids, {name: np.float16 for name in FIELDS}, height, width) as records:
+        for rows in chunks(len(tiles), batch):
+            prediction = predictor.predict(tiles.images[rows])
+            records["plain"][rows], records["tta"][rows] = prediction.plain, prediction.tta
+            ticker.tick(rows.stop)
+
+
+if __name__ == "__main__":
+    program.run(main)

@@ -1,0 +1,54 @@
+"""Train a model on pseudo-labels alone: writes the weights that all of its folds start from."""
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from models.registry import create_network
+from salt import device, program, pseudo_labels
+from salt.atomic import atomic_path
+from salt.geometry import Geometry
+from salt.loader import stable_seed
+from salt.progress import say
+from salt.records import open_records
+from salt.tiles import load_tiles
+from salt.training import Trainer
+from salt.weights import copy_state, save_weights
+from schemas.config import Compute, TrainSettings, read_settings
+
+
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
+    """Options of the program."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--settings", required=True, help="JSON of schemas.config.TrainSettings")
+    parser.add_argument("--compute", required=True, help="JSON of schemas.config.Compute")
+    parser.add_argument("--tiles", type=Path, required=True, help="folder of prepare_tiles")
+    parser.add_argument("--pseudo-labels", type=Path, nargs=2, required=True, help="masks.npy and pseudo_labels.csv")
+    parser.add_argument("--weights", type=Path, required=True, help="safetensors to write")
+    parser.add_argument("--history", type=Path, required=True, help="csv to write")
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the program."""
+    args = parse_args(argv)
+    settings = read_settings(TrainSettings, args.settings)
+    compute = read_settings(Compute, args.compute)
+    where = device.set_up(compute)
+    tiles = pseudo_labels.load(*args.pseudo_labels, load_tiles(args.tiles, "test"))
+    seed = stable_seed(settings.seed)
+    torch.manual_seed(seed)
+    network = create_network(settings.network)
+    say(f"{len(tiles)} pseudo-labelled tiles to train on, on {device.describe(where)}")
+    geometry = Geometry(settings.input, tile=tiles.images.shape[1])
+    trainer = Trainer(network, geometry, tiles.arrays, None, settings.augment, compute, where, seed)
+    result = trainer.run(settings.phases)
+    save_weights(args.weights, copy_state(network))
+    with atomic_path(args.history) as path:
+        result.table().to_csv(path, index=False, float_format="%.6g")
+    say(f"pretrained: loss {result.history[-1].loss:.4f}")
+
+
+if __name__ == "__main__":
+    program.run(main)

@@ -1,0 +1,70 @@
+"""Score every model and ensemble: out of fold, and on the test tiles of a survey whose masks are known."""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from salt import program, rle, scoring
+from salt.atomic import atomic_path
+from salt.folds import load_folds
+from salt.mosaics import load_mosaics
+from salt.progress import say
+from salt.records import open_records
+from salt.tiles import load_tiles
+
+
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
+    """Options of the program."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--settings", type=float, required=True, help="threshold: a pixel with p > threshold is salt")
+    parser.add_argument("--names", nargs="+", required=True, help="models and ensembles, in the order of the rows")
+    parser.add_argument("--out-of-fold", type=Path, nargs="+", required=True, help="their records of training tiles")
+    parser.add_argument("--test", type=Path, nargs="+", required=True, help="their records of the test tiles")
+    parser.add_argument("--tiles", type=Path, required=True, help="folder of prepare_tiles")
+    parser.add_argument("--folds", type=Path, required=True, help="folds.csv")
+    parser.add_argument("--mosaics", type=Path, required=True, help="mosaics.csv")
+    parser.add_argument("--true-test-masks", type=Path, nargs="?", help="csv (id, rle_mask), where they are known")
+    parser.add_argument("--scores", type=Path, required=True, help="csv to write")
+    parser.add_argument("--threshold-curve", type=Path, required=True, help="csv to write")
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the program."""
+    args = parse_args(argv)
+    predictions = {"out_of_fold": args.out_of_fold, "true_test": args.test}
+    scores, curves = [], []
+    for truth in load_truths(args):
+        for name, path in zip(args.names, predictions[truth.labels], strict=True):
+            predicted = open_records(path)
+            rows = pd.DataFrame(scoring.score(predicted, truth, args.settings))
+            rows.insert(0, "name", name)
+            scores.append(rows)
+            curve = scoring.threshold_curve(predicted, truth)
+            curves.append(
+                pd.DataFrame({"name": name, "labels": truth.labels, "threshold": scoring.THRESHOLDS, "score": curve})
+            )
+            best = rows.loc[rows["score"].idxmax()]
+            say(f"{name}: {truth.labels} {best['score']:.4f} (tta {best['tta']}, jigsaw {best['jigsaw']})")
+    for tables, out in ((scores, args.scores), (curves, args.threshold_curve)):
+        with atomic_path(out) as path:
+            pd.concat(tables).to_csv(path, index=False, float_format="%.6f")
+
+
+def load_truths(args: argparse.Namespace) -> list[scoring.Truth]:
+    """The masks to score against."""
+    labelled, mosaics = load_tiles(args.tiles, "train"), load_mosaics(args.mosaics)
+    images, masks = labelled.arrays
+    ids = np.array(labelled.ids)
+    truths = [scoring.out_of_fold_truth(ids, masks, load_folds(args.folds), mosaics)]
+    if args.true_test_masks:
+        table = pd.read_csv(args.true_test_masks, dtype=str, keep_default_na=False)
+        true = np.stack([rle.decode(text, *images.shape[1:]) for text in table["rle_mask"]])
+        truths.append(scoring.true_test_truth(table["id"].to_numpy(str), true, ids, masks, mosaics))
+    return truths
+
+
+if __name__ == "__main__":
+    program.run(main)

@@ -1,0 +1,68 @@
+"""Train one model on one fold: writes its snapshots and one line of history an epoch."""
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from models.registry import create_network
+from salt import device, folds, program, pseudo_labels
+from salt.atomic import atomic_folder, atomic_path
+from salt.geometry import Geometry
+from salt.loader import stable_seed
+from salt.progress import say
+from salt.tiles import concatenate, load_tiles, rows_of
+from salt.training import Trainer
+from salt.weights import load_weights, save_weights
+from schemas.config import Compute, TrainSettings, read_settings
+
+
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
+    """Options of the program."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--settings", required=True, help="JSON of schemas.config.TrainSettings")
+    parser.add_argument("--compute", required=True, help="JSON of schemas.config.Compute")
+    parser.add_argument("--tiles", type=Path, required=True, help="folder of prepare_tiles")
+    parser.add_argument("--folds", type=Path, required=True, help="folds.csv")
+    parser.add_argument("--fold", type=int, required=True, help="the fold to hold out")
+    parser.add_argument("--start-from", type=Path, nargs="?", help="weights of pretrain")
+    parser.add_argument("--pseudo-labels", type=Path, nargs="*", help="masks.npy and pseudo_labels.csv to add")
+    parser.add_argument("--snapshots", type=Path, required=True, help="folder to write weights to")
+    parser.add_argument("--history", type=Path, required=True, help="csv to write")
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the program."""
+    args = parse_args(argv)
+    settings = read_settings(TrainSettings, args.settings)
+    compute = read_settings(Compute, args.compute)
+    where = device.set_up(compute)
+    labelled = load_tiles(args.tiles, "train")
+    train_ids, held_out_ids = folds.split(labelled.table, folds.load_folds(args.folds), args.fold)
+    held_out = labelled.select(rows_of(labelled.ids, held_out_ids))
+    tiles = labelled.select(rows_of(labelled.ids, train_ids))
+    if args.pseudo_labels:
+        extra = pseudo_labels.load(*args.pseudo_labels, load_tiles(args.tiles, "test"), args.fold)
+        tiles = concatenate(tiles, extra)
+    seed = stable_seed(settings.seed, args.fold)
+    torch.manual_seed(seed)
+    network = create_network(settings.network, pretrained=args.start_from is None)
+    if args.start_from:
+        load_weights(network, args.start_from)
+    say(f"{len(tiles)} tiles to train on, {len(held_out)} held out, on {device.describe(where)}")
+    geometry = Geometry(settings.input, tile=tiles.images.shape[1])
+    trainer = Trainer(
+        network, geometry, tiles.arrays, held_out.arrays, settings.augment, compute, where, seed
+    )
+    result = trainer.run(settings.phases)
+    with atomic_path(args.history) as path:
+        result.table().to_csv(path, index=False, float_format="%.6g")
+    with atomic_folder(args.snapshots) as folder:
+        for name, state in result.snapshots.items():
+            save_weights(folder / f"{name}.safetensors", state)
+    say(f"trained fold {args.fold}: best score {max(epoch.score for epoch in result.history):.4f}")
+
+
+if __name__ == "__main__":
+    program.run(main)
