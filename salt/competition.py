@@ -1,0 +1,222 @@
+"""The competition's files, as folders or as the zips that Kaggle gives out, checked and read into tiles.
+
+Everything that may be wrong with the data is found here, and all of it is said in one UserError.
+"""
+
+import logging
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from salt import png, rle
+from salt.faults import DAMAGED, Faults
+from salt.files import Archive, Files, Folder, Unreadable
+from salt.program import UserError
+from salt.sources import sources, whole_zip
+from salt.tables import Table, read_table
+from salt.tiles import COLUMNS, Tiles
+
+log = logging.getLogger(__name__)
+
+Pixels = npt.NDArray[np.uint8]
+
+Split = tuple[list[str], list[float], Pixels, Pixels | None]  # ids, depths, images, masks
+
+LOG_EVERY = 4000  # tiles
+
+
+@dataclass(frozen=True)
+class Pngs:
+    """Where the PNGs of a split are: their names in `files` by tile id."""
+
+    files: Files
+    images: dict[str, str] = field(default_factory=dict)
+    masks: dict[str, str] = field(default_factory=dict)
+
+
+def read_competition(root: Path, side: int) -> tuple[Tiles, Tiles]:
+    """Train and test tiles of `side` x `side` px, in the order of train.csv and of sample_submission.csv.
+
+    A split whose table is absent is in the order of its ids; z is NaN where there is no depths.csv.
+    Raises UserError listing every fault.
+    """
+    faults = Faults()
+    splits = _Reader(side, faults).read(_open(root))
+    faults.raise_if_any(
+        f"The data in {root} cannot be used. Each kind of fault, how often it was found, and the first few:",
+        "Mend these files or get them again, then run the same command.",
+    )
+    return _tiles("train", *splits[0]), _tiles("test", *splits[1])
+
+
+def _open(root: Path) -> Files:
+    found, whole = sources(root), whole_zip(root)
+    if whole is None or found != [whole]:
+        return Folder(root)
+    try:
+        return Archive(whole, str(whole))
+    except Unreadable as damage:
+        raise UserError(f"The zip with the data is damaged: {damage}. Get it again.") from damage
+
+
+class _Reader:
+    """One pass over the data. Each step notes its faults and goes on with what is left."""
+
+    def __init__(self, side: int, faults: Faults):
+        self.side, self.faults = side, faults
+
+    def read(self, files: Files) -> tuple[Split, Split]:
+        """What `_tiles` makes the train and the test tiles of."""
+        labels = read_table(files, "train.csv", ["id"], self.faults)
+        samples = read_table(files, "sample_submission.csv", ["id"], self.faults)
+        depths = read_table(files, "depths.csv", ["id", "z"], self.faults)
+        train, test = self.pngs(files, "train"), self.pngs(files, "test")
+        train_ids = self.ids(train, labels, "train.csv")
+        test_ids = self.ids(test, samples, "sample_submission.csv")
+        self.faults.add("ids in both splits", sorted(set(train_ids) & set(test_ids)))
+        masks = self.masks(train, train_ids, labels)
+        return (
+            (train_ids, self.depths(train_ids, depths), self.images(train, train_ids), masks),
+            (test_ids, self.depths(test_ids, depths), self.images(test, test_ids), None),
+        )
+
+    # --- depths
+
+    def depths(self, ids: list[str], depths: Table | None) -> list[float]:
+        """Depth of each tile; NaN where there is no table."""
+        if depths is None:
+            return [math.nan] * len(ids)
+        self.faults.add("tiles without a row in depths.csv", [name for name in ids if name not in depths])
+        return [self.depth(name, depths[name]["z"]) if name in depths else math.nan for name in ids]
+
+    def depth(self, name: str, text: str) -> float:
+        try:
+            if math.isfinite(z := float(text)):
+                return z
+        except ValueError:
+            pass
+        self.faults.add("depths (z in depths.csv) that are no numbers", [f"{name} ({text!r})"])
+        return math.nan
+
+    # --- which tiles there are
+
+    def pngs(self, files: Files, split: str) -> Pngs | None:
+        """The PNGs in the split's folders, or else in its zip; None where that is missing or damaged."""
+        names = [name for name in files.names if name.startswith(f"{split}/")]
+        if not any(name.startswith(f"{split}/images/") for name in names):
+            try:
+                files = files.zip(f"{split}.zip")
+            except Unreadable as damage:
+                self.faults.add(DAMAGED, [str(damage)])
+                return None
+            names = files.names
+        pngs = Pngs(files)
+        for name in names:
+            *folders, file = name.split("/")
+            if not file.endswith(".png") or file.startswith(".") or "__MACOSX" in folders:
+                continue
+            kind = {"images": pngs.images, "masks": pngs.masks}.get(folders[-1] if folders else "")
+            if kind is None:
+                continue
+            if file.removesuffix(".png") in kind:
+                self.faults.add(f"PNGs that are more than once in {files.where}", [name])
+            kind[file.removesuffix(".png")] = name
+        return pngs
+
+    def ids(self, pngs: Pngs | None, table: Table | None, name: str) -> list[str]:
+        """The split's ids in order, checked: each has an image and, where there is a table, a row in it."""
+        if pngs is None:
+            return []
+        ids = sorted(pngs.images) if table is None else list(table)
+        if not ids:
+            self.faults.add("splits without tiles (expected images/<id>.png)", [pngs.files.where])
+        self.faults.add(
+            f"ids of {name} without images/<id>.png in {pngs.files.where}",
+            [tile for tile in ids if tile not in pngs.images],
+        )
+        self.faults.add(
+            f"images in {pngs.files.where} without a row in {name}",
+            [tile for tile in sorted(pngs.images) if table is not None and tile not in table],
+        )
+        return ids
+
+    # --- pixels
+
+    def images(self, pngs: Pngs | None, ids: list[str]) -> Pixels:
+        """Images of the tiles, (n, side, side)."""
+        images = np.zeros((len(ids), self.side, self.side), np.uint8)
+        for row, name in enumerate(ids):
+            if pngs and name in pngs.images:
+                image = self.pixels(pngs.files, pngs.images[name], png.read_image)
+                images[row] = 0 if image is None else image
+            if (row + 1) % LOG_EVERY == 0:
+                log.info("read %d of %d images", row + 1, len(ids))
+        return images
+
+    def masks(self, pngs: Pngs | None, ids: list[str], labels: Table | None) -> Pixels:
+        """Masks of the tiles, (n, side, side): from train.csv, from PNGs, or from both where they agree."""
+        masks = np.zeros((len(ids), self.side, self.side), np.uint8)
+        if pngs is None:
+            return masks
+        encoded = labels is not None and all("rle_mask" in row for row in labels.values())
+        if pngs.masks or not encoded:
+            self.faults.add(
+                f"labelled tiles without masks/<id>.png in {pngs.files.where}"
+                + ("" if encoded else ", nor a column rle_mask in train.csv"),
+                [name for name in ids if name not in pngs.masks],
+            )
+            self.faults.add(
+                f"masks in {pngs.files.where} of tiles that are not there",
+                sorted(pngs.masks.keys() - set(ids)),
+            )
+        for row, name in enumerate(ids):
+            drawn = self.pixels(pngs.files, pngs.masks[name], png.read_mask) if name in pngs.masks else None
+            decoded = self.decoded(name, labels[name]["rle_mask"]) if labels and encoded else None
+            if (
+                drawn is not None
+                and decoded is not None
+                and (different := np.count_nonzero(drawn != decoded))
+            ):
+                self.faults.add(
+                    "masks that differ between train.csv and their PNG", [f"{name} ({different} px)"]
+                )
+            masks[row] = next((mask for mask in (decoded, drawn) if mask is not None), 0)
+        return masks
+
+    def pixels(self, files: Files, name: str, read: Callable[[bytes], Pixels]) -> Pixels | None:
+        """One PNG of the right size, or None."""
+        try:
+            pixels = read(files.read(name))
+        except Unreadable as damage:
+            self.faults.add(DAMAGED, [str(damage)])
+        except ValueError as error:
+            self.faults.add(f"PNGs in {files.where} that are not what they should be", [f"{name} ({error})"])
+        else:
+            if pixels.shape == (self.side, self.side):
+                return pixels
+            size = " x ".join(map(str, pixels.shape))
+            self.faults.add(
+                f"PNGs in {files.where} that are not {self.side} x {self.side} px (the config's data.tile)",
+                [f"{name} ({size})"],
+            )
+        return None
+
+    def decoded(self, name: str, text: str) -> Pixels | None:
+        """One mask of train.csv, or None."""
+        try:
+            return rle.decode(text, self.side, self.side)
+        except ValueError as error:
+            self.faults.add("masks of train.csv that are no run-length encoding", [f"{name} ({error})"])
+        return None
+
+
+def _tiles(split: str, ids: list[str], depths: list[float], images: Pixels, masks: Pixels | None) -> Tiles:
+    constant = (images == images[:, :1, :1]).all(axis=(1, 2))
+    coverage = np.full(len(ids), np.nan) if masks is None else masks.mean(axis=(1, 2))
+    columns = dict(zip(COLUMNS, (ids, split, depths, constant, coverage), strict=True))
+    return Tiles(pd.DataFrame(columns), images, masks)

@@ -1,0 +1,63 @@
+"""Which of the competition's files a data folder holds. Light: the Snakefile asks it each time it is read."""
+
+from pathlib import Path
+
+from salt.program import UserError
+
+COMPETITION = "tgs-salt-identification-challenge"
+TABLES = ("train.csv", "depths.csv", "sample_submission.csv")
+
+
+def sources(root: Path) -> list[Path]:
+    """The files and folders below `root` that the tiles are read from, in a fixed order.
+
+    They are the tables that are there, and for each split its folders of PNGs or else its zip; or the one zip
+    that the competition gives out and that holds all of these. Raises UserError where images are missing.
+    """
+    splits = {split: _images(root, split) for split in ("train", "test")}
+    if all(splits.values()):
+        tables = [root / name for name in TABLES if (root / name).is_file()]
+        return [*tables, *splits["train"], *splits["test"]]
+    if not any(splits.values()) and (whole := whole_zip(root)):
+        return [whole]
+    raise UserError(_missing(root, [split for split, found in splits.items() if not found]))
+
+
+def whole_zip(root: Path) -> Path | None:
+    """The zip in `root` that may hold everything: the one with the competition's name, or the only one."""
+    named = root / f"{COMPETITION}.zip"
+    if named.is_file():
+        return named
+    others = [path for path in sorted(root.glob("*.zip")) if path.name not in ("train.zip", "test.zip")]
+    return others[0] if len(others) == 1 else None
+
+
+def _images(root: Path, split: str) -> list[Path]:
+    """The split's folders of PNGs, or else its zip, or nothing."""
+    if _has_entries(root / split / "images"):
+        masks = root / split / "masks"
+        return [root / split / "images", *([masks] if split == "train" and masks.is_dir() else [])]
+    return [root / f"{split}.zip"] if (root / f"{split}.zip").is_file() else []
+
+
+def _has_entries(folder: Path) -> bool:
+    return folder.is_dir() and next(folder.iterdir(), None) is not None
+
+
+def _missing(root: Path, splits: list[str]) -> str:
+    looked_for = " and ".join(f"{split}/images/*.png or {split}.zip" for split in splits)
+    return (
+        f"The tiles' images are missing: expected {looked_for} in {root}, or {COMPETITION}.zip with "
+        f"everything inside, and found {_found(root)}. The data are those of the Kaggle competition "
+        f'"TGS Salt Identification Challenge": accept its rules at '
+        f"https://www.kaggle.com/competitions/{COMPETITION}, then run "
+        f"`kaggle competitions download -c {COMPETITION} -p {root}` and leave the zip as it is. "
+        "To see the whole workflow without them, on tiles that it makes itself, run `make demo`."
+    )
+
+
+def _found(root: Path) -> str:
+    if not root.is_dir():
+        return "no such folder"
+    names = sorted(path.name for path in root.iterdir() if not path.name.startswith("."))
+    return ", ".join(names[:8]) + (" ..." if len(names) > 8 else "") if names else "it empty"

@@ -1,0 +1,32 @@
+"""Read the competition's files, check all of them, and pack the tiles into arrays."""
+
+import argparse
+import logging
+from pathlib import Path
+
+from salt.competition import read_competition
+from salt.program import run
+from salt.tiles import save_tiles
+from schemas.config import Data, read_settings
+
+log = logging.getLogger(__name__)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Parse the arguments and run the stage."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--settings", required=True, help="the config's section `data`, as JSON")
+    parser.add_argument("--out", type=Path, required=True, help="folder for tiles.csv and the arrays")
+    args = parser.parse_args(argv)
+    data = read_settings(Data, args.settings)
+
+    train, test = read_competition(Path(data.root), data.tile)
+    save_tiles(args.out, train, test)
+
+    for split, tiles in (("train", train), ("test", test)):
+        empty = "" if tiles.masks is None else f", {(tiles.table['coverage'] == 0).sum()} without salt"
+        log.info("%s: %d tiles, %d constant%s", split, len(tiles), tiles.table["constant"].sum(), empty)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,84 @@
+import sys
+from subprocess import run
+
+import pytest
+
+from salt.program import UserError
+from salt.sources import sources
+
+WHOLE = "tgs-salt-identification-challenge.zip"
+
+
+def make(root, *names):
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+
+def found(root):
+    return [path.relative_to(root).as_posix() for path in sources(root)]
+
+
+def test_the_zips_as_they_are_downloaded(tmp_path):
+    make(tmp_path, "train.csv", "depths.csv", "sample_submission.csv", "train.zip", "test.zip", "notes.txt")
+    assert found(tmp_path) == ["train.csv", "depths.csv", "sample_submission.csv", "train.zip", "test.zip"]
+
+
+def test_folders_are_taken_rather_than_zips(tmp_path):
+    make(
+        tmp_path,
+        "train/images/a.png",
+        "train/masks/a.png",
+        "test/images/b.png",
+        "train.zip",
+        "test.zip",
+        WHOLE,
+    )
+    assert found(tmp_path) == ["train/images", "train/masks", "test/images"]
+
+
+def test_an_empty_folder_does_not_hide_the_zip(tmp_path):
+    make(tmp_path, "train.zip", "test.zip")
+    (tmp_path / "train" / "images").mkdir(parents=True)
+    assert found(tmp_path) == ["train.zip", "test.zip"]
+
+
+def test_the_one_zip_with_everything(tmp_path):
+    make(tmp_path, WHOLE, "flamingo.zip")
+    assert found(tmp_path) == [WHOLE]
+
+
+def test_the_only_zip_may_have_any_name(tmp_path):
+    make(tmp_path, "my tiles.zip")
+    assert found(tmp_path) == ["my tiles.zip"]
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        ([], "found it empty"),
+        (["a.zip", "b.zip"], "found a.zip, b.zip."),
+        (["train.zip"], "expected test/images/*.png or test.zip in"),
+        (["train.csv", "test.zip"], "expected train/images/*.png or train.zip in"),
+    ],
+)
+def test_missing_data_are_said_with_the_way_to_get_them(tmp_path, names, said):
+    make(tmp_path, *names)
+    with pytest.raises(UserError) as error:
+        sources(tmp_path)
+    text = str(error.value)
+    assert said in text
+    for remedy in ("kaggle competitions download -c tgs-salt-identification-challenge", "rules", "make demo"):
+        assert remedy in text
+    assert "\n" not in text
+
+
+def test_a_missing_folder_is_said(tmp_path):
+    with pytest.raises(UserError, match="found no such folder"):
+        sources(tmp_path / "nowhere")
+
+
+def test_asking_for_sources_imports_nothing_heavy():
+    heavy = "{'numpy', 'pandas', 'cv2', 'torch'} & sys.modules.keys()"
+    run([sys.executable, "-c", f"import sys, salt.sources; assert not {heavy}"], check=True)
