@@ -217,6 +217,24 @@ class Model(Section):
         return [name for name in names if name is not None]
 
 
+class TrainSettings(Section):
+    """What a training depends on: the settings of pretrain and train_fold."""
+
+    seed: int
+    network: Network
+    input: Input
+    augment: Augment
+    phases: tuple[Phase, ...]
+
+
+class PredictSettings(Section):
+    """What a fold's prediction depends on: the settings of predict_fold."""
+
+    network: Network
+    input: Input
+    members: dict[str, Positive]
+
+
 # ---------------------------------------------------------------------------------------------------------------
 # What is made of the models
 
@@ -260,7 +278,7 @@ class Submission(Section):
 
 
 class Compute(Section):
-    """The machine's share in a training. Only `threads` can change the last bits of a result."""
+    """How the machine is used. A change reruns nothing; `device` and `threads` can change a result's last bits."""
 
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: the GPU where there is one.")
     threads: Count = Field(2, description="CPU threads of one program (torch).")
