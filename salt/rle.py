@@ -9,9 +9,9 @@ import numpy.typing as npt
 
 
 def encode(mask: npt.NDArray[np.uint8]) -> str:
-    """The runs of ones of a mask, (H, W) uint8 or bool in {0, 1}, in the fewest runs that describe it."""
+    """The runs of what is not zero in a mask, (H, W) uint8 or bool, in the fewest runs that describe it."""
     height, width = mask.shape
-    column_major = np.zeros(height * width + 2, np.uint8)  # a zero at either end, so that all runs have ends
+    column_major = np.zeros(height * width + 2, np.bool_)  # False at either end, so that all runs have ends
     column_major[1:-1].reshape(width, height)[:] = mask.T
     starts_and_ends = np.flatnonzero(column_major[1:] != column_major[:-1]) + 1
     starts_and_ends[1::2] -= starts_and_ends[::2]

@@ -51,6 +51,7 @@ def test_decoding_gives_back_what_was_encoded(mask):
 def test_encoding_equals_a_walk_over_the_pixels(mask):
     assert rle.encode(mask) == encode_slowly(mask)
     assert rle.encode(mask.astype(bool)) == encode_slowly(mask)
+    assert rle.encode(mask * np.arange(1, mask.shape[1] + 1, dtype=np.uint8)) == encode_slowly(mask)
 
 
 def test_runs_that_touch_are_one_area():

@@ -1,0 +1,31 @@
+"""Write the masks of the test tiles as the competition's submission."""
+
+import argparse
+import logging
+from pathlib import Path
+
+from salt.program import run
+from salt.records import open_records
+from salt.submission import write_submission
+from salt.tiles import load_table
+
+log = logging.getLogger(__name__)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Parse the arguments and run the stage."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--masks", type=Path, required=True, help="records of (id, mask), every test tile")
+    parser.add_argument("--tiles", type=Path, required=True, help="folder of tiles.csv")
+    parser.add_argument("--out", type=Path, required=True, help="the submission, a CSV file")
+    args = parser.parse_args(argv)
+
+    tiles = load_table(args.tiles)
+    ids = tiles.loc[tiles["split"] == "test", "id"].tolist()
+    empty = write_submission(args.out, ids, open_records(args.masks))
+
+    log.info("%s: %d tiles, %d of them empty, %d bytes", args.out, len(ids), empty, args.out.stat().st_size)
+
+
+if __name__ == "__main__":
+    run(main)
