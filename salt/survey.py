@@ -1,7 +1,7 @@
 """A synthetic survey: sections drawn from a seed, cut into tiles, dealt into train and test.
 
-It has the competition's layout and, beside it, what the competition keeps to itself: where each tile was cut and the
-masks of the test tiles. With them every later step can be scored.
+It has the competition's layout and, beside it, what the competition keeps to itself: where each tile was
+cut and the masks of the test tiles. With them every later step can be scored.
 """
 
 import csv
@@ -31,7 +31,7 @@ class SurveyTile:
 
     id: 10 hexadecimal digits
     split: "train" or "test"
-    z: depth in feet, drawn at random: in the competition it says nothing about the place in the section either
+    z: depth in feet, drawn at random: in the competition it does not tell the place in the section either
     mosaic, row, column: the section and the place in it, from 0
     image: (tile, tile) uint8 grey
     mask: (tile, tile) uint8, 1 = salt; empty where the whole tile is salt
@@ -48,15 +48,15 @@ class SurveyTile:
 
 
 def make_tiles(settings: Survey, tile: int) -> list[SurveyTile]:
-    """All tiles of the survey that `settings` describes, `tile` px high and wide, in the order of their sections."""
+    """All tiles of the survey that `settings` describes, `tile` px high and wide, section by section."""
     rng = np.random.default_rng(settings.seed)
     cut = [
         (mosaic, *place)
         for mosaic, (amplitude, salt) in enumerate(make_sections(rng, settings, tile))
         for place in cut_section(amplitude, salt, tile)
     ]
-    kept = np.sort(rng.permutation(len(cut))[: max(2, round(len(cut) * (1 - settings.missing)))])
-    test = rng.permutation(len(kept)) < np.clip(round(len(kept) * settings.test), 1, len(kept) - 1)
+    kept = np.sort(rng.permutation(len(cut))[: round(len(cut) * (1 - settings.missing))])
+    test = rng.permutation(len(kept)) < round(len(kept) * settings.test)
     ids = draw_ids(rng, len(kept))
     depths = rng.integers(*DEPTHS, len(kept))
     return [
@@ -68,18 +68,18 @@ def make_tiles(settings: Survey, tile: int) -> list[SurveyTile]:
 def make_sections(rng: np.random.Generator, settings: Survey, tile: int) -> Iterator[tuple[Floats, Bytes]]:
     """Each section's amplitudes (H, W) float32 and salt (H, W) uint8; H and W are multiples of `tile`.
 
-    What gives a section its character is drawn evenly over its range, so that any seed has shallow and deep water,
-    fine and coarse wavelets, clean and noisy sections, some with straight flanks.
+    What gives a section its character is drawn evenly over its range, so that any seed has shallow and deep
+    water, fine and coarse wavelets, clean and noisy sections, some with straight flanks.
     """
     count = settings.sections
-    water = stratified(rng, count, 0.15, 1.25)
-    folding = stratified(rng, count, 0.05, 0.5)
-    fine = stratified(rng, count, np.log(3.2), np.log(6.5))
-    coarsening = stratified(rng, count, np.log(1.6), np.log(3.2))
-    noise = stratified(rng, count, 0.3, 1.6)
+    water = stratified(rng, count, 0.12, 1.08)
+    folding = stratified(rng, count, 0.05, 0.6)
+    fine = stratified(rng, count, np.log(4.5), np.log(15))
+    coarsening = stratified(rng, count, np.log(1.5), np.log(3))
+    noise = stratified(rng, count, 0.2, 0.9)
     clarity = stratified(rng, count, 0.6, 1.8)
     gain = stratified(rng, count, 0.3, 0.9)
-    straight = stratified(rng, count, 0, 1) < max(0.25, 1 / count)
+    straight = stratified(rng, count, 0, 1) < max(0.15, 1 / count)
     for k, own in enumerate(rng.spawn(count)):
         rows, columns = (
             own.integers(*settings.rows, endpoint=True),
@@ -123,7 +123,7 @@ def draw_ids(rng: np.random.Generator, count: int) -> list[str]:
 
 
 def write_survey(folder: Path | str, tiles: list[SurveyTile]) -> None:
-    """Write the competition's files into `folder`, and the truth into `folder`/truth; the same bytes each time."""
+    """Write the competition's files into `folder` and the truth into `folder`/truth, byte for byte alike."""
     folder = Path(folder)
     train = [each for each in tiles if each.split == "train"]
     test = [each for each in tiles if each.split == "test"]

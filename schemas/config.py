@@ -36,8 +36,15 @@ class Survey(Section):
     sections: Count = Field(8, description="Seismic sections that the tiles are cut from.")
     rows: tuple[Count, Count] = Field((5, 8), description="Fewest and most tiles a section is high.")
     columns: tuple[Count, Count] = Field((6, 14), description="Fewest and most tiles a section is wide.")
-    missing: Share = Field(0.05, description="Share of the tiles that are left out, as gaps in the mosaics.")
-    test: Share = Field(0.5, description="Share of the tiles that go to the test split.")
+    missing: Share = Field(0.05, lt=1, description="Share of the tiles that are left out, as gaps in the mosaics.")
+    test: Share = Field(0.5, gt=0, lt=1, description="Share of the tiles that go to the test split.")
+
+    @model_validator(mode="after")
+    def _fewest_before_most(self) -> Self:
+        for name, (fewest, most) in (("rows", self.rows), ("columns", self.columns)):
+            if fewest > most:
+                raise ValueError(f"{name}: the fewest, {fewest}, are more than the most, {most}; swap them")
+        return self
 
 
 class Data(Section):

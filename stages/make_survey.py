@@ -1,4 +1,4 @@
-"""Make a synthetic survey: the competition's files, and beside them the true mosaics and the true test masks."""
+"""Make a synthetic survey: the competition's files, and beside them the true mosaics and test masks."""
 
 import argparse
 import logging
