@@ -165,28 +165,27 @@ class _Reader:
             return masks
         encoded = labels is not None and all("rle_mask" in row for row in labels.values())
         if pngs.masks or not encoded:
-            self.faults.add(
-                f"labelled tiles without masks/<id>.png in {pngs.files.where}"
-                + ("" if encoded else ", nor a column rle_mask in train.csv"),
-                [name for name in ids if name not in pngs.masks],
-            )
-            self.faults.add(
-                f"masks in {pngs.files.where} of tiles that are not there",
-                sorted(pngs.masks.keys() - set(ids)),
-            )
+            self.same_tiles(pngs, ids, encoded)
         for row, name in enumerate(ids):
             drawn = self.pixels(pngs.files, pngs.masks[name], png.read_mask) if name in pngs.masks else None
             decoded = self.decoded(name, labels[name]["rle_mask"]) if labels and encoded else None
-            if (
-                drawn is not None
-                and decoded is not None
-                and (different := np.count_nonzero(drawn != decoded))
-            ):
-                self.faults.add(
-                    "masks that differ between train.csv and their PNG", [f"{name} ({different} px)"]
-                )
-            masks[row] = next((mask for mask in (decoded, drawn) if mask is not None), 0)
+            masks[row] = self.agreed(name, decoded, drawn)
         return masks
+
+    def same_tiles(self, pngs: Pngs, ids: list[str], encoded: bool) -> None:
+        """Check that each tile has its mask's PNG, and each of these its tile."""
+        where, otherwise = pngs.files.where, "" if encoded else ", nor a column rle_mask in train.csv"
+        without = [name for name in ids if name not in pngs.masks]
+        self.faults.add(f"labelled tiles without masks/<id>.png in {where}{otherwise}", without)
+        self.faults.add(f"masks in {where} of tiles that are not there", sorted(pngs.masks.keys() - set(ids)))
+
+    def agreed(self, name: str, decoded: Pixels | None, drawn: Pixels | None) -> Pixels | int:
+        """The one mask that there is, or either where there are two and they agree."""
+        if decoded is None or drawn is None:
+            return next((mask for mask in (decoded, drawn) if mask is not None), 0)
+        if different := np.count_nonzero(decoded != drawn):
+            self.faults.add("masks that differ between train.csv and their PNG", [f"{name} ({different} px)"])
+        return decoded
 
     def pixels(self, files: Files, name: str, read: Callable[[bytes], Pixels]) -> Pixels | None:
         """One PNG of the right size, or None."""

@@ -1,10 +1,13 @@
 import io
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from salt import rle
 from salt.competition import read_competition
@@ -24,9 +27,12 @@ def table(header, rows):
 
 def zipped(files):
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, data in files.items():
-            archive.writestr(name, data)
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for (
+            name,
+            data,
+        ) in files.items():  # ZipInfo has a fixed time, so that the same files are the same bytes
+            archive.writestr(zipfile.ZipInfo(name), data, zipfile.ZIP_DEFLATED)
     return buffer.getvalue()
 
 
@@ -344,6 +350,19 @@ def test_a_damaged_or_foreign_whole_zip_is_said(tmp_path, files):
         read_competition(tmp_path, SIDE)
     (line,) = fault(tmp_path, {"own.zip": zipped({"readme.txt": b""})})
     assert "There is no item named 'train.zip' in the archive" in line
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.data())
+def test_damage_anywhere_is_an_error_of_the_user_or_harmless(tmp_path_factory, files, data):
+    form = data.draw(st.sampled_from([as_folders, as_zips, as_one_zip]))
+    packed = dict(form(files))
+    name = data.draw(st.sampled_from(sorted(packed)))
+    start = data.draw(st.integers(0, len(packed[name]) - 1))
+    end = start + data.draw(st.integers(0, 20))
+    packed[name] = packed[name][:start] + data.draw(st.binary(max_size=3)) + packed[name][end:]
+    with suppress(UserError):
+        read_competition(write(tmp_path_factory.mktemp("data"), packed), SIDE)
 
 
 def test_many_faults_of_a_kind_are_counted_and_the_first_shown(tmp_path, files):
