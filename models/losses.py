@@ -74,9 +74,7 @@ def deep_supervision(outputs: Outputs, masks: Tensor) -> Tensor:
     """Stage 2 of the ResNet34 author: Lovasz(mask) + BCE(empty) + Lovasz(pixel, non-empty tiles only)."""
     empty = 1 - masks.flatten(1).amax(dim=1, keepdim=True)
     return (
-        lovasz_relu(outputs["mask"], masks)
-        + bce(outputs["empty"], empty)
-        + lovasz_non_empty(outputs["pixel"], masks)
+        lovasz_relu(outputs["mask"], masks) + bce(outputs["empty"], empty) + lovasz_non_empty(outputs["pixel"], masks)
     )
 
 
@@ -96,6 +94,8 @@ def create_loss(name: str) -> Callable[[Outputs, Tensor], Tensor]:
 
     def loss(outputs: Outputs, masks: Tensor) -> Tensor:
         logits = {key: value.float() for key, value in outputs.items()}
-        return deep_supervision(logits, masks) if name == "deep_supervision" else MASK_LOSSES[name](logits["mask"], masks)
+        return (
+            deep_supervision(logits, masks) if name == "deep_supervision" else MASK_LOSSES[name](logits["mask"], masks)
+        )
 
     return loss

@@ -1,7 +1,8 @@
 """Encoders with pretrained weights, by name; weights that cannot be had are an error, never a random start."""
 
+from typing import Any
+
 import segmentation_models_pytorch as smp
-from torch import nn
 
 from schemas.config import ConfigError
 
@@ -11,7 +12,7 @@ def encoder_weights(weights: str) -> str | None:
     return None if weights == "none" else weights
 
 
-def create_encoder(name: str, weights: str, in_channels: int = 3) -> nn.Module:
+def create_encoder(name: str, weights: str, in_channels: int = 3) -> Any:
     """An encoder of segmentation_models_pytorch, depth 5. Raises ConfigError where its weights cannot be had."""
     try:
         return smp.encoders.get_encoder(name, in_channels=in_channels, depth=5, weights=encoder_weights(weights))

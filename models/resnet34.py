@@ -109,9 +109,7 @@ class Res34At256(nn.Module):
             self.head: nn.Module = DeepSupervisionHead(320)
         else:
             self.dropout = nn.Identity()
-            self.head = nn.Sequential(
-                nn.Conv2d(320, 64, 3, padding=1), nn.ELU(), nn.Conv2d(64, 1, 1, bias=False)
-            )
+            self.head = nn.Sequential(nn.Conv2d(320, 64, 3, padding=1), nn.ELU(), nn.Conv2d(64, 1, 1, bias=False))
 
     def forward(self, x: Tensor) -> Outputs:
         """See `models`."""

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from schemas.config import Augment
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # else its import asks the network for a newer version
-import albumentations as A  # noqa: E402, N812
+import albumentations as A
 
 Grey = npt.NDArray[np.uint8]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from salt.inference import FIELDS
+from salt.predictions import FIELDS
 from salt.records import Records, chunks, create_records
 
 

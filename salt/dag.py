@@ -44,7 +44,7 @@ class Plan:
     # Settings -------------------------------------------------------------------------------------------------
 
     def settings(self, *keys: str) -> str:
-        """The settings at a place of the config, as JSON: settings("data")."""
+        """One place of the config as JSON, named by its keys."""
         value: Any = self.config.model_dump(mode="json")
         for key in keys:
             value = value[key]

@@ -26,6 +26,4 @@ class Faults:
 
 
 def _line(kind: str, examples: list[str]) -> str:
-    return (
-        f"- {kind} ({len(examples)}): {', '.join(examples[:SHOWN])}{' ...' if len(examples) > SHOWN else ''}"
-    )
+    return f"- {kind} ({len(examples)}): {', '.join(examples[:SHOWN])}{' ...' if len(examples) > SHOWN else ''}"

@@ -85,9 +85,7 @@ def make_geology(
     return Geology(salt, visible, sea_floor, age)
 
 
-def _draw_salt(
-    rng: np.random.Generator, shape: tuple[int, int], tile: int, sea_floor: Floats
-) -> npt.NDArray[np.uint8]:
+def _draw_salt(rng: np.random.Generator, shape: tuple[int, int], tile: int, sea_floor: Floats) -> npt.NDArray[np.uint8]:
     """Salt bodies side by side, sharing one ragged top; (H, W) uint8."""
     salt = np.zeros(shape, bool)
     ragged = tile * 0.02 * smooth_line(rng, shape[1], 0.03 * tile) * rng.uniform(0.3, 1.5)
@@ -133,9 +131,7 @@ def _flank(rng: np.random.Generator, height: int, tile: int) -> Floats:
     return tile * (0.10 * smooth_line(rng, height, 0.5 * tile) + 0.02 * smooth_line(rng, height, 0.08 * tile))
 
 
-def _wander(
-    rng: np.random.Generator, salt: npt.NDArray[np.uint8], start: int, tile: int
-) -> npt.NDArray[np.uint8]:
+def _wander(rng: np.random.Generator, salt: npt.NDArray[np.uint8], start: int, tile: int) -> npt.NDArray[np.uint8]:
     """The salt with its straight flanks, below row `start`, moved sideways by a few pixels; (H, W) uint8."""
     height, width = salt.shape
     shift = 0.025 * smooth_line(rng, height, 0.4 * tile) + 0.012 * smooth_line(rng, height, 0.05 * tile)
@@ -152,9 +148,7 @@ def _draw_age(
     below = np.arange(height, dtype=np.float32)[:, None] - sea_floor[None, :]
     growth = np.clip(below / (2.5 * tile), 0, 2)  # older layers have seen more of every movement
     age = below + growth * tile * folding * smooth_line(rng, width, rng.uniform(0.5, 1.1) * tile)[None, :]
-    coarse = distance_transform_edt(1 - salt[::2, ::2]).astype(
-        np.float32
-    )  # smooth: half the resolution will do
+    coarse = distance_transform_edt(1 - salt[::2, ::2]).astype(np.float32)  # smooth: half the resolution will do
     distance = 2 * enlarge(gaussian_filter(coarse, 0.025 * tile), (height, width))
     reach = rng.uniform(0.35, 0.8) * tile
     age += growth * reach * rng.uniform(0.8, 2.4) * np.exp(-distance / reach)

@@ -11,8 +11,6 @@ from torch import Tensor, nn
 from salt.device import autocast
 from salt.geometry import Geometry
 
-FIELDS = ("plain", "tta")  # of a prediction: the tile alone; mean of the tile and its mirror image
-
 
 class Prediction(NamedTuple):
     """Probabilities (B, H, W) float32 of the tile alone, and averaged with its mirror image."""
@@ -35,7 +33,11 @@ class Predictor:
     """
 
     def __init__(
-        self, networks: Sequence[nn.Module], weights: Sequence[float], geometry: Geometry, device: torch.device
+        self,
+        networks: Sequence[nn.Module],
+        weights: Sequence[float],
+        geometry: Geometry,
+        device: torch.device,
     ) -> None:
         self.networks = networks
         self.weights = [weight / sum(weights) for weight in weights]

@@ -50,7 +50,5 @@ def _numbered(ids: Sequence[str], mosaics: list[dict[tuple[int, int], int]]) -> 
     rows = []
     for number, places in enumerate(sorted(mosaics, key=by_size)):
         top, left = (min(axis) for axis in zip(*places, strict=True))
-        rows += [
-            (ids[tile], number, row - top, column - left) for (row, column), tile in sorted(places.items())
-        ]
+        rows += [(ids[tile], number, row - top, column - left) for (row, column), tile in sorted(places.items())]
     return pd.DataFrame(rows, columns=COLUMNS)

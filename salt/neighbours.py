@@ -44,9 +44,7 @@ def find_neighbours(images: npt.NDArray[np.uint8], settings: Mosaics) -> pd.Data
             downward.accepted(square_down, settings.max_ambiguity).assign(down=1, right=0),
         ]
     )
-    surest = pairs.sort_values(
-        ["square", "similarity", "down", "first"], ascending=[False, False, True, True]
-    )
+    surest = pairs.sort_values(["square", "similarity", "down", "first"], ascending=[False, False, True, True])
     return surest[COLUMNS].reset_index(drop=True)
 
 

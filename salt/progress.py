@@ -4,6 +4,7 @@ The log of a program is a file, so that it can be read afterwards; a bar that re
 started the run looks at a terminal, which the Snakefile hands down as file descriptor 3: each line goes there too.
 """
 
+import contextlib
 import logging
 import os
 import time
@@ -16,10 +17,8 @@ TERMINAL = 3
 def say(line: str) -> None:
     """Write one line to the log and to the terminal of the run, where there is one."""
     logging.info(line)
-    try:
+    with contextlib.suppress(OSError):  # there is no such descriptor where the workflow did not start the program
         os.write(TERMINAL, f"{line}\n".encode())
-    except OSError:
-        pass  # not started by the workflow
 
 
 class Clock:

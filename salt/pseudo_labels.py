@@ -17,6 +17,7 @@ ALL_FOLDS = -1  # the `fold` of a pseudo-label that every fold uses
 
 def confidence(probabilities: npt.NDArray[np.floating], low: float, high: float) -> npt.NDArray[np.float64]:
     """Share of the pixels with p < low or p > high: (n, H, W) -> (n,) in 0..1."""
+    probabilities = probabilities.astype(np.float32)  # in float16 the bounds themselves would be rounded
     return ((probabilities < low) | (probabilities > high)).mean(axis=(1, 2))
 
 
@@ -56,7 +57,7 @@ def load(masks: Path, table: Path, test: Tiles, fold: int | None = None) -> Tile
     masks, table: what make_pseudo_labels wrote, `masks.npy` and `pseudo_labels.csv`
     Raises UserError where none was selected: there would be nothing to train on.
     """
-    labels = pd.read_csv(table, dtype={"id": str})
+    labels = pd.read_csv(table, dtype={"id": str}, keep_default_na=False)
     chosen = labels["selected"] if fold is None else labels["selected"] & labels["fold"].isin([fold, ALL_FOLDS])
     ids = labels.loc[chosen, "id"]
     if ids.empty:

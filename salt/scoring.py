@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from salt import jigsaw, metric
-from salt.inference import FIELDS
+from salt import jigsaw, metric, predictions
+from salt.predictions import FIELDS
 from salt.records import Records, chunks
 from salt.tiles import rows_of
 
@@ -35,11 +35,9 @@ class Truth:
     lines: Mapping[str, npt.NDArray[np.uint8]]
 
 
-def out_of_fold_truth(
-    ids: npt.NDArray[np.str_], masks: Masks, folds: pd.DataFrame, mosaics: pd.DataFrame
-) -> Truth:
+def out_of_fold_truth(ids: npt.NDArray[np.str_], masks: Masks, folds: pd.DataFrame, mosaics: pd.DataFrame) -> Truth:
     """The labelled tiles; the jigsaw rule of a fold's tiles sees the masks of the other folds only."""
-    fold = folds.set_index("id")["fold"].loc[ids].to_numpy()
+    fold = folds.set_index("id")["fold"].loc[ids.tolist()].to_numpy()
     lines: dict[str, npt.NDArray[np.uint8]] = {}
     for number in np.unique(fold):
         known = fold != number
@@ -72,7 +70,7 @@ def score(predicted: Records, truth: Truth, threshold: float) -> list[dict[str, 
     for rows in chunks(len(predicted)):
         masks = truth.masks[places[rows]]
         for name in FIELDS:
-            by_field[name][rows] = metric.score(predicted[name][rows] > threshold, masks.astype(bool))
+            by_field[name][rows] = metric.score(predictions.salt(predicted[name][rows], threshold), masks.astype(bool))
     ruled, ruled_scores = _jigsaw_scores(predicted["id"], places, truth)
     rows_out: list[dict[str, object]] = []
     for name in FIELDS:
@@ -80,7 +78,12 @@ def score(predicted: Records, truth: Truth, threshold: float) -> list[dict[str, 
             scores = by_field[name].copy()
             if with_jigsaw:
                 scores[ruled] = ruled_scores
-            row = {"labels": truth.labels, "tta": name == "tta", "jigsaw": with_jigsaw, "score": scores.mean()}
+            row = {
+                "labels": truth.labels,
+                "tta": name == "tta",
+                "jigsaw": with_jigsaw,
+                "score": scores.mean(),
+            }
             rows_out.append(row | {"sd_folds": _spread(scores, truth, places), "tiles": len(scores)})
     return rows_out
 

@@ -33,7 +33,7 @@ def image(rng: np.random.Generator, rocks: Geology, waves: Acquisition, tile: in
     reflectivity = _reflectivity(rng, rocks, waves, tile)
     reflectivity += _noise(rng, rocks, waves, tile)
     section = _wavelet(rng, reflectivity, waves, tile)
-    level = np.sqrt(_widely_smoothed(section**2, 0.5 * tile)) + 1e-3
+    level = np.sqrt(_widely_smoothed(section**2, (0.5 * tile, 2.0 * tile))) + 1e-3
     section /= level**waves.gain
     below = np.arange(section.shape[0])[:, None] - rocks.water[None, :]
     return section * np.clip(below / 2 + 2, 0, 1)  # the wavelet's forerunner is muted
@@ -53,9 +53,7 @@ def _reflectivity(rng: np.random.Generator, rocks: Geology, waves: Acquisition, 
     dip = np.gradient(rocks.age, axis=1)
     sediments *= (1 + dip**2) ** -0.25 * (below > 0)  # steep layers are imaged less well
     sediments *= _illumination(rng, rocks.visible, tile)
-    inside = (
-        0.35 * smooth_field(rng, (height, width), (0.15 * longest, 0.4 * longest)) * rng.uniform(0.3, 1.0)
-    )
+    inside = 0.35 * smooth_field(rng, (height, width), (0.15 * longest, 0.4 * longest)) * rng.uniform(0.3, 1.0)
     total = sediments * (1 - salt) + inside * salt
     total += waves.clarity * _salt_faces(rng, salt, tile)
     total += 7.0 * np.exp(-(((below - 0.5) / 0.7) ** 2))  # the sea floor
@@ -65,8 +63,9 @@ def _reflectivity(rng: np.random.Generator, rocks: Geology, waves: Acquisition, 
 def _illumination(rng: np.random.Generator, salt: npt.NDArray[np.uint8], tile: int) -> Floats:
     """What share of the waves reaches the sediments (H, W): less below salt, less close to it."""
     above = gaussian_filter1d(np.cumsum(salt, axis=0, dtype=np.float32), 0.15 * tile, axis=1) / tile
-    close = _widely_smoothed(salt.astype(np.float32), rng.uniform(0.06, 0.25) * tile)
-    return np.exp(-0.5 * above) * (1 - rng.uniform(0.2, 0.9) * close)
+    reach = rng.uniform(0.06, 0.25) * tile
+    close = _widely_smoothed(salt.astype(np.float32), (reach, reach))
+    return np.exp(-0.25 * above) * (1 - rng.uniform(0.1, 0.6) * close)
 
 
 def _salt_faces(rng: np.random.Generator, salt: Floats, tile: int) -> Floats:
@@ -77,9 +76,9 @@ def _salt_faces(rng: np.random.Generator, salt: Floats, tile: int) -> Floats:
     down, across = np.gradient(salt)
     strength = np.exp(0.8 * smooth_field(rng, salt.shape, (0.3 * tile, 0.3 * tile)))
     sign = smooth_field(rng, salt.shape, (0.4 * tile, tile))
-    fade = np.linspace(1.6, 0.4, len(salt))[:, None]
+    fade = np.linspace(1.6, 0.8, len(salt))[:, None]
     down = np.where(down > 0, down, 0.4 * down)  # little gets through to the base and back
-    return 4.0 * fade * strength * (down + 0.5 * np.clip(sign, -1, 1) * np.abs(across))
+    return 4.0 * fade * strength * (down + 0.6 * np.tanh(3 * sign) * np.abs(across))
 
 
 def _layers(rng: np.random.Generator, oldest: int, width: int, tile: int) -> Floats:
@@ -112,7 +111,8 @@ def _noise(rng: np.random.Generator, rocks: Geology, waves: Acquisition, tile: i
     for _ in range(4):
         noise += _arcs(rng, (height, width), tile, rng.uniform(0.3, 1.2) * waves.wavelength[1])
     patches = np.exp(0.4 * smooth_field(rng, (height, width), (tile, tile)))
-    return noise * patches * waves.noise * (0.08 + depth**1.2)
+    quiet = 1 - 0.5 * gaussian_filter(rocks.visible.astype(np.float32), 2.0)  # salt scatters little
+    return noise * patches * quiet * waves.noise * (0.08 + depth**1.2)
 
 
 def _arcs(rng: np.random.Generator, shape: tuple[int, int], tile: int, length: float) -> Floats:
@@ -150,6 +150,6 @@ def _wavelet(rng: np.random.Generator, reflectivity: Floats, waves: Acquisition,
     return section.astype(np.float32)
 
 
-def _widely_smoothed(field: Floats, sigma: float) -> Floats:
+def _widely_smoothed(field: Floats, sigma: tuple[float, float]) -> Floats:
     """`field` (H, W) after a wide Gaussian filter, worked out on every fourth sample."""
-    return enlarge(gaussian_filter(field[::4, ::4], sigma / 4), (field.shape[0], field.shape[1]))
+    return enlarge(gaussian_filter(field[::4, ::4], [each / 4 for each in sigma]), (field.shape[0], field.shape[1]))

@@ -39,9 +39,7 @@ def _matching_rows(ids: Sequence[str], found: Sequence[str]) -> npt.NDArray[np.i
     faults = {
         "without a mask": sorted(set(ids) - set(found)),
         "that are no test tiles": sorted(set(found) - set(ids)),
-        "more than once": sorted(
-            name for name, count in (Counter(ids) | Counter(found)).items() if count > 1
-        ),
+        "more than once": sorted(name for name, count in (Counter(ids) | Counter(found)).items() if count > 1),
     }
     said = [f"{len(wrong)} {what} ({', '.join(wrong[:5])})" for what, wrong in faults.items() if wrong]
     if said:

@@ -76,9 +76,9 @@ def make_sections(rng: np.random.Generator, settings: Survey, tile: int) -> Iter
     folding = stratified(rng, count, 0.05, 0.6)
     fine = stratified(rng, count, np.log(4.5), np.log(15))
     coarsening = stratified(rng, count, np.log(1.5), np.log(3))
-    noise = stratified(rng, count, 0.2, 0.9)
+    noise = stratified(rng, count, 0.1, 0.6)
     clarity = stratified(rng, count, 0.6, 1.8)
-    gain = stratified(rng, count, 0.3, 0.9)
+    gain = stratified(rng, count, 0.2, 0.8)
     straight = stratified(rng, count, 0, 1) < max(0.15, 1 / count)
     for k, own in enumerate(rng.spawn(count)):
         rows, columns = (

@@ -50,7 +50,12 @@ class Tiles:
 
 def load_table(folder: Path | str) -> pd.DataFrame:
     """`tiles.csv`, both splits: train rows in the order of the train arrays, then test rows in theirs."""
-    return pd.read_csv(Path(folder) / "tiles.csv", dtype={"id": str, "split": str, "z": float, "constant": bool})
+    return pd.read_csv(
+        Path(folder) / "tiles.csv",
+        dtype={"id": str, "split": str, "z": float, "constant": bool},
+        keep_default_na=False,  # a tile may be called NA
+        na_values={"z": [""], "coverage": [""]},
+    )
 
 
 def load_tiles(folder: Path | str, split: str) -> Tiles:
@@ -69,7 +74,11 @@ def save_tiles(folder: Path | str, train: Tiles, test: Tiles) -> None:
     """Write `tiles.csv`, `train_images.npy`, `train_masks.npy` and `test_images.npy` into `folder`."""
     folder = Path(folder)
     assert train.masks is not None
-    for name, array in (("train_images", train.images), ("train_masks", train.masks), ("test_images", test.images)):
+    for name, array in (
+        ("train_images", train.images),
+        ("train_masks", train.masks),
+        ("test_images", test.images),
+    ):
         with atomic_path(folder / f"{name}.npy") as path, path.open("wb") as file:
             np.save(file, array)
     with atomic_path(folder / "tiles.csv") as path:

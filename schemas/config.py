@@ -209,7 +209,8 @@ class Model(Section):
     add_pseudo_labels: Name | None = Field(None, description="Pseudo-labels that join each fold's training tiles.")
     phases: tuple[Phase, ...] = Field(min_length=1)
     members: dict[str, Positive] = Field(
-        min_length=1, description="Snapshots in the model's prediction and their weights: phase2, phase3_cycle1 ..."
+        min_length=1,
+        description="Snapshots in the model's prediction and their weights: phase2, phase3_cycle1 ...",
     )
 
     @property

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from salt import predictions
 from salt.atomic import atomic_path
 from salt.jigsaw import Change, find_changes, repaint
 from salt.mosaics import load_mosaics
@@ -24,9 +25,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--tiles", type=Path, required=True, help="folder of prepare_tiles")
     parser.add_argument("--mosaics", type=Path, required=True, help="mosaics.csv")
     parser.add_argument("--masks-out", type=Path, required=True, help="masks to write: records of id, mask")
-    parser.add_argument(
-        "--changes-out", type=Path, required=True, help="what the jigsaw rule did, CSV to write"
-    )
+    parser.add_argument("--changes-out", type=Path, required=True, help="what the jigsaw rule did, CSV to write")
     return parser.parse_args()
 
 
@@ -65,8 +64,7 @@ def write_masks(
     pixels: dict[str, int] = {}
     with create_records(path, ids, {"mask": np.uint8}, *probabilities["tta"].shape[1:]) as records:
         for rows in chunks(len(ids)):
-            # float32: as float16, the threshold itself would be rounded
-            masks = (probabilities["tta"][rows].astype(np.float32) > threshold).astype(np.uint8)
+            masks = predictions.salt(probabilities["tta"][rows], threshold).astype(np.uint8)
             masks[[name in constant for name in ids[rows]]] = 0
             pixels |= repaint(ids[rows], masks, by_id)
             records["mask"][rows] = masks

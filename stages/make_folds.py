@@ -30,9 +30,7 @@ def main() -> None:
     with atomic_path(args.out) as path:
         dealt.to_csv(path, index=False)
     sizes = ", ".join(str(len(folds.split(table, dealt, fold)[1])) for fold in range(settings.count))
-    logging.info(
-        "%d training tiles by %s; held out without constant ones: %s", len(dealt), settings.by, sizes
-    )
+    logging.info("%d training tiles by %s; held out without constant ones: %s", len(dealt), settings.by, sizes)
 
 
 if __name__ == "__main__":

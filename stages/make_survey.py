@@ -29,9 +29,7 @@ def main(argv: list[str] | None = None) -> None:
     write_survey(args.out, tiles)
     train = sum(each.split == "train" for each in tiles)
     empty = np.mean([not each.mask.any() for each in tiles])
-    log.info(
-        "%d train and %d test tiles, %.0f %% empty, in %s", train, len(tiles) - train, 100 * empty, args.out
-    )
+    log.info("%d train and %d test tiles, %.0f %% empty, in %s", train, len(tiles) - train, 100 * empty, args.out)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,8 @@ import numpy as np
 from models.registry import create_network
 from salt import device, folds, program
 from salt.geometry import Geometry
-from salt.inference import FIELDS, Predictor
+from salt.inference import Predictor
+from salt.predictions import FIELDS
 from salt.progress import Ticker, say
 from salt.records import chunks, create_records
 from salt.tiles import Tiles, load_tiles, rows_of

@@ -11,7 +11,6 @@ from salt.atomic import atomic_path
 from salt.geometry import Geometry
 from salt.loader import stable_seed
 from salt.progress import say
-from salt.records import open_records
 from salt.tiles import load_tiles
 from salt.training import Trainer
 from salt.weights import copy_state, save_weights
@@ -36,7 +35,8 @@ def main(argv: list[str] | None = None) -> None:
     settings = read_settings(TrainSettings, args.settings)
     compute = read_settings(Compute, args.compute)
     where = device.set_up(compute)
-    tiles = pseudo_labels.load(*args.pseudo_labels, load_tiles(args.tiles, "test"))
+    masks, table = args.pseudo_labels
+    tiles = pseudo_labels.load(masks, table, load_tiles(args.tiles, "test"))
     seed = stable_seed(settings.seed)
     torch.manual_seed(seed)
     network = create_network(settings.network)

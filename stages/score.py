@@ -46,8 +46,7 @@ def main(argv: list[str] | None = None) -> None:
             curves.append(
                 pd.DataFrame({"name": name, "labels": truth.labels, "threshold": scoring.THRESHOLDS, "score": curve})
             )
-            best = rows.loc[rows["score"].idxmax()]
-            say(f"{name}: {truth.labels} {best['score']:.4f} (tta {best['tta']}, jigsaw {best['jigsaw']})")
+            say(f"{name}: {truth.labels} {rows.loc[rows['tta'], 'score'].iloc[0]:.4f}")
     for tables, out in ((scores, args.scores), (curves, args.threshold_curve)):
         with atomic_path(out) as path:
             pd.concat(tables).to_csv(path, index=False, float_format="%.6f")

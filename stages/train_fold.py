@@ -43,7 +43,8 @@ def main(argv: list[str] | None = None) -> None:
     held_out = labelled.select(rows_of(labelled.ids, held_out_ids))
     tiles = labelled.select(rows_of(labelled.ids, train_ids))
     if args.pseudo_labels:
-        extra = pseudo_labels.load(*args.pseudo_labels, load_tiles(args.tiles, "test"), args.fold)
+        masks, table = args.pseudo_labels
+        extra = pseudo_labels.load(masks, table, load_tiles(args.tiles, "test"), args.fold)
         tiles = concatenate(tiles, extra)
     seed = stable_seed(settings.seed, args.fold)
     torch.manual_seed(seed)
@@ -52,9 +53,7 @@ def main(argv: list[str] | None = None) -> None:
         load_weights(network, args.start_from)
     say(f"{len(tiles)} tiles to train on, {len(held_out)} held out, on {device.describe(where)}")
     geometry = Geometry(settings.input, tile=tiles.images.shape[1])
-    trainer = Trainer(
-        network, geometry, tiles.arrays, held_out.arrays, settings.augment, compute, where, seed
-    )
+    trainer = Trainer(network, geometry, tiles.arrays, held_out.arrays, settings.augment, compute, where, seed)
     result = trainer.run(settings.phases)
     with atomic_path(args.history) as path:
         result.table().to_csv(path, index=False, float_format="%.6g")
