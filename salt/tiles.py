@@ -73,12 +73,8 @@ def load_tiles(folder: Path | str, split: str) -> Tiles:
 def save_tiles(folder: Path | str, train: Tiles, test: Tiles) -> None:
     """Write `tiles.csv`, `train_images.npy`, `train_masks.npy` and `test_images.npy` into `folder`."""
     folder = Path(folder)
-    assert train.masks is not None
-    for name, array in (
-        ("train_images", train.images),
-        ("train_masks", train.masks),
-        ("test_images", test.images),
-    ):
+    images, masks = train.arrays
+    for name, array in (("train_images", images), ("train_masks", masks), ("test_images", test.images)):
         with atomic_path(folder / f"{name}.npy") as path, path.open("wb") as file:
             np.save(file, array)
     with atomic_path(folder / "tiles.csv") as path:

@@ -61,15 +61,8 @@ def files(pixels, masks):
         "depths.csv": table("id,z", [(name, 100 + row) for row, name in enumerate("abcxyz")]),
         "sample_submission.csv": table("id,rle_mask", [(name, "1 1") for name in "zxy"]),
     }
-    images = {
-        f"{'train' if name in masks else 'test'}/images/{name}.png": png(image)
-        for name, image in pixels.items()
-    }
-    return (
-        tables
-        | images
-        | {f"train/masks/{name}.png": png(mask * np.uint16(65535)) for name, mask in masks.items()}
-    )
+    images = {f"{'train' if name in masks else 'test'}/images/{name}.png": png(image) for name, image in pixels.items()}
+    return tables | images | {f"train/masks/{name}.png": png(mask * np.uint16(65535)) for name, mask in masks.items()}
 
 
 def as_folders(files):
@@ -80,11 +73,7 @@ def as_zips(files):
     """Each split's folders in a zip of their own, as Kaggle gives them out."""
     packed = {name: data for name, data in files.items() if "/" not in name}
     for split in ("train", "test"):
-        inside = {
-            name.removeprefix(f"{split}/"): data
-            for name, data in files.items()
-            if name.startswith(f"{split}/")
-        }
+        inside = {name.removeprefix(f"{split}/"): data for name, data in files.items() if name.startswith(f"{split}/")}
         packed[f"{split}.zip"] = zipped(inside)
     return packed
 
@@ -328,9 +317,7 @@ def test_bad_tables_are_said(tmp_path, files, name, data, said):
 
 def test_a_split_without_tiles_is_said(tmp_path, files):
     packed = as_zips(without(files, "sample")) | {"test.zip": zipped({"pictures/a.png": b""})}
-    assert fault(tmp_path, packed) == [
-        f"splits without tiles (expected images/<id>.png) (1): {tmp_path}/test.zip"
-    ]
+    assert fault(tmp_path, packed) == [f"splits without tiles (expected images/<id>.png) (1): {tmp_path}/test.zip"]
 
 
 def test_damaged_zips_are_said_all_at_once(tmp_path, files):

@@ -7,9 +7,7 @@ SHAPE, TILE = (505, 606), 101
 
 
 def geology(seed, **settings):
-    return make_geology(
-        np.random.default_rng(seed), SHAPE, TILE, **{"water": 0.4, "folding": 0.2, **settings}
-    )
+    return make_geology(np.random.default_rng(seed), SHAPE, TILE, **{"water": 0.4, "folding": 0.2, **settings})
 
 
 @pytest.mark.parametrize("seed", range(5))

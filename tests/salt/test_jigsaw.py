@@ -93,9 +93,7 @@ def test_columns_and_mosaics_do_not_mix():
 
 
 def test_with_three_tiles_above_a_vertical_tile_the_next_above_gets_its_line():
-    assert rule(column("a", "b", "c", "d"), d=VERTICAL) == {
-        "c": ("above a vertical tile", "d", LINE.tolist())
-    }
+    assert rule(column("a", "b", "c", "d"), d=VERTICAL) == {"c": ("above a vertical tile", "d", LINE.tolist())}
 
 
 @pytest.mark.parametrize(
@@ -113,9 +111,7 @@ def test_otherwise_nothing_above_changes(mosaics, mask):
 
 def test_repainting_makes_all_rows_the_line_and_counts_what_differs():
     masks = np.stack([EMPTY, VERTICAL, BENT])
-    changes = {
-        change.id: change for change in find_changes(column("a", "c", "b"), ["a"], VERTICAL[None], {"c"})
-    }
+    changes = {change.id: change for change in find_changes(column("a", "c", "b"), ["a"], VERTICAL[None], {"c"})}
     assert repaint(["b", "a", "c"], masks, changes) == {"c": 2}
     np.testing.assert_array_equal(masks, np.stack([EMPTY, VERTICAL, VERTICAL]))
 

@@ -77,9 +77,7 @@ def test_the_size_of_the_blocks_does_not_matter(monkeypatch):
     assert found(images) == {tuple(row) for row in whole.iloc[:, :4].to_numpy().tolist()}
 
 
-@pytest.mark.parametrize(
-    ("side", "expected"), [("left", -0.5), ("right", 6.5), ("top", -0.5), ("bottom", 4.5)]
-)
+@pytest.mark.parametrize(("side", "expected"), [("left", -0.5), ("right", 6.5), ("top", -0.5), ("bottom", 4.5)])
 def test_a_parabola_is_extended_to_the_seam_exactly(side, expected):
     rows, columns = np.mgrid[0:5, 0:7]
     # Along the seam the value changes with the other coordinate; across it, it is a parabola.

@@ -77,8 +77,6 @@ def test_ids_that_do_not_match_are_said_and_nothing_is_written(tmp_path, masks, 
 
 def test_a_mask_of_other_values_is_refused_and_nothing_is_written(tmp_path, masks):
     masks[4, 2, 2] = 255
-    with pytest.raises(
-        UserError, match="mask of e cannot be encoded: expected zeros and ones, found 0, 1, 255"
-    ):
+    with pytest.raises(UserError, match="mask of e cannot be encoded: expected zeros and ones, found 0, 1, 255"):
         write_submission(tmp_path / "submission.csv", list("abcdef"), masks_of(list("abcdef"), masks))
     assert list(tmp_path.iterdir()) == []

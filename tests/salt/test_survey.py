@@ -89,9 +89,7 @@ def test_some_flanks_are_exactly_vertical_over_four_tiles(default):
         same = below is not None and np.array_equal(below.mask, tiles[place].mask)
         return 1 + (height((mosaic, row + 1, column)) if same else 0)
 
-    vertical = [
-        place for place, each in tiles.items() if each.mask.any() and (each.mask == each.mask[-1]).all()
-    ]
+    vertical = [place for place, each in tiles.items() if each.mask.any() and (each.mask == each.mask[-1]).all()]
     assert sum(height(place) >= 4 for place in vertical) >= 2
 
 
@@ -99,9 +97,7 @@ def test_below_a_vertical_flank_the_mask_goes_on_as_its_last_row(default):
     tiles, right, all_below = by_place(default), 0, 0
     for (mosaic, row, column), each in tiles.items():
         if each.mask.any() and (each.mask == each.mask[-1]).all():
-            below = [
-                tile for place, tile in tiles.items() if place[::2] == (mosaic, column) and place[1] > row
-            ]
+            below = [tile for place, tile in tiles.items() if place[::2] == (mosaic, column) and place[1] > row]
             right += sum((tile.mask == each.mask[-1]).all() for tile in below)
             all_below += len(below)
     assert all_below > 10
@@ -123,9 +119,7 @@ def test_borders_of_neighbours_match_and_those_of_strangers_do_not(default):
     pairs = [(each, tiles.get((each.mosaic, each.row + 1, each.column))) for each in varied]
     neighbours = [np.corrcoef(a.image[-1], b.image[0])[0, 1] for a, b in pairs if b is not None]
     strangers = [
-        np.corrcoef(a.image[-1], b.image[0])[0, 1]
-        for a, b in zip(varied, varied[17:], strict=False)
-        if a is not b
+        np.corrcoef(a.image[-1], b.image[0])[0, 1] for a, b in zip(varied, varied[17:], strict=False) if a is not b
     ]
     assert np.median(neighbours) > 0.9
     assert np.median(np.abs(strangers)) < 0.3
@@ -195,9 +189,7 @@ def test_mosaics_are_complete_but_for_the_missing_tiles():
     whole = make_tiles(SMALL.model_copy(update={"missing": 0.0}), 101)
     places = pd.DataFrame([(each.mosaic, each.row, each.column) for each in whole], columns=["m", "r", "c"])
     for _, mosaic in places.groupby("m"):
-        assert (
-            len(mosaic.drop_duplicates()) == len(mosaic) == (mosaic["r"].max() + 1) * (mosaic["c"].max() + 1)
-        )
+        assert len(mosaic.drop_duplicates()) == len(mosaic) == (mosaic["r"].max() + 1) * (mosaic["c"].max() + 1)
     assert len(make_tiles(SMALL, 101)) == round(0.8 * len(whole))
 
 

@@ -23,9 +23,7 @@ def run(tmp_path):
         return Tiles(table.assign(constant=table["id"] == "c"), images, masks)
 
     save_tiles(tmp_path / "tiles", tiles("train", "ae"), tiles("test", "bcd"))
-    with create_records(
-        tmp_path / "test.npy", list("dcb"), {"plain": np.float16, "tta": np.float16}, 6, 6
-    ) as out:
+    with create_records(tmp_path / "test.npy", list("dcb"), {"plain": np.float16, "tta": np.float16}, 6, 6) as out:
         out["plain"] = 0.9  # not what is submitted
         out["tta"][:, 0, 0] = 0.75
         out["tta"][:, 0, 1] = 0.5

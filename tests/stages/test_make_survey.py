@@ -34,14 +34,10 @@ def test_the_bytes_do_not_depend_on_the_number_of_threads(tmp_path):
     for threads in ("1", "2"):
         command = [sys.executable, "-m", "stages.make_survey", "--settings", SETTINGS, "--tile", "64"]
         environment = {**os.environ, "OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
-        done = subprocess.run(
-            [*command, "--out", tmp_path / threads], env=environment, capture_output=True, text=True
-        )
+        done = subprocess.run([*command, "--out", tmp_path / threads], env=environment, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
         assert "train and" in done.stdout
     files = [path for path in (tmp_path / "1").rglob("*") if path.is_file()]
     assert len(files) == 7
     for path in files:
-        assert path.read_bytes() == (tmp_path / "2" / path.relative_to(tmp_path / "1")).read_bytes(), (
-            path.name
-        )
+        assert path.read_bytes() == (tmp_path / "2" / path.relative_to(tmp_path / "1")).read_bytes(), path.name

@@ -22,9 +22,7 @@ def write(folder, ids):
     with create_records(folder / "masks.npy", ids, {"mask": np.uint8}, 3, 3) as masks:
         masks["mask"][0, 1, 2] = 1
     options = {"masks": "masks.npy", "tiles": "tiles", "out": "submission.csv"}
-    write_submission.main(
-        [part for name, path in options.items() for part in (f"--{name}", str(folder / path))]
-    )
+    write_submission.main([part for name, path in options.items() for part in (f"--{name}", str(folder / path))])
 
 
 def test_every_test_tile_has_its_row_in_the_order_of_the_tiles(tmp_path, caplog):
