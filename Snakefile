@@ -37,10 +37,10 @@ if plan.config.survey:
             files=[f"{plan.config.data.root}/{name}" for name in plan.survey_files],
             truth=f"{plan.config.data.root}/truth/test_masks.csv",
             mosaics=f"{plan.config.data.root}/truth/mosaics.csv",
-        params:
-            settings=plan.settings("survey"),
         log:
             "<results>/logs/make_survey.log",
+        params:
+            settings=plan.settings("survey"),
         shell:
             "{python} stages.make_survey --settings {params.settings:q} --tile {plan.config.data.tile}"
             " --out {plan.config.data.root:q} 3>&2 > {log} 2>&1"
@@ -54,10 +54,10 @@ rule prepare_tiles:
         "<results>/tiles/train_images.npy",
         "<results>/tiles/train_masks.npy",
         "<results>/tiles/test_images.npy",
-    params:
-        settings=plan.settings("data"),
     log:
         "<results>/logs/prepare_tiles.log",
+    params:
+        settings=plan.settings("data"),
     shell:
         "{python} stages.prepare_tiles --settings {params.settings:q} --out {plan.results}/tiles 3>&2 > {log} 2>&1"
 
@@ -67,10 +67,10 @@ rule assemble_mosaics:
         rules.prepare_tiles.output,
     output:
         "<results>/mosaics.csv",
-    params:
-        settings=plan.settings("mosaics"),
     log:
         "<results>/logs/assemble_mosaics.log",
+    params:
+        settings=plan.settings("mosaics"),
     shell:
         "{python} stages.assemble_mosaics --settings {params.settings:q} --tiles {plan.results}/tiles"
         " --out {output} 3>&2 > {log} 2>&1"
@@ -82,10 +82,10 @@ rule make_folds:
         mosaics=plan.fold_inputs(),
     output:
         "<results>/folds.csv",
-    params:
-        settings=plan.settings("folds"),
     log:
         "<results>/logs/make_folds.log",
+    params:
+        settings=plan.settings("folds"),
     shell:
         "{python} stages.make_folds --settings {params.settings:q} --tiles {plan.results}/tiles"
         " --mosaics {input.mosaics} --out {output} 3>&2 > {log} 2>&1"
@@ -98,10 +98,10 @@ rule make_pseudo_labels:
     output:
         masks="<results>/pseudo_labels/{labels}/masks.npy",
         table="<results>/pseudo_labels/{labels}/pseudo_labels.csv",
-    params:
-        settings=plan.pseudo_label_settings,
     log:
         "<results>/logs/make_pseudo_labels/{labels}.log",
+    params:
+        settings=plan.pseudo_label_settings,
     shell:
         "{python} stages.make_pseudo_labels --settings {params.settings:q} --tiles {plan.results}/tiles"
         " --probabilities {input.probabilities} --masks {output.masks} --table {output.table} 3>&2 > {log} 2>&1"
@@ -114,13 +114,13 @@ rule pretrain:
     output:
         weights="<results>/models/{model}/pretrain/weights.safetensors",
         history="<results>/models/{model}/pretrain/history.csv",
-    params:
-        settings=plan.pretrain_settings,
     log:
         "<results>/logs/pretrain/{model}.log",
     threads: plan.threads
     resources:
         gpu=plan.gpus,
+    params:
+        settings=plan.pretrain_settings,
     shell:
         "{python} stages.pretrain --settings {params.settings:q} --compute {plan.compute:q}"
         " --tiles {plan.results}/tiles --pseudo-labels {input.pseudo_labels}"
@@ -136,13 +136,13 @@ rule train_fold:
     output:
         snapshots=directory("<results>/models/{model}/fold{fold}/snapshots"),
         history="<results>/models/{model}/fold{fold}/history.csv",
-    params:
-        settings=plan.train_settings,
     log:
         "<results>/logs/train_fold/{model}_fold{fold}.log",
     threads: plan.threads
     resources:
         gpu=plan.gpus,
+    params:
+        settings=plan.train_settings,
     shell:
         "{python} stages.train_fold --settings {params.settings:q} --compute {plan.compute:q}"
         " --tiles {plan.results}/tiles --folds {input.folds} --fold {wildcards.fold}"
@@ -158,13 +158,13 @@ rule predict_fold:
     output:
         held_out=temp("<results>/models/{model}/fold{fold}/held_out.npy"),
         test=temp("<results>/models/{model}/fold{fold}/test.npy"),
-    params:
-        settings=plan.predict_settings,
     log:
         "<results>/logs/predict_fold/{model}_fold{fold}.log",
     threads: plan.threads
     resources:
         gpu=plan.gpus,
+    params:
+        settings=plan.predict_settings,
     shell:
         "{python} stages.predict_fold --settings {params.settings:q} --compute {plan.compute:q}"
         " --tiles {plan.results}/tiles --folds {input.folds} --fold {wildcards.fold}"
@@ -178,10 +178,10 @@ rule blend:
     output:
         out_of_fold="<results>/ensembles/{name}/out_of_fold.npy",
         test="<results>/ensembles/{name}/test.npy",
-    params:
-        settings=plan.blend_settings,
     log:
         "<results>/logs/blend/{name}.log",
+    params:
+        settings=plan.blend_settings,
     shell:
         "{python} stages.blend --settings {params.settings:q} --labelled {input.labelled} --test {input.test}"
         " --out-of-fold-out {output.out_of_fold} --test-out {output.test} 3>&2 > {log} 2>&1"
@@ -198,10 +198,10 @@ rule score:
     output:
         scores="<results>/scores.csv",
         threshold_curve="<results>/threshold_curve.csv",
-    params:
-        settings=plan.settings("submission", "threshold"),
     log:
         "<results>/logs/score.log",
+    params:
+        settings=plan.settings("submission", "threshold"),
     shell:
         "{python} stages.score --settings {params.settings:q} --tiles {plan.results}/tiles"
         " --folds {input.folds} --mosaics {input.mosaics} --names {plan.names} --out-of-fold {input.out_of_fold}"
@@ -217,10 +217,10 @@ rule apply_jigsaw:
     output:
         masks="<results>/jigsaw/masks.npy",
         changes="<results>/jigsaw/changes.csv",
-    params:
-        settings=plan.settings("submission"),
     log:
         "<results>/logs/apply_jigsaw.log",
+    params:
+        settings=plan.settings("submission"),
     shell:
         "{python} stages.apply_jigsaw --settings {params.settings:q} --probabilities {input.probabilities}"
         " --tiles {plan.results}/tiles --mosaics {input.mosaics} --masks-out {output.masks}"
@@ -251,10 +251,10 @@ rule write_report:
         submission=rules.write_submission.output,
     output:
         "<results>/report.html",
-    params:
-        settings=plan.report_settings(),
     log:
         "<results>/logs/write_report.log",
+    params:
+        settings=plan.report_settings(),
     shell:
         "{python} stages.write_report --settings {params.settings:q} --run {plan.results} --out {output}"
         " 3>&2 > {log} 2>&1"
