@@ -53,7 +53,7 @@ def _reflectivity(rng: np.random.Generator, rocks: Geology, waves: Acquisition, 
     dip = np.gradient(rocks.age, axis=1)
     sediments *= (1 + dip**2) ** -0.25 * (below > 0)  # steep layers are imaged less well
     sediments *= _illumination(rng, rocks.visible, tile)
-    inside = 0.35 * smooth_field(rng, (height, width), (0.15 * longest, 0.4 * longest)) * rng.uniform(0.3, 1.0)
+    inside = 0.25 * smooth_field(rng, (height, width), (0.15 * longest, 0.4 * longest)) * rng.uniform(0.3, 1.0)
     total = sediments * (1 - salt) + inside * salt
     total += waves.clarity * _salt_faces(rng, salt, tile)
     total += 7.0 * np.exp(-(((below - 0.5) / 0.7) ** 2))  # the sea floor
@@ -91,10 +91,10 @@ def _layers(rng: np.random.Generator, oldest: int, width: int, tile: int) -> Flo
     start = 0
     while start < oldest:
         stop = start + int(tile * rng.uniform(0.15, 0.8))
-        density = rng.uniform(0.3, 0.9)
+        density = rng.uniform(0.4, 1.0)
         beds = rng.laplace(size=oldest) * (rng.random(oldest) < density) / np.sqrt(density)
         series[start:stop] = beds[start:stop]
-        strength[start:stop] = np.exp(rng.normal(0, 0.45))
+        strength[start:stop] = np.exp(rng.normal(0, 0.35))
         start = stop
     lateral = smooth_field(rng, (oldest, width), (1.5, 0.7 * tile))
     lateral = np.exp(0.5 * lateral + 0.3 * smooth_field(rng, (oldest, width), (0.15 * tile, 0.5 * tile)))
@@ -111,7 +111,7 @@ def _noise(rng: np.random.Generator, rocks: Geology, waves: Acquisition, tile: i
     for _ in range(4):
         noise += _arcs(rng, (height, width), tile, rng.uniform(0.3, 1.2) * waves.wavelength[1])
     patches = np.exp(0.4 * smooth_field(rng, (height, width), (tile, tile)))
-    quiet = 1 - 0.5 * gaussian_filter(rocks.visible.astype(np.float32), 2.0)  # salt scatters little
+    quiet = 1 - 0.65 * gaussian_filter(rocks.visible.astype(np.float32), 2.0)  # salt scatters little
     return noise * patches * quiet * waves.noise * (0.08 + depth**1.2)
 
 

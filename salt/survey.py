@@ -76,7 +76,7 @@ def make_sections(rng: np.random.Generator, settings: Survey, tile: int) -> Iter
     folding = stratified(rng, count, 0.05, 0.6)
     fine = stratified(rng, count, np.log(4.5), np.log(15))
     coarsening = stratified(rng, count, np.log(1.5), np.log(3))
-    noise = stratified(rng, count, 0.1, 0.6)
+    noise = stratified(rng, count, 0.1, 0.55)
     clarity = stratified(rng, count, 0.6, 1.8)
     gain = stratified(rng, count, 0.2, 0.8)
     straight = stratified(rng, count, 0, 1) < max(0.15, 1 / count)
