@@ -1,0 +1,274 @@
+"""The report's charts, each a small SVG: a phone shows them below each other, a wide screen side by side.
+
+Text stays text and takes the page's font. Colours are drawn as the keys of COLOURS and become the page's CSS
+variables, so that one drawing serves the light and the dark scheme. The same numbers give the same bytes.
+"""
+
+import io
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Concatenate, ParamSpec
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+P = ParamSpec("P")
+
+INK, MUTED, LINE = "#0a0b0c", "#1a1b1c", "#2a2b2c"
+BLUE, ORANGE, GREEN, SHADE = "#3a3b3c", "#4a4b4c", "#5a5b5c", "#6a6b6c"
+COLOURS = {
+    INK: "var(--ink)",
+    MUTED: "var(--muted)",
+    LINE: "var(--line)",
+    BLUE: "var(--blue)",
+    ORANGE: "var(--orange)",
+    GREEN: "var(--green)",
+    SHADE: "var(--shade)",
+}
+
+STYLE: dict[Any, Any] = {
+    "axes.axisbelow": True,
+    "axes.edgecolor": LINE,
+    "axes.grid": True,
+    "axes.labelcolor": MUTED,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "figure.constrained_layout.h_pad": 0.03,
+    "font.family": "DejaVu Sans",  # comes with matplotlib: the layout is the same on every machine
+    "font.size": 9.5,
+    "grid.color": LINE,
+    "grid.linewidth": 0.5,
+    "legend.borderaxespad": 0,
+    "legend.frameon": False,
+    "legend.fontsize": 9,
+    "legend.labelcolor": INK,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "report",
+    "text.color": INK,
+    "text.parse_math": False,
+    "xtick.color": LINE,
+    "xtick.labelcolor": MUTED,
+    "ytick.color": LINE,
+    "ytick.labelcolor": MUTED,
+}
+NO_METADATA: dict[str, str | None] = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+
+
+def chart(width: float, height: float) -> Callable[[Callable[Concatenate[Figure, P], None]], Callable[P, str]]:
+    """Make a function that paints on a figure, of so many inches, into one that gives the SVG to put into a page."""
+
+    def decorate(paint: Callable[Concatenate[Figure, P], None]) -> Callable[P, str]:
+        def draw(*args: P.args, **kwargs: P.kwargs) -> str:
+            with matplotlib.rc_context(STYLE):
+                figure = Figure(figsize=(width, height), layout="constrained")
+                paint(figure, *args, **kwargs)
+                file = io.StringIO()
+                figure.savefig(file, format="svg", transparent=True, metadata=NO_METADATA)
+            return _for_a_page(file.getvalue())
+
+        draw.__doc__ = paint.__doc__
+        return draw
+
+    return decorate
+
+
+def with_prefix(svg: str, prefix: str) -> str:
+    """The SVG with its ids made its own, for a page that holds several."""
+    svg = re.sub(r'\bid="', f'id="{prefix}', svg)
+    return svg.replace("url(#", f"url(#{prefix}").replace('href="#', f'href="#{prefix}')
+
+
+def _for_a_page(svg: str) -> str:
+    """Inline SVG in the page's colours, without prologue, size, style sheet and the ids that nothing refers to."""
+    svg = svg[svg.index("<svg") :].replace("xlink:href", "href").strip()
+    svg = re.sub(r'^<svg [^>]*?(viewBox="[^"]*")[^>]*>', r"<svg \1>", svg)
+    svg = re.sub(r"<style\b.*?</style>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r' id="([^"]+)"', lambda found: found[0] if f"#{found[1]}" in svg else "", svg)
+    svg = re.sub(r"font: ([\d.]+px) [^;\"]*", r"font-size: \1", svg)
+    for drawn, shown in COLOURS.items():
+        svg = svg.replace(drawn, shown)
+    return re.sub(r"\n\s*", "\n", svg)
+
+
+# Scores ------------------------------------------------------------------------------------------------------------
+
+
+@chart(5.2, 3)
+def scores(figure: Figure, table: pd.DataFrame, submitted: str) -> None:
+    """Scores of models and ensembles on one kind of labels, with and without mirror images and the jigsaw rule.
+
+    table: rows of scores.csv, in the order to show; submitted: the name to emphasise
+    """
+    names = list(dict.fromkeys(table["name"]))
+    figure.set_figheight(1.0 + 0.36 * len(names))
+    axes = figure.add_subplot()
+    for jigsaw, colour, marker, offset in ((False, BLUE, "o", -0.15), (True, ORANGE, "D", 0.15)):
+        for tta in (False, True):
+            rows = table[(table["tta"] == tta) & (table["jigsaw"] == jigsaw)].set_index("name").loc[names]
+            heights = np.arange(len(names)) + offset
+            label = f"{'with' if jigsaw else 'without'} jigsaw, {'with' if tta else 'without'} mirror images"
+            face = colour if tta else "none"
+            axes.plot(rows["score"], heights, marker, color=colour, mfc=face, ms=5.5, mew=1.2, label=label)
+            if tta:
+                axes.hlines(heights, rows["score"] - rows["sd_folds"], rows["score"] + rows["sd_folds"], colour, lw=1)
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    axes.grid(visible=False, axis="y")
+    for tick in axes.get_yticklabels():
+        tick.set(color=INK, fontweight="bold" if tick.get_text() == submitted else "normal")
+    axes.set_xlabel("score")
+    figure.legend(loc="outside upper left", ncols=2, handletextpad=0.2, columnspacing=1)
+
+
+# Training ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Span:
+    """Where a phase lies on the common axis of epochs: from `start` (excluded) to `end`."""
+
+    label: str
+    start: int
+    end: int
+
+
+def on_one_axis(
+    pretraining: pd.DataFrame | None, folds: Sequence[pd.DataFrame]
+) -> tuple[list[pd.DataFrame], list[Span]]:
+    """Histories with a column `at`, the epoch since the model's start, and the spans of their phases.
+
+    Folds may stop a phase at different epochs; all start the next where the longest ended.
+    """
+    parts = [("pre ", [pretraining])] if pretraining is not None else []
+    placed, spans, start = [], list[Span](), 0
+    for label, histories in [*parts, ("", list(folds))]:
+        starts = {}
+        for phase in sorted({number for history in histories for number in history["phase"]}):
+            longest = max(history.loc[history["phase"] == phase, "epoch"].max() for history in histories)
+            spans.append(Span(f"{label}{phase}", start, start + int(longest)))
+            starts[phase], start = start, start + int(longest)
+        placed += [history.assign(at=history["epoch"] + history["phase"].map(starts)) for history in histories]
+    return placed, spans
+
+
+@chart(5.2, 3.9)
+def training(figure: Figure, pretraining: pd.DataFrame | None, folds: Sequence[pd.DataFrame]) -> None:
+    """Score and loss by epoch, a thin line a training; phases are numbered, cycles ruled off by dots.
+
+    pretraining, folds: history.csv of a model's pretraining, where it has one, and of its folds
+    """
+    histories, spans = on_one_axis(pretraining, folds)
+    score_axes, loss_axes = figure.subplots(2, sharex=True)
+    for history in histories:
+        for axes, column, colour in (
+            (score_axes, "score", BLUE),
+            (loss_axes, "loss", ORANGE),
+            (loss_axes, "held_out_loss", BLUE),
+        ):
+            for _, part in history.groupby("phase"):
+                marker = "." if len(part) < 3 else None
+                axes.plot(part["at"], part[column], color=colour, lw=1, alpha=0.75, marker=marker)
+    for axes in (score_axes, loss_axes):
+        _mark_phases(axes, spans, histories)
+    for span in spans:
+        score_axes.annotate(
+            span.label,
+            ((span.start + span.end) / 2 + 0.5, 1),
+            xycoords=("data", "axes fraction"),
+            xytext=(0, 2),
+            textcoords="offset points",
+            ha="center",
+            color=MUTED,
+            fontsize=8.5,
+        )
+    score_axes.set_ylabel("score")
+    loss_axes.set_ylabel("loss")
+    loss_axes.set_xlabel("epoch")
+    loss_axes.set_xlim(0.5, spans[-1].end + 0.5)
+    loss_axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    for colour, label in ((ORANGE, "training"), (BLUE, "held-out tiles")):
+        loss_axes.plot([], [], color=colour, label=label)
+    loss_axes.legend(loc="upper right")
+
+
+def _mark_phases(axes: Axes, spans: Sequence[Span], histories: Sequence[pd.DataFrame]) -> None:
+    axes.grid(visible=False, axis="x")
+    for span in spans:
+        if span.label.startswith("pre"):
+            axes.axvspan(span.start + 0.5, span.end + 0.5, color=SHADE, lw=0, zorder=0)
+    for span in spans[1:]:
+        axes.axvline(span.start + 0.5, color=MUTED, lw=0.8)
+    last = max(span.end for span in spans)
+    ends = {int(at) for history in histories for at in history.groupby(["phase", "cycle"])["at"].max()}
+    for at in sorted(ends - {span.end for span in spans} - {last}):
+        if _ends_a_cycle(histories, at):
+            axes.axvline(at + 0.5, color=MUTED, lw=0.8, ls=(0, (1, 2.5)))
+
+
+def _ends_a_cycle(histories: Sequence[pd.DataFrame], at: int) -> bool:
+    """Whether a next cycle of the same phase starts after epoch `at`: a plateau that stopped early is no end."""
+    for history in histories:
+        here, after = history[history["at"] == at], history[history["at"] == at + 1]
+        if len(here) and len(after) and int(here["phase"].iloc[0]) == int(after["phase"].iloc[0]):
+            return int(here["cycle"].iloc[0]) != int(after["cycle"].iloc[0])
+    return False
+
+
+# Thresholds --------------------------------------------------------------------------------------------------------
+
+
+@chart(4.2, 2.7)
+def threshold_curve(
+    figure: Figure, curves: Mapping[str, pd.DataFrame], chosen: float, limits: tuple[float, float]
+) -> None:
+    """Score by threshold on each kind of labels, the best threshold as a dot, the chosen one as a line.
+
+    curves: threshold and score, by the words for the labels; limits: of the score's axis
+    """
+    axes = figure.add_subplot()
+    axes.axvline(chosen, color=MUTED, lw=1, ls=(0, (4, 3)), label=f"chosen: {chosen:g}")
+    for (words, curve), colour in zip(curves.items(), (BLUE, GREEN), strict=False):
+        axes.plot(curve["threshold"], curve["score"], color=colour, lw=1.6, label=words)
+        axes.plot(*best_threshold(curve), "o", color=colour, ms=5)
+    axes.set(xlabel="threshold", ylabel="score", xlim=(0, 1), ylim=limits)
+    axes.legend(loc="lower center")
+
+
+def best_threshold(curve: pd.DataFrame) -> tuple[float, float]:
+    """The threshold of the highest score, the lowest of several, and that score."""
+    row = int(curve["score"].to_numpy().argmax())
+    return float(curve["threshold"].iloc[row]), float(curve["score"].iloc[row])
+
+
+def score_limits(curves: pd.DataFrame) -> tuple[float, float]:
+    """Limits of a score's axis that show the curves between the thresholds 0.1 and 0.9, with some air."""
+    middle = curves.loc[curves["threshold"].between(0.1, 0.9), "score"]
+    air = max(0.005, 0.08 * (middle.max() - middle.min()))
+    return float(middle.min() - air), float(middle.max() + air)
+
+
+# Pseudo-labels -----------------------------------------------------------------------------------------------------
+
+
+@chart(5.2, 2.5)
+def pseudo_labels(figure: Figure, table: pd.DataFrame) -> None:
+    """Histograms of the confidence and of the coverage of all test tiles and of those selected.
+
+    table: pseudo_labels.csv
+    """
+    for axes, column in zip(figure.subplots(1, 2, sharey=True), ("confidence", "coverage"), strict=True):
+        bins = np.linspace(0, 1, 21)
+        axes.hist(table[column], bins, color=LINE, label="all test tiles")
+        axes.hist(table.loc[table["selected"], column], bins, color=BLUE, label="selected")
+        axes.set(xlabel=column, xlim=(0, 1))
+        axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
+        axes.grid(visible=False, axis="x")
+        axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
+    figure.axes[0].set_ylabel("tiles")
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper left", ncols=2)

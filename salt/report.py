@@ -1,0 +1,218 @@
+"""The report: one self-contained page about a run. Its words and its looks are in report/."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+import pandas as pd
+import yaml
+
+from salt import figures, samples
+from salt.folds import load_folds
+from salt.mosaics import load_mosaics
+from salt.pseudo_labels import ALL_FOLDS
+from salt.records import open_records
+from salt.tiles import Tiles, load_tiles
+from schemas.config import Config
+
+FOLDER = Path(__file__).parent.parent / "report"
+SHOWN_TILES = 12
+SHOWN_MOSAICS = 2
+VARIANTS = [(tta, jigsaw) for tta in (False, True) for jigsaw in (False, True)]  # of a score
+
+
+def page(config: Config, run: Path) -> str:
+    """The page about the run in a folder, as HTML."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(FOLDER), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
+    )
+    environment.filters |= {"score": score, "percent": percent, "own_ids": own_ids, "number": "{:,}".format}
+    files = {
+        "style": (FOLDER / "style.css").read_text(encoding="utf-8"),
+        "words": yaml.safe_load((FOLDER / "words.yaml").read_text(encoding="utf-8")),
+    }
+    train, test = load_tiles(run / "tiles", "train"), load_tiles(run / "tiles", "test")
+    context = (
+        {"title": run.resolve().name, "config": config, "rounds": rounds(config)}
+        | about_data(train, test, load_folds(run / "folds.csv"))
+        | about_scores(config, run)
+        | about_training(config, run)
+        | about_pseudo_labels(config, run)
+        | about_masks(config, run, train, test)
+    )
+    return environment.get_template("page.html").render(files | context)
+
+
+# Words and numbers -------------------------------------------------------------------------------------------------
+
+
+def score(value: float) -> str:
+    """A score as it is shown."""
+    return "–" if np.isnan(value) else f"{value:.4f}"
+
+
+def percent(share: float) -> str:
+    """A share as it is shown."""
+    return "–" if np.isnan(share) else f"{100 * share:.1f} %"
+
+
+def own_ids(svg: str, number: int) -> str:
+    """A chart to put into the page, where its ids clash with no other's."""
+    return figures.with_prefix(svg, f"chart{number}-")
+
+
+def rounds(config: Config) -> dict[str, int]:
+    """The round that a model is trained in: 1 without pseudo-labels, else one more than those they come from."""
+    found: dict[str, int] = {}
+
+    def of(name: str) -> int:
+        if name not in found:
+            sources = {config.pseudo_labels[labels].ensemble for labels in config.models[name].pseudo_labels}
+            members = {member for source in sources for member in config.ensembles.get(source, {source: 1})}
+            found[name] = 1 + max(map(of, members), default=0)
+        return found[name]
+
+    return {name: of(name) for name in config.models}
+
+
+def first_round(config: Config) -> str:
+    """What the gain is measured from: the first ensemble of models of round 1, or the first such model."""
+    of_model = rounds(config)
+    for name, members in config.ensembles.items():
+        if all(of_model[member] == 1 for member in members):
+            return name
+    return next(name for name, number in of_model.items() if number == 1)
+
+
+# What the page shows -----------------------------------------------------------------------------------------------
+
+
+def about_data(train: Tiles, test: Tiles, folds: pd.DataFrame) -> dict[str, Any]:
+    """Numbers of the tiles and of the folds."""
+    coverage = train.table["coverage"]
+    salty = coverage[coverage > 0]
+    by_fold = folds.merge(train.table, on="id").groupby("fold")
+    return {
+        "train": {"tiles": len(train), "constant": int(train.table["constant"].sum())},
+        "test": {"tiles": len(test), "constant": int(test.table["constant"].sum())},
+        "side": train.images.shape[1:],
+        "depths": (train.table["z"].min(), train.table["z"].max()),
+        "empty": float((coverage == 0).mean()),
+        "quartiles": [float(value) for value in salty.quantile([0.25, 0.5, 0.75])] if len(salty) else [],
+        "folds": [
+            {
+                "fold": fold,
+                "tiles": len(rows),
+                "empty": (rows["coverage"] == 0).mean(),
+                "coverage": rows["coverage"].mean(),
+            }
+            for fold, rows in by_fold
+        ],
+    }
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One score in the table: `best` in its column."""
+
+    score: float
+    sd: float
+    best: bool
+
+
+def about_scores(config: Config, run: Path) -> dict[str, Any]:
+    """The table, the charts and the summary of the scores; the charts of the thresholds."""
+    table = pd.read_csv(run / "scores.csv")
+    curves = pd.read_csv(run / "threshold_curve.csv")
+    labels = list(dict.fromkeys(table["labels"]))
+    table["best"] = table["score"] == table.groupby(["labels", "tta", "jigsaw"])["score"].transform("max")
+    keys = table[["name", "labels", "tta", "jigsaw"]].itertuples(index=False, name=None)
+    cells = table[["score", "sd_folds", "best"]].itertuples(index=False, name=None)
+    start, final = first_round(config), config.submission.ensemble
+    return {
+        "labels": labels,
+        "variants": VARIANTS,
+        "cells": {key: Cell(*cell) for key, cell in zip(keys, cells, strict=True)},
+        "scored_tiles": table.groupby("labels")["tiles"].first().to_dict(),
+        "start": start,
+        "score_charts": {name: figures.scores(table[table["labels"] == name], final) for name in labels},
+        "threshold_charts": threshold_charts(config, curves),
+        "best_threshold": {
+            name: figures.best_threshold(rows)[0] for name, rows in curves[curves["name"] == final].groupby("labels")
+        },
+    }
+
+
+def threshold_charts(config: Config, curves: pd.DataFrame) -> dict[str, str]:
+    """A chart for each ensemble, and for a submitted model, on a common scale."""
+    names = list(config.ensembles)
+    if config.submission.ensemble not in names:
+        names.append(config.submission.ensemble)
+    shown = curves[curves["name"].isin(names)]
+    limits = figures.score_limits(shown)
+    charts = {}
+    for name in names:
+        rows = shown[shown["name"] == name]
+        by_labels = {
+            str(labels).replace("_", " "): part[["threshold", "score"]] for labels, part in rows.groupby("labels")
+        }
+        charts[name] = figures.threshold_curve(by_labels, config.submission.threshold, limits)
+    return charts
+
+
+def about_training(config: Config, run: Path) -> dict[str, Any]:
+    """A chart for each model, and the number of trainings."""
+    charts = {
+        name: figures.training(
+            pd.read_csv(run / f"models/{name}/pretrain/history.csv") if model.pretrain else None,
+            [pd.read_csv(run / f"models/{name}/fold{fold}/history.csv") for fold in range(config.folds.count)],
+        )
+        for name, model in config.models.items()
+    }
+    pretrained = sum(model.pretrain is not None for model in config.models.values())
+    return {"training_charts": charts, "trainings": len(charts) * config.folds.count + pretrained}
+
+
+def about_pseudo_labels(config: Config, run: Path) -> dict[str, Any]:
+    """For each set of pseudo-labels the numbers of tiles and the histograms."""
+    sets = {}
+    for name in config.pseudo_labels:
+        table = pd.read_csv(run / f"pseudo_labels/{name}/pseudo_labels.csv", dtype={"id": str})
+        chosen = table[table["selected"]]
+        per_fold = chosen["fold"].value_counts().reindex(range(config.folds.count), fill_value=0)
+        sets[name] = {
+            "tiles": len(table),
+            "selected": len(chosen),
+            "per_fold": None if (chosen["fold"] == ALL_FOLDS).any() else per_fold.tolist(),
+            "empty": float((chosen["coverage"] == 0).mean()),
+            "chart": figures.pseudo_labels(table),
+            "used_by": [model for model, settings in config.models.items() if name in settings.pseudo_labels],
+        }
+    return {"pseudo_labels": sets}
+
+
+def about_masks(config: Config, run: Path, train: Tiles, test: Tiles) -> dict[str, Any]:
+    """Samples of tiles, the mosaics, and what the jigsaw rule did."""
+    ensemble = run / "ensembles" / config.submission.ensemble
+    out_of_fold, predicted = (open_records(ensemble / f"{name}.npy") for name in ("out_of_fold", "test"))
+    masks = open_records(run / "jigsaw/masks.npy")
+    mosaics = load_mosaics(run / "mosaics.csv")
+    changes = pd.read_csv(run / "jigsaw/changes.csv", dtype={"id": str, "source": str})
+    sizes = mosaics.groupby("mosaic").size()
+    return {
+        "labelled_samples": samples.labelled(train, out_of_fold, config.submission.threshold, SHOWN_TILES),
+        "test_samples": samples.test(test, predicted, masks, frozenset(changes["id"]), SHOWN_TILES),
+        "mosaics": {"count": len(sizes), "tiles": len(mosaics), "largest": int(sizes.max()) if len(sizes) else 0},
+        "mosaic_pictures": samples.largest_mosaics(mosaics, train, test, masks, SHOWN_MOSAICS),
+        "changes": [
+            {
+                "reason": reason,
+                "tiles": len(rows),
+                "altered": (rows["pixels"] > 0).sum(),
+                "pixels": rows["pixels"].sum(),
+            }
+            for reason, rows in changes.groupby("reason")
+        ],
+    }

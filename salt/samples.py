@@ -1,0 +1,124 @@
+"""Which tiles and mosaics the report shows, by rules that it states; only these are read into memory."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from salt import metric
+from salt.records import Records, chunks
+from salt.sheets import Picture, draw_mosaic, evenly, picture, probability_map
+from salt.tiles import Tiles, rows_of
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A tile to show: its picture and its map of probabilities, both with outlines.
+
+    value: what the tiles were sorted by: the score, or the coverage of the mask
+    """
+
+    id: str
+    value: float
+    tile: Picture
+    probabilities: Picture
+    jigsaw: bool = False
+
+
+@dataclass(frozen=True)
+class MosaicPicture:
+    """A mosaic to show."""
+
+    number: int
+    tiles: int
+    labelled: int
+    picture: Picture
+
+
+def labelled(tiles: Tiles, predicted: Records, threshold: float, wanted: int) -> list[Sample]:
+    """Training tiles from the worst to the best out-of-fold score, evenly spaced in that order.
+
+    Tiles with salt in neither mask are left out: there is nothing to see, and they score 1.
+    predicted: records (id, plain, tta)
+    """
+    images, masks = tiles.arrays
+    places = rows_of(tiles.ids, predicted["id"].tolist())
+    scores, salt = np.zeros(len(predicted)), np.zeros(len(predicted), bool)
+    for rows in chunks(len(predicted)):
+        mask, truth = _above(predicted["tta"][rows], threshold), masks[places[rows]].astype(bool)
+        scores[rows] = metric.score(mask, truth)
+        salt[rows] = (mask | truth).any(axis=(1, 2))
+    samples = []
+    for row in _spread(salt, scores, predicted["id"], wanted):
+        probabilities, place = predicted["tta"][row], places[row]
+        outlines = {"true": masks[place], "predicted": _above(probabilities, threshold)}
+        samples.append(_sample(predicted["id"][row], scores[row], images[place], probabilities, outlines))
+    return samples
+
+
+def test(tiles: Tiles, predicted: Records, masks: Records, changed: frozenset[str], wanted: int) -> list[Sample]:
+    """Test tiles with salt in their final mask, from the least to the most, evenly spaced in that order.
+
+    predicted: records (id, plain, tta); masks: records (id, mask); changed: ids of the tiles of the jigsaw rule
+    """
+    coverage = np.zeros(len(masks))
+    for rows in chunks(len(masks)):
+        coverage[rows] = masks["mask"][rows].mean(axis=(1, 2))
+    ids = masks["id"].tolist()
+    image_at, predicted_at = rows_of(tiles.ids, ids), rows_of(predicted["id"].tolist(), ids)
+    samples = []
+    for row in _spread(coverage > 0, coverage, masks["id"], wanted):
+        probabilities, outlines = predicted["tta"][predicted_at[row]], {"predicted": masks["mask"][row]}
+        image = tiles.images[image_at[row]]
+        samples.append(_sample(ids[row], coverage[row], image, probabilities, outlines, ids[row] in changed))
+    return samples
+
+
+def largest_mosaics(
+    mosaics: pd.DataFrame, train: Tiles, test: Tiles, masks: Records, wanted: int
+) -> list[MosaicPicture]:
+    """The mosaics with the most tiles: true masks on the training tiles, final masks on the test tiles.
+
+    mosaics: numbered from 0, the largest first; masks: records (id, mask) of the test tiles
+    """
+    train_at = {name: row for row, name in enumerate(train.ids)}
+    test_at = {name: row for row, name in enumerate(test.ids)}
+    mask_at = {name: row for row, name in enumerate(masks["id"].tolist())}
+    _, true = train.arrays
+    pictures = []
+    for number in range(min(wanted, mosaics["mosaic"].nunique())):
+        places = mosaics[mosaics["mosaic"] == number].reset_index(drop=True)
+        known = places["id"].isin(train_at)
+        images = [train.images[train_at[i]] if i in train_at else test.images[test_at[i]] for i in places["id"]]
+        salt = [true[train_at[i]] if i in train_at else masks["mask"][mask_at[i]] for i in places["id"]]
+        drawn = draw_mosaic(places.assign(split=np.where(known, "train", "test")), images, salt)
+        pictures.append(MosaicPicture(number, len(places), int(known.sum()), drawn))
+    return pictures
+
+
+def _above(probabilities: npt.NDArray[np.floating], threshold: float) -> npt.NDArray[np.bool_]:
+    # float32: as float16, the threshold itself would be rounded
+    return probabilities.astype(np.float32) > threshold
+
+
+def _spread(
+    shown: npt.NDArray[np.bool_], values: npt.NDArray[np.floating], ids: npt.NDArray[np.str_], wanted: int
+) -> list[int]:
+    """Rows that are `shown`, sorted by value and id, evenly spaced; of all rows where none is."""
+    rows = np.flatnonzero(shown) if shown.any() else np.arange(len(shown))
+    order = rows[np.lexsort((ids[rows], values[rows]))]
+    return [int(order[place]) for place in evenly(len(order), wanted)]
+
+
+def _sample(
+    name: str,
+    value: float,
+    image: npt.NDArray[np.uint8],
+    probabilities: npt.NDArray[np.floating],
+    outlines: Mapping[str, npt.NDArray],
+    jigsaw: bool = False,
+) -> Sample:
+    tile = picture(np.asarray(image), **outlines)
+    return Sample(str(name), float(value), tile, picture(probability_map(probabilities), **outlines), jigsaw)

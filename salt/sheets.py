@@ -1,0 +1,103 @@
+"""Pictures of tiles for the report: grey images, probabilities, mosaics, and outlines of masks over them."""
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+Bytes = npt.NDArray[np.uint8]
+
+LARGEST = 1600  # px, the longer side of a mosaic's picture
+TINTS = {"known": (189, 145, 60), "final": (66, 134, 235)}  # BGR, of the salt of training and of test tiles
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image with outlines over it, in the image's pixels.
+
+    image: data URI; outlines: path data of SVG by kind ("true", "predicted")
+    """
+
+    image: str
+    height: int
+    width: int
+    outlines: dict[str, str]
+
+
+def evenly(count: int, wanted: int) -> list[int]:
+    """`wanted` positions spread evenly over range(count), first and last among them; all where there are fewer."""
+    if count <= wanted:
+        return list(range(count))
+    return [round(step * (count - 1) / (wanted - 1)) for step in range(wanted)]
+
+
+def picture(pixels: Bytes, **outlines: npt.NDArray) -> Picture:
+    """A picture of (H, W) grey or (H, W, 3) BGR pixels with the outlines of masks (H, W), by kind."""
+    paths = {kind: outline(mask) for kind, mask in outlines.items()}
+    height, width = pixels.shape[:2]
+    return Picture(_uri(".png", pixels), height, width, paths)
+
+
+def probability_map(probabilities: npt.NDArray[np.floating]) -> Bytes:
+    """Probabilities (H, W) in 0..1 as BGR colours, in 33 steps: dark blue 0, white 1/2, orange 1."""
+    steps = np.round(np.nan_to_num(probabilities.astype(np.float32)) * 32).astype(int)
+    return _SCALE[steps]
+
+
+def outline(mask: npt.NDArray) -> str:
+    """The border of a mask (H, W), exactly along its pixels' edges, as path data of an SVG in pixel units."""
+    padded = np.pad(mask.astype(np.int8), 1)
+    horizontal = [f"M{start} {row}h{length}" for row, start, length in _runs(np.diff(padded, axis=0)[:, 1:-1])]
+    vertical = [f"M{row} {start}v{length}" for row, start, length in _runs(np.diff(padded, axis=1)[1:-1].T)]
+    return "".join(horizontal + vertical)
+
+
+def _runs(edges: npt.NDArray) -> list[tuple[int, int, int]]:
+    """Runs of entries that are not zero, along the rows: row, start, length."""
+    steps = np.diff(np.pad(edges != 0, ((0, 0), (1, 1))).astype(np.int8), axis=1)
+    rows, starts = np.nonzero(steps == 1)
+    _, ends = np.nonzero(steps == -1)
+    return list(zip(rows.tolist(), starts.tolist(), (ends - starts).tolist(), strict=True))
+
+
+def draw_mosaic(places: pd.DataFrame, images: Sequence[Bytes], masks: Sequence[npt.NDArray]) -> Picture:
+    """A mosaic with its salt tinted, by whether the mask was known, and outlined.
+
+    places: row, column, split of n tiles; images: n of (H, W) uint8 grey; masks: n of (H, W) in {0, 1}
+    """
+    rows, columns = places["row"].max() + 1, places["column"].max() + 1
+    side = max(1, min(images[0].shape[0], LARGEST // max(rows, columns)))
+    canvas = np.full((rows * side, columns * side, 3), 128, np.uint8)
+    salt = np.zeros(canvas.shape[:2], np.uint8)
+    for (row, column, split), image, mask in zip(
+        places[["row", "column", "split"]].itertuples(index=False, name=None), images, masks, strict=True
+    ):
+        place = np.s_[row * side : (row + 1) * side, column * side : (column + 1) * side]
+        small = cv2.resize(np.ascontiguousarray(image), (side, side), interpolation=cv2.INTER_AREA)
+        covered = cv2.resize(mask.astype(np.uint8), (side, side), interpolation=cv2.INTER_NEAREST)
+        tint = np.array(TINTS["known" if split == "train" else "final"])
+        blended = np.where(covered[..., None] == 1, 0.65 * small[..., None] + 0.35 * tint, small[..., None])
+        canvas[place], salt[place] = blended.round().astype(np.uint8), covered
+    height, width = salt.shape
+    return Picture(_uri(".jpg", canvas), height, width, {"final": outline(salt)})
+
+
+def _uri(kind: str, pixels: Bytes) -> str:
+    options = [cv2.IMWRITE_JPEG_QUALITY, 82] if kind == ".jpg" else [cv2.IMWRITE_PNG_COMPRESSION, 9]
+    _, data = cv2.imencode(kind, np.ascontiguousarray(pixels), options)
+    mime = "image/jpeg" if kind == ".jpg" else "image/png"
+    return f"data:{mime};base64,{base64.b64encode(data.tobytes()).decode()}"
+
+
+def _scale() -> Bytes:
+    """33 colours, BGR, from dark blue over white to orange."""
+    stops = np.array([[92, 52, 22], [190, 150, 100], [245, 245, 245], [90, 160, 240], [10, 84, 196]])
+    at = np.linspace(0, len(stops) - 1, 33)
+    return np.stack([np.interp(at, range(len(stops)), stops[:, c]) for c in range(3)], -1).round().astype(np.uint8)
+
+
+_SCALE = _scale()
