@@ -1,0 +1,103 @@
+"""Losses against hand-written numbers, and the Lovasz hinge against a twin that loops (Berman et al. 2018, alg. 1)."""
+
+from typing import get_args
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models import losses
+from schemas.config import Phase
+
+
+def lovasz_twin(logits, mask, surrogate):
+    """One image, pixel by pixel, in float64."""
+    signs = 2.0 * mask - 1.0
+    errors = 1.0 - logits * signs
+    total, jaccard_before, wrong = 0.0, 0.0, set()
+    for pixel in sorted(range(len(errors)), key=lambda p: -errors[p]):
+        wrong.add(pixel)
+        missed = sum(mask[p] for p in wrong)
+        added = sum(1 - mask[p] for p in wrong)
+        jaccard = 1 - (mask.sum() - missed) / (mask.sum() + added)
+        total += surrogate(errors[pixel]) * (jaccard - jaccard_before)
+        jaccard_before = jaccard
+    return total
+
+
+def relu(e):
+    return max(e, 0.0)
+
+
+def elu_plus_one(e):
+    return e + 1 if e > 0 else np.exp(e)
+
+
+masks_and_seeds = st.tuples(st.integers(1, 30), st.integers(0, 2**32 - 1), st.floats(0, 1))
+
+
+@given(masks_and_seeds)
+def test_lovasz_equals_its_twin(drawn):
+    pixels, seed, share = drawn
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(0, 3, (2, pixels))
+    masks = (rng.random((2, pixels)) < share).astype(float)
+    as_images = [torch.from_numpy(array).view(2, 1, 1, pixels) for array in (logits, masks)]
+    for ours, theirs in ((torch.relu, relu), (losses.elu_plus_one, elu_plus_one)):
+        found = losses.lovasz_hinge_per_image(*as_images, ours)
+        expected = [lovasz_twin(*pair, theirs) for pair in zip(logits, masks, strict=True)]
+        assert found.numpy() == pytest.approx(np.array(expected), abs=1e-9)
+
+
+@pytest.mark.parametrize("name", [*losses.MASK_LOSSES, "deep_supervision"])
+@pytest.mark.parametrize("fill", [0.0, 1.0, None], ids=["empty", "full", "mixed"])
+def test_losses_and_gradients_are_finite_for_extreme_logits(name, fill):
+    masks = (torch.rand(2, 1, 8, 8) > 0.5).float() if fill is None else torch.full((2, 1, 8, 8), fill)
+    for value in (-50.0, 50.0):
+        mask, pixel = (torch.full((2, 1, 8, 8), value, requires_grad=True) for _ in range(2))
+        empty = torch.full((2, 1), value, requires_grad=True)
+        loss = losses.create_loss(name)({"mask": mask, "pixel": pixel, "empty": empty}, masks)
+        loss.backward()
+        assert loss.isfinite()
+        assert mask.grad is not None
+        assert mask.grad.isfinite().all()
+
+
+def test_a_perfect_and_sure_prediction_costs_nothing():
+    masks = (torch.rand(2, 1, 8, 8, generator=torch.Generator().manual_seed(0)) > 0.5).float()
+    logits = (2 * masks - 1) * 40
+    for name in ("bce", "bce_dice", "lovasz_relu", "lovasz_symmetric"):
+        assert losses.create_loss(name)({"mask": logits}, masks).item() == pytest.approx(0, abs=1e-3)
+
+
+def test_bce_dice_of_even_odds_by_hand():
+    # p = 0.5 on 4 pixels, 2 of them salt: BCE = ln 2, Dice = (2 * 1 + 1) / (2 + 2 + 1) = 0.6.
+    masks = torch.tensor([1.0, 1.0, 0.0, 0.0]).view(1, 1, 2, 2)
+    expected = 0.5 * np.log(2) + 0.5 * 0.4
+    assert losses.bce_dice(torch.zeros(1, 1, 2, 2), masks).item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_lovasz_over_non_empty_tiles_ignores_the_empty_ones():
+    logits = torch.randn(3, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+    masks = torch.zeros(3, 1, 4, 4)
+    masks[1, 0, 0] = 1
+    assert torch.equal(losses.lovasz_non_empty(logits, masks), losses.lovasz_relu(logits[1:2], masks[1:2]))
+    assert losses.lovasz_non_empty(logits, torch.zeros_like(masks)).item() == 0
+
+
+def test_deep_supervision_teaches_that_a_tile_is_empty():
+    masks = torch.zeros(1, 1, 4, 4)
+    outputs = {"mask": -40 * torch.ones(1, 1, 4, 4), "pixel": torch.zeros(1, 1, 4, 4)}
+    says_empty = losses.deep_supervision(outputs | {"empty": torch.tensor([[40.0]])}, masks)
+    says_salt = losses.deep_supervision(outputs | {"empty": torch.tensor([[-40.0]])}, masks)
+    assert says_empty.item() == pytest.approx(0, abs=1e-6)
+    assert says_salt.item() == pytest.approx(40, abs=1e-3)
+
+
+def test_every_loss_of_the_schema_exists():
+    for name in get_args(Phase.model_fields["loss"].annotation):
+        losses.create_loss(name)
+    with pytest.raises(ValueError, match="known are: bce"):
+        losses.create_loss("no_such_loss")
