@@ -10,8 +10,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from snakemake.exceptions import WorkflowError
-
 from salt import sources
 from salt.program import UserError
 from schemas.config import ConfigError, Model, check_config
@@ -20,7 +18,7 @@ from schemas.config import ConfigError, Model, check_config
 class Plan:
     """A checked config, and what follows from it.
 
-    Raises WorkflowError, which Snakemake prints without a traceback, for a mistake in the config.
+    A mistake ends the program with its text alone: Snakemake puts a traceback below every exception it knows.
     """
 
     survey_files = ("train.csv", "depths.csv", "sample_submission.csv", "train.zip", "test.zip")
@@ -29,7 +27,7 @@ class Plan:
         try:
             self.config = check_config(raw)
         except ConfigError as error:
-            raise WorkflowError(f"The config is not right:\n{error}") from None
+            raise SystemExit(f"The config is not right:\n{error}") from None
         self.results = self.config.pathvars["results"]
         self.models = list(self.config.models)
         self.names = [*self.config.models, *self.config.ensembles]  # all that is blended and scored
@@ -89,14 +87,14 @@ class Plan:
     # Inputs ---------------------------------------------------------------------------------------------------
 
     def competition_files(self) -> list[str]:
-        """Inputs of prepare_tiles. Raises WorkflowError where there are no data."""
+        """Inputs of prepare_tiles. Ends the program where there are no data."""
         root = Path(self.config.data.root)
         if self.config.survey:
             return [str(root / name) for name in self.survey_files]
         try:
             return [str(path) for path in sources.sources(root)]
         except UserError as error:
-            raise WorkflowError(str(error)) from None
+            raise SystemExit(f"Error: {error}") from None
 
     def true_test_masks(self) -> list[str]:
         """The masks of the test tiles, where the data are a survey that tells them."""

@@ -111,7 +111,7 @@ def scores(figure: Figure, table: pd.DataFrame, submitted: str) -> None:
         for tta in (False, True):
             rows = table[(table["tta"] == tta) & (table["jigsaw"] == jigsaw)].set_index("name").loc[names]
             heights = np.arange(len(names)) + offset
-            label = f"{'with' if jigsaw else 'without'} jigsaw, {'with' if tta else 'without'} mirror images"
+            label = f"{'+ jigsaw' if jigsaw else 'no jigsaw'}, {'with TTA' if tta else 'without TTA'}"
             face = colour if tta else "none"
             axes.plot(rows["score"], heights, marker, color=colour, mfc=face, ms=5.5, mew=1.2, label=label)
             if tta:
@@ -122,6 +122,7 @@ def scores(figure: Figure, table: pd.DataFrame, submitted: str) -> None:
     for tick in axes.get_yticklabels():
         tick.set(color=INK, fontweight="bold" if tick.get_text() == submitted else "normal")
     axes.set_xlabel("score")
+    axes.xaxis.set_major_locator(MaxNLocator(5))
     figure.legend(loc="outside upper left", ncols=2, handletextpad=0.2, columnspacing=1)
 
 
@@ -256,19 +257,21 @@ def score_limits(curves: pd.DataFrame) -> tuple[float, float]:
 
 
 @chart(5.2, 2.5)
-def pseudo_labels(figure: Figure, table: pd.DataFrame) -> None:
+def pseudo_labels(figure: Figure, table: pd.DataFrame, min_confidence: float) -> None:
     """Histograms of the confidence and of the coverage of all test tiles and of those selected.
 
-    table: pseudo_labels.csv
+    table: pseudo_labels.csv; min_confidence: marked by a line
     """
-    for axes, column in zip(figure.subplots(1, 2, sharey=True), ("confidence", "coverage"), strict=True):
-        bins = np.linspace(0, 1, 21)
+    for axes, column in zip(figure.subplots(1, 2), ("confidence", "coverage"), strict=True):
+        low = np.floor(10 * min(table["confidence"].min(), min_confidence)) / 10 if column == "confidence" else 0
+        bins = np.linspace(min(low, 0.9), 1, 21)
         axes.hist(table[column], bins, color=LINE, label="all test tiles")
         axes.hist(table.loc[table["selected"], column], bins, color=BLUE, label="selected")
-        axes.set(xlabel=column, xlim=(0, 1))
-        axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
+        axes.set(xlabel=column, xlim=(bins[0], 1))
         axes.grid(visible=False, axis="x")
+        axes.xaxis.set_major_locator(MaxNLocator(4))
         axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
+    figure.axes[0].axvline(min_confidence, color=MUTED, lw=1, ls=(0, (4, 3)))
     figure.axes[0].set_ylabel("tiles")
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper left", ncols=2)

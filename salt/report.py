@@ -28,7 +28,13 @@ def page(config: Config, run: Path) -> str:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(FOLDER), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
     )
-    environment.filters |= {"score": score, "percent": percent, "own_ids": own_ids, "number": "{:,}".format}
+    environment.filters |= {
+        "score": score,
+        "percent": percent,
+        "own_ids": own_ids,
+        "rate": rate,
+        "number": "{:,}".format,
+    }
     files = {
         "style": (FOLDER / "style.css").read_text(encoding="utf-8"),
         "words": yaml.safe_load((FOLDER / "words.yaml").read_text(encoding="utf-8")),
@@ -56,6 +62,14 @@ def score(value: float) -> str:
 def percent(share: float) -> str:
     """A share as it is shown."""
     return "–" if np.isnan(share) else f"{100 * share:.1f} %"
+
+
+def rate(value: float) -> str:
+    """A learning rate as it is shown: 0.012, 5 × 10⁻⁵."""
+    if value == 0 or value >= 0.001:
+        return f"{value:g}"
+    digits, power = f"{value:e}".split("e")
+    return f"{float(digits):g} × 10⁻{str(-int(power)).translate(str.maketrans('0123456789', '⁰¹²³⁴⁵⁶⁷⁸⁹'))}"
 
 
 def own_ids(svg: str, number: int) -> str:
@@ -178,7 +192,7 @@ def about_training(config: Config, run: Path) -> dict[str, Any]:
 def about_pseudo_labels(config: Config, run: Path) -> dict[str, Any]:
     """For each set of pseudo-labels the numbers of tiles and the histograms."""
     sets = {}
-    for name in config.pseudo_labels:
+    for name, settings in config.pseudo_labels.items():
         table = pd.read_csv(run / f"pseudo_labels/{name}/pseudo_labels.csv", dtype={"id": str})
         chosen = table[table["selected"]]
         per_fold = chosen["fold"].value_counts().reindex(range(config.folds.count), fill_value=0)
@@ -187,8 +201,8 @@ def about_pseudo_labels(config: Config, run: Path) -> dict[str, Any]:
             "selected": len(chosen),
             "per_fold": None if (chosen["fold"] == ALL_FOLDS).any() else per_fold.tolist(),
             "empty": float((chosen["coverage"] == 0).mean()),
-            "chart": figures.pseudo_labels(table),
-            "used_by": [model for model, settings in config.models.items() if name in settings.pseudo_labels],
+            "chart": figures.pseudo_labels(table, settings.min_confidence),
+            "used_by": [model for model, of in config.models.items() if name in of.pseudo_labels],
         }
     return {"pseudo_labels": sets}
 
@@ -202,7 +216,7 @@ def about_masks(config: Config, run: Path, train: Tiles, test: Tiles) -> dict[st
     changes = pd.read_csv(run / "jigsaw/changes.csv", dtype={"id": str, "source": str})
     sizes = mosaics.groupby("mosaic").size()
     return {
-        "labelled_samples": samples.labelled(train, out_of_fold, config.submission.threshold, SHOWN_TILES),
+        "labelled_samples": samples.labelled(train, out_of_fold, config.submission.threshold),
         "test_samples": samples.test(test, predicted, masks, frozenset(changes["id"]), SHOWN_TILES),
         "mosaics": {"count": len(sizes), "tiles": len(mosaics), "largest": int(sizes.max()) if len(sizes) else 0},
         "mosaic_pictures": samples.largest_mosaics(mosaics, train, test, masks, SHOWN_MOSAICS),

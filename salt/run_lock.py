@@ -11,13 +11,11 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from snakemake.exceptions import WorkflowError
-
 _held: list[Any] = []  # open files: their locks last as long as this process
 
 
 def hold(workflow: Any) -> None:
-    """Called while the Snakefile is read. Raises WorkflowError where another run is at work in this folder.
+    """Called while the Snakefile is read. Ends the program where another run is at work in this folder.
 
     Only the process that runs the jobs holds the lock: not a dry run, nor a job started by an executor plugin.
     """
@@ -32,8 +30,8 @@ def hold(workflow: Any) -> None:
         file.seek(0)
         owner = file.read().strip() or "unknown"
         file.close()
-        raise WorkflowError(
-            f"Another run (process {owner}) is at work in {Path.cwd()}; two would overwrite each other's files. "
+        raise SystemExit(
+            f"Error: another run (process {owner}) is at work in {Path.cwd()}; two would overwrite each other's files. "
             "Wait for it or stop it, then type the same command again."
         ) from None
     file.truncate(0)

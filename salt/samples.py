@@ -1,7 +1,7 @@
 """Which tiles and mosaics the report shows, by rules that it states; only these are read into memory."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -18,12 +18,14 @@ class Sample:
     """A tile to show: its picture and its map of probabilities, both with outlines.
 
     value: what the tiles were sorted by: the score, or the coverage of the mask
+    alike: tiles that it stands for; jigsaw: whether the jigsaw rule made its mask
     """
 
     id: str
     value: float
     tile: Picture
     probabilities: Picture
+    alike: int = 1
     jigsaw: bool = False
 
 
@@ -37,8 +39,8 @@ class MosaicPicture:
     picture: Picture
 
 
-def labelled(tiles: Tiles, predicted: Records, threshold: float, wanted: int) -> list[Sample]:
-    """Training tiles from the worst to the best out-of-fold score, evenly spaced in that order.
+def labelled(tiles: Tiles, predicted: Records, threshold: float) -> list[Sample]:
+    """For each score that training tiles have out of fold, from the worst, the tile in the middle by id.
 
     Tiles with salt in neither mask are left out: there is nothing to see, and they score 1.
     predicted: records (id, plain, tta)
@@ -51,10 +53,13 @@ def labelled(tiles: Tiles, predicted: Records, threshold: float, wanted: int) ->
         scores[rows] = metric.score(mask, truth)
         salt[rows] = (mask | truth).any(axis=(1, 2))
     samples = []
-    for row in _spread(salt, scores, predicted["id"], wanted):
+    for score in np.unique(scores[salt]):
+        alike = np.flatnonzero(salt & (scores == score))
+        row = alike[np.argsort(predicted["id"][alike])][len(alike) // 2]
         probabilities, place = predicted["tta"][row], places[row]
         outlines = {"true": masks[place], "predicted": _above(probabilities, threshold)}
-        samples.append(_sample(predicted["id"][row], scores[row], images[place], probabilities, outlines))
+        sample = _sample(predicted["id"][row], score, images[place], probabilities, outlines)
+        samples.append(replace(sample, alike=len(alike)))
     return samples
 
 
@@ -72,7 +77,8 @@ def test(tiles: Tiles, predicted: Records, masks: Records, changed: frozenset[st
     for row in _spread(coverage > 0, coverage, masks["id"], wanted):
         probabilities, outlines = predicted["tta"][predicted_at[row]], {"predicted": masks["mask"][row]}
         image = tiles.images[image_at[row]]
-        samples.append(_sample(ids[row], coverage[row], image, probabilities, outlines, ids[row] in changed))
+        sample = _sample(ids[row], coverage[row], image, probabilities, outlines)
+        samples.append(replace(sample, jigsaw=ids[row] in changed))
     return samples
 
 
@@ -118,7 +124,6 @@ def _sample(
     image: npt.NDArray[np.uint8],
     probabilities: npt.NDArray[np.floating],
     outlines: Mapping[str, npt.NDArray],
-    jigsaw: bool = False,
 ) -> Sample:
     tile = picture(np.asarray(image), **outlines)
-    return Sample(str(name), float(value), tile, picture(probability_map(probabilities), **outlines), jigsaw)
+    return Sample(str(name), float(value), tile, picture(probability_map(probabilities), **outlines))

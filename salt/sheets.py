@@ -19,7 +19,7 @@ TINTS = {"known": (189, 145, 60), "final": (66, 134, 235)}  # BGR, of the salt o
 class Picture:
     """An image with outlines over it, in the image's pixels.
 
-    image: data URI; outlines: path data of SVG by kind ("true", "predicted")
+    image: data URI; outlines: path data of SVG by kind ("true", "predicted"; "salt", "gap" of mosaics)
     """
 
     image: str
@@ -49,10 +49,13 @@ def probability_map(probabilities: npt.NDArray[np.floating]) -> Bytes:
 
 
 def outline(mask: npt.NDArray) -> str:
-    """The border of a mask (H, W), exactly along its pixels' edges, as path data of an SVG in pixel units."""
-    padded = np.pad(mask.astype(np.int8), 1)
-    horizontal = [f"M{start} {row}h{length}" for row, start, length in _runs(np.diff(padded, axis=0)[:, 1:-1])]
-    vertical = [f"M{row} {start}v{length}" for row, start, length in _runs(np.diff(padded, axis=1)[1:-1].T)]
+    """The border of a mask (H, W), exactly along its pixels' edges, as path data of an SVG in pixel units.
+
+    Where the mask goes on beyond the image there is no border.
+    """
+    values = mask.astype(np.int8)
+    horizontal = [f"M{start} {row + 1}h{length}" for row, start, length in _runs(np.diff(values, axis=0))]
+    vertical = [f"M{row + 1} {start}v{length}" for row, start, length in _runs(np.diff(values, axis=1).T)]
     return "".join(horizontal + vertical)
 
 
@@ -65,14 +68,15 @@ def _runs(edges: npt.NDArray) -> list[tuple[int, int, int]]:
 
 
 def draw_mosaic(places: pd.DataFrame, images: Sequence[Bytes], masks: Sequence[npt.NDArray]) -> Picture:
-    """A mosaic with its salt tinted, by whether the mask was known, and outlined.
+    """A mosaic with its salt tinted, by whether the mask was known, and outlined; squares without a tile as "gap".
 
     places: row, column, split of n tiles; images: n of (H, W) uint8 grey; masks: n of (H, W) in {0, 1}
     """
     rows, columns = places["row"].max() + 1, places["column"].max() + 1
     side = max(1, min(images[0].shape[0], LARGEST // max(rows, columns)))
-    canvas = np.full((rows * side, columns * side, 3), 128, np.uint8)
+    canvas = np.zeros((rows * side, columns * side, 3), np.uint8)
     salt = np.zeros(canvas.shape[:2], np.uint8)
+    gaps = {(row, column) for row in range(rows) for column in range(columns)}
     for (row, column, split), image, mask in zip(
         places[["row", "column", "split"]].itertuples(index=False, name=None), images, masks, strict=True
     ):
@@ -82,8 +86,10 @@ def draw_mosaic(places: pd.DataFrame, images: Sequence[Bytes], masks: Sequence[n
         tint = np.array(TINTS["known" if split == "train" else "final"])
         blended = np.where(covered[..., None] == 1, 0.65 * small[..., None] + 0.35 * tint, small[..., None])
         canvas[place], salt[place] = blended.round().astype(np.uint8), covered
+        gaps.remove((row, column))
+    squares = "".join(f"M{column * side} {row * side}h{side}v{side}h-{side}z" for row, column in sorted(gaps))
     height, width = salt.shape
-    return Picture(_uri(".jpg", canvas), height, width, {"final": outline(salt)})
+    return Picture(_uri(".jpg", canvas), height, width, {"salt": outline(salt), "gap": squares})
 
 
 def _uri(kind: str, pixels: Bytes) -> str:

@@ -1,0 +1,99 @@
+import copy
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import yaml
+
+from salt.dag import Plan
+
+WINNING = yaml.safe_load(Path("workflow_config.yaml").read_text())
+
+
+@pytest.fixture
+def raw():
+    return copy.deepcopy(WINNING)
+
+
+def wildcards(**values):
+    return SimpleNamespace(**values)
+
+
+def test_the_three_rounds_follow_from_the_names(raw):
+    plan = Plan(raw)
+    stage2 = wildcards(model="stage2_resnext50")
+    assert plan.pretrain_pseudo_labels(stage2)[0] == "results/tgs/pseudo_labels/stage1_confident/masks.npy"
+    assert plan.pseudo_label_source(wildcards(labels="stage1_confident")) == "results/tgs/ensembles/stage1/test.npy"
+    assert plan.test_members(wildcards(name="stage1")) == [
+        "results/tgs/ensembles/stage1_resnext50/test.npy",
+        "results/tgs/ensembles/stage1_resnet34/test.npy",
+    ]
+    assert plan.labelled_members(wildcards(name="stage1_resnet34"))[4] == (
+        "results/tgs/models/stage1_resnet34/fold4/held_out.npy"
+    )
+    assert plan.pretrained_weights(wildcards(model="stage1_resnet34")) == []
+    assert plan.added_pseudo_labels(wildcards(model="stage2_resnet34")) != []
+
+
+def test_a_training_sees_only_its_own_settings(raw):
+    before = Plan(raw)
+    raw["models"]["stage1_resnet34"]["phases"][0]["batch"] = 19
+    raw["models"]["stage2_resnext50"]["pretrain"]["phases"][0]["batch"] = 29
+    raw["models"]["stage3_pad128"]["members"] = {"phase1_cycle1": 1}
+    raw["compute"]["loader_workers"] = 11
+    after = Plan(raw)
+
+    def changed(settings, **which):
+        return getattr(before, settings)(wildcards(**which)) != getattr(after, settings)(wildcards(**which))
+
+    models = before.models
+    assert [m for m in models if changed("train_settings", model=m)] == ["stage1_resnet34"]
+    assert [m for m in models if changed("predict_settings", model=m)] == ["stage3_pad128"]
+    assert changed("pretrain_settings", model="stage2_resnext50")
+    assert not changed("pretrain_settings", model="stage3_pad128")
+
+
+def test_settings_do_not_depend_on_the_order_of_keys(raw):
+    upside_down = copy.deepcopy(raw)
+    model = upside_down["models"]["stage1_resnet34"]
+    upside_down["models"]["stage1_resnet34"] = dict(reversed(model.items()))
+    which = wildcards(model="stage1_resnet34")
+    assert Plan(raw).train_settings(which) == Plan(upside_down).train_settings(which)
+    assert json.loads(Plan(raw).train_settings(which))["seed"] == 13
+
+
+def test_a_wrong_config_ends_with_its_faults_alone(raw):
+    raw["ensembles"]["stage1"] = {"stage1_resnet43": 1}
+    with pytest.raises(SystemExit, match="ensembles.stage1 names 'stage1_resnet43'; defined are: stage1_resnet34"):
+        Plan(raw)
+
+
+def test_missing_data_end_with_what_to_do(raw, tmp_path):
+    raw["data"]["root"] = str(tmp_path)
+    with pytest.raises(SystemExit, match="make demo"):
+        Plan(raw).competition_files()
+
+
+def test_on_a_cpu_no_job_waits_for_a_gpu(raw):
+    assert (Plan(raw).gpus, Plan(raw).threads) == (1, 1)
+    raw["compute"] |= {"device": "cpu", "threads": 3}
+    assert (Plan(raw).gpus, Plan(raw).threads) == (0, 3)
+
+
+def test_the_closing_words_show_all_scores_and_where_the_results_are(raw, tmp_path):
+    raw["pathvars"]["results"] = str(tmp_path)
+    plan = Plan(raw)
+    rows = ["name,labels,tta,jigsaw,score,sd_folds,tiles"]
+    rows += [
+        f"{name},{labels},{tta},{jigsaw},0.{number:02d}{tta:d}{jigsaw:d},0.01,100"
+        for number, name in enumerate(plan.names)
+        for labels in ("out_of_fold", "true_test")
+        for tta in (False, True)
+        for jigsaw in (False, True)
+    ]
+    (tmp_path / "scores.csv").write_text("\n".join(rows))
+    words = plan.closing_words().splitlines()
+    assert words[0].split() == ["out", "of", "fold", "+", "jigsaw", "true", "test", "+", "jigsaw"]
+    assert words[1].split() == ["stage1_resnext50", "0.0010", "0.0011", "0.0010", "0.0011"]
+    assert words[-1].split() == ["report", f"{tmp_path}/report.html"]

@@ -1,0 +1,46 @@
+import logging
+import os
+
+import pytest
+
+from salt import progress
+
+
+@pytest.fixture
+def now(monkeypatch):
+    """A clock that the test sets."""
+    time = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: time[0])
+    return time
+
+
+def test_a_line_goes_to_the_log_and_to_the_terminal_of_the_run(caplog, monkeypatch):
+    reading, writing = os.pipe()
+    monkeypatch.setattr(progress, "TERMINAL", writing)
+    with caplog.at_level(logging.INFO):
+        progress.say("epoch 1/2")
+    os.close(writing)
+    assert os.read(reading, 100) == b"epoch 1/2\n"
+    os.close(reading)
+    assert caplog.messages == ["epoch 1/2"]
+    progress.say("the terminal is gone, and nothing breaks")
+
+
+def test_time_left_goes_by_the_pace_so_far(now):
+    clock = progress.Clock(total=10)
+    assert clock.left(0) == "?"
+    now[0] = 60.0
+    assert clock.left(1) == "09:00"
+    assert clock.left(10) == "00:00"
+
+
+def test_a_ticker_speaks_every_few_seconds(now, caplog):
+    ticker = progress.Ticker("test tiles", total=100, every=10)
+    with caplog.at_level(logging.INFO):
+        for done in range(1, 26):
+            now[0] = float(done)
+            ticker.tick(done)
+    assert caplog.messages == [
+        "test tiles | 10/100 tiles | 1 tiles/s | 01:30 left",
+        "test tiles | 20/100 tiles | 1 tiles/s | 01:20 left",
+    ]

@@ -1,0 +1,87 @@
+"""The config's checks: every mistake is named, with what would have been right."""
+
+import copy
+from pathlib import Path
+
+import pytest
+import yaml
+
+from schemas.config import Config, ConfigError, Section, check_config
+
+WINNING = yaml.safe_load(Path("workflow_config.yaml").read_text())
+
+
+def merge(base, overlay):
+    """As Snakemake merges --configfile: mappings deeply, all else replaced."""
+    if not (isinstance(base, dict) and isinstance(overlay, dict)):
+        return overlay
+    return base | {key: merge(base.get(key), value) for key, value in overlay.items()}
+
+
+@pytest.mark.parametrize("recipe", sorted(Path("recipes").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_recipe_is_right_and_says_what_it_is_for(recipe):
+    config = check_config(merge(WINNING, yaml.safe_load(recipe.read_text())))
+    assert config.pathvars["results"] == f"results/{recipe.stem}"
+    header = recipe.read_text()[:400]
+    assert all(f"# {word}:" in header for word in ("Purpose", "Machine", "Command", "Time", "Score"))
+
+
+def test_every_key_that_is_not_plain_from_its_name_is_explained():
+    def sections(kind):
+        return {kind} | {deeper for child in kind.__subclasses__() for deeper in sections(child)}
+
+    assert all(kind.__doc__ for kind in sections(Section))
+    assert Config in sections(Section)
+
+
+FAULTS = [  # overlay, what the message says
+    ({"sead": 3}, "sead: there is no such key"),
+    (
+        {"models": {"stage1_resnet34": {"input": {"resise": 3}}}},
+        "models.stage1_resnet34.input.resise: there is no such",
+    ),
+    ({"folds": {"count": 1}}, "folds.count: Input should be greater than or equal to 2 (found: 1)"),
+    ({"models": {"stage1_resnet34": {"network": {"name": "res43"}}}}, "'res34_256'"),
+    (
+        {"models": {"stage2_resnext50": {"pretrain": {"pseudo_labels": "stage1_confdent"}}}},
+        "models.stage2_resnext50.pretrain.pseudo_labels names 'stage1_confdent'; defined are: stage1_by_size, "
+        "stage1_confident, stage2_confident",
+    ),
+    ({"models": {"stage1_resnet34": {"members": {"phase9": 1}}}}, "names 'phase9'; defined are: phase1_cycle1"),
+    ({"ensembles": {"stage1": {"nobody": 1}}}, "ensembles.stage1 names 'nobody'"),
+    ({"ensembles": {"stage1_resnet34": {"stage1_resnet34": 1}}}, "has the name of a model"),
+    ({"pseudo_labels": {"stage1_confident": {"ensemble": "stage7"}}}, "pseudo_labels.stage1_confident.ensemble"),
+    ({"submission": {"ensemble": "finale"}}, "submission.ensemble names 'finale'; defined are: final, stage1"),
+    (
+        {"pseudo_labels": {"stage1_confident": {"ensemble": "stage2"}}},
+        "models.stage2_resnext50 learns from itself through pseudo-labels: stage2_resnext50 <- stage2_resnext50",
+    ),
+]
+
+
+@pytest.mark.parametrize(("overlay", "message"), FAULTS, ids=[message[:40] for _, message in FAULTS])
+def test_a_mistake_is_named_with_its_place(overlay, message):
+    with pytest.raises(ConfigError) as error:
+        check_config(merge(WINNING, overlay))
+    assert message in str(error.value)
+
+
+def test_all_mistakes_are_told_at_once():
+    with pytest.raises(ConfigError) as error:
+        check_config(merge(WINNING, {"sead": 3, "folds": {"count": 1}}))
+    assert len(str(error.value).splitlines()) == 2
+
+
+def test_null_takes_out_what_is_inherited():
+    without = {"models": {"stage3_resize128": None}, "compute": None}
+    config = check_config(merge(WINNING, without))
+    assert "stage3_resize128" not in config.models
+    assert config.compute.device == "auto"
+
+
+def test_pretraining_cannot_watch_a_score_it_does_not_have():
+    raw = copy.deepcopy(WINNING)
+    model = raw["models"]["stage2_resnext50"]
+    model["pretrain"]["phases"] = raw["models"]["stage1_resnext50"]["phases"]
+    with pytest.raises(ConfigError, match="pretraining has none; use cosine"):
+        check_config(raw)
