@@ -20,7 +20,7 @@ from matplotlib.ticker import MaxNLocator
 P = ParamSpec("P")
 
 INK, MUTED, LINE = "#0a0b0c", "#1a1b1c", "#2a2b2c"
-BLUE, ORANGE, GREEN, SHADE = "#3a3b3c", "#4a4b4c", "#5a5b5c", "#6a6b6c"
+BLUE, ORANGE, GREEN, SHADE, BAR = "#3a3b3c", "#4a4b4c", "#5a5b5c", "#6a6b6c", "#7a7b7c"
 COLOURS = {
     INK: "var(--ink)",
     MUTED: "var(--muted)",
@@ -29,6 +29,7 @@ COLOURS = {
     ORANGE: "var(--orange)",
     GREEN: "var(--green)",
     SHADE: "var(--shade)",
+    BAR: "var(--bar)",
 }
 
 STYLE: dict[Any, Any] = {
@@ -265,11 +266,11 @@ def pseudo_labels(figure: Figure, table: pd.DataFrame, min_confidence: float) ->
     for axes, column in zip(figure.subplots(1, 2), ("confidence", "coverage"), strict=True):
         low = np.floor(10 * min(table["confidence"].min(), min_confidence)) / 10 if column == "confidence" else 0
         bins = np.linspace(min(low, 0.9), 1, 21)
-        axes.hist(table[column], bins, color=LINE, label="all test tiles")
+        axes.hist(table[column], bins, color=BAR, label="all test tiles")
         axes.hist(table.loc[table["selected"], column], bins, color=BLUE, label="selected")
         axes.set(xlabel=column, xlim=(bins[0], 1))
         axes.grid(visible=False, axis="x")
-        axes.xaxis.set_major_locator(MaxNLocator(4))
+        axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
         axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
     figure.axes[0].axvline(min_confidence, color=MUTED, lw=1, ls=(0, (4, 3)))
     figure.axes[0].set_ylabel("tiles")

@@ -12,7 +12,6 @@ import yaml
 from salt import figures, samples
 from salt.folds import load_folds
 from salt.mosaics import load_mosaics
-from salt.pseudo_labels import ALL_FOLDS
 from salt.records import open_records
 from salt.tiles import Tiles, load_tiles
 from schemas.config import Config
@@ -68,8 +67,9 @@ def rate(value: float) -> str:
     """A learning rate as it is shown: 0.012, 5 × 10⁻⁵."""
     if value == 0 or value >= 0.001:
         return f"{value:g}"
-    digits, power = f"{value:e}".split("e")
-    return f"{float(digits):g} × 10⁻{str(-int(power)).translate(str.maketrans('0123456789', '⁰¹²³⁴⁵⁶⁷⁸⁹'))}"
+    digits, power = f"{value:e}".split("e-")
+    raised = str(int(power)).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return f"{float(digits):g} × 10⁻{raised}".replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def own_ids(svg: str, number: int) -> str:
@@ -193,13 +193,13 @@ def about_pseudo_labels(config: Config, run: Path) -> dict[str, Any]:
     """For each set of pseudo-labels the numbers of tiles and the histograms."""
     sets = {}
     for name, settings in config.pseudo_labels.items():
-        table = pd.read_csv(run / f"pseudo_labels/{name}/pseudo_labels.csv", dtype={"id": str})
+        table = pd.read_csv(run / f"pseudo_labels/{name}/pseudo_labels.csv", dtype={"id": str}, keep_default_na=False)
         chosen = table[table["selected"]]
         per_fold = chosen["fold"].value_counts().reindex(range(config.folds.count), fill_value=0)
         sets[name] = {
             "tiles": len(table),
             "selected": len(chosen),
-            "per_fold": None if (chosen["fold"] == ALL_FOLDS).any() else per_fold.tolist(),
+            "per_fold": per_fold.tolist() if settings.per_fold else None,
             "empty": float((chosen["coverage"] == 0).mean()),
             "chart": figures.pseudo_labels(table, settings.min_confidence),
             "used_by": [model for model, of in config.models.items() if name in of.pseudo_labels],
@@ -213,13 +213,15 @@ def about_masks(config: Config, run: Path, train: Tiles, test: Tiles) -> dict[st
     out_of_fold, predicted = (open_records(ensemble / f"{name}.npy") for name in ("out_of_fold", "test"))
     masks = open_records(run / "jigsaw/masks.npy")
     mosaics = load_mosaics(run / "mosaics.csv")
-    changes = pd.read_csv(run / "jigsaw/changes.csv", dtype={"id": str, "source": str})
+    changes = pd.read_csv(run / "jigsaw/changes.csv", dtype={"id": str, "source": str}, keep_default_na=False)
     sizes = mosaics.groupby("mosaic").size()
     return {
         "labelled_samples": samples.labelled(train, out_of_fold, config.submission.threshold),
         "test_samples": samples.test(test, predicted, masks, frozenset(changes["id"]), SHOWN_TILES),
         "mosaics": {"count": len(sizes), "tiles": len(mosaics), "largest": int(sizes.max()) if len(sizes) else 0},
-        "mosaic_pictures": samples.largest_mosaics(mosaics, train, test, masks, SHOWN_MOSAICS),
+        "mosaic_pictures": samples.largest_mosaics(
+            mosaics.assign(changed=mosaics["id"].isin(changes["id"])), train, test, masks, SHOWN_MOSAICS
+        ),
         "changes": [
             {
                 "reason": reason,

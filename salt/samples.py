@@ -87,7 +87,8 @@ def largest_mosaics(
 ) -> list[MosaicPicture]:
     """The mosaics with the most tiles: true masks on the training tiles, final masks on the test tiles.
 
-    mosaics: numbered from 0, the largest first; masks: records (id, mask) of the test tiles
+    mosaics: id, mosaic (from 0, the largest first), row, column, changed (by the jigsaw rule)
+    masks: records (id, mask) of the test tiles
     """
     train_at = {name: row for row, name in enumerate(train.ids)}
     test_at = {name: row for row, name in enumerate(test.ids)}

@@ -19,7 +19,7 @@ TINTS = {"known": (189, 145, 60), "final": (66, 134, 235)}  # BGR, of the salt o
 class Picture:
     """An image with outlines over it, in the image's pixels.
 
-    image: data URI; outlines: path data of SVG by kind ("true", "predicted"; "salt", "gap" of mosaics)
+    image: data URI; outlines: path data of SVG by kind ("true", "predicted"; others of mosaics)
     """
 
     image: str
@@ -68,28 +68,32 @@ def _runs(edges: npt.NDArray) -> list[tuple[int, int, int]]:
 
 
 def draw_mosaic(places: pd.DataFrame, images: Sequence[Bytes], masks: Sequence[npt.NDArray]) -> Picture:
-    """A mosaic with its salt tinted, by whether the mask was known, and outlined; squares without a tile as "gap".
+    """A mosaic, its salt tinted by whether the mask was known.
 
-    places: row, column, split of n tiles; images: n of (H, W) uint8 grey; masks: n of (H, W) in {0, 1}
+    Outlines are of the salt ("salt"), of the tiles that the jigsaw rule changed ("changed") and of the squares
+    without a tile ("gap").
+    places: row, column, split, changed of n tiles; images: n of (H, W) uint8 grey; masks: n of (H, W) in {0, 1}
     """
     rows, columns = places["row"].max() + 1, places["column"].max() + 1
     side = max(1, min(images[0].shape[0], LARGEST // max(rows, columns)))
     canvas = np.zeros((rows * side, columns * side, 3), np.uint8)
     salt = np.zeros(canvas.shape[:2], np.uint8)
-    gaps = {(row, column) for row in range(rows) for column in range(columns)}
-    for (row, column, split), image, mask in zip(
-        places[["row", "column", "split"]].itertuples(index=False, name=None), images, masks, strict=True
-    ):
+    taken = list(zip(places["row"].tolist(), places["column"].tolist(), strict=True))
+    for (row, column), split, image, mask in zip(taken, places["split"], images, masks, strict=True):
         place = np.s_[row * side : (row + 1) * side, column * side : (column + 1) * side]
-        small = cv2.resize(np.ascontiguousarray(image), (side, side), interpolation=cv2.INTER_AREA)
-        covered = cv2.resize(mask.astype(np.uint8), (side, side), interpolation=cv2.INTER_NEAREST)
-        tint = np.array(TINTS["known" if split == "train" else "final"])
-        blended = np.where(covered[..., None] == 1, 0.65 * small[..., None] + 0.35 * tint, small[..., None])
-        canvas[place], salt[place] = blended.round().astype(np.uint8), covered
-        gaps.remove((row, column))
-    squares = "".join(f"M{column * side} {row * side}h{side}v{side}h-{side}z" for row, column in sorted(gaps))
+        grey = cv2.resize(np.ascontiguousarray(image), (side, side), interpolation=cv2.INTER_AREA)[..., None]
+        salt[place] = cv2.resize(mask.astype(np.uint8), (side, side), interpolation=cv2.INTER_NEAREST)
+        tinted = 0.65 * grey + 0.35 * np.array(TINTS["known" if split == "train" else "final"])
+        canvas[place] = np.where(salt[place][..., None] == 1, tinted.round(), grey)
+    gaps = {(row, column) for row in range(rows) for column in range(columns)} - set(taken)
+    changed = [place for place, is_changed in zip(taken, places["changed"], strict=True) if is_changed]
     height, width = salt.shape
-    return Picture(_uri(".jpg", canvas), height, width, {"salt": outline(salt), "gap": squares})
+    outlines = {"gap": _squares(sorted(gaps), side), "salt": outline(salt), "changed": _squares(changed, side)}
+    return Picture(_uri(".jpg", canvas), height, width, outlines)
+
+
+def _squares(places: Sequence[tuple[int, int]], side: int) -> str:
+    return "".join(f"M{column * side} {row * side}h{side}v{side}h-{side}z" for row, column in places)
 
 
 def _uri(kind: str, pixels: Bytes) -> str:
