@@ -7,19 +7,31 @@ that files of Snakemake's lock are stale.
 
 import fcntl
 import os
-import shutil
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from snakemake.cli import get_argument_parser
+
+# Ways to call Snakemake that tell about the workflow and run no job.
+TELLING = (
+    *("dryrun", "lint", "list_rules", "list_target_rules", "print_compilation", "containerize", "report", "unlock"),
+    *("generate_unit_tests", "dag", "rulegraph", "filegraph", "d3dag", "summary", "detailed_summary"),
+    *("list_changes", "list_input_changes", "list_params_changes", "list_untracked"),
+)
 
 _held: list[Any] = []  # open files: their locks last as long as this process
 
 
-def hold(workflow: Any) -> None:
+def hold(workflow: Any, arguments: Sequence[str] | None = None) -> None:
     """Called while the Snakefile is read. Ends the program where another run is at work in this folder.
 
     Only the process that runs the jobs holds the lock: not a dry run, nor a job started by an executor plugin.
+
+    workflow: Snakemake's; arguments: of its command line, this process's own by default
     """
-    if _held or not workflow.is_main_process or not executes(workflow):
+    if _held or not workflow.is_main_process or not executes(sys.argv[1:] if arguments is None else arguments):
         return
     folder = Path(".snakemake")
     folder.mkdir(exist_ok=True)
@@ -38,9 +50,11 @@ def hold(workflow: Any) -> None:
     file.write(str(os.getpid()))
     file.flush()
     _held.append(file)
-    shutil.rmtree(folder / "locks", ignore_errors=True)
+    for stale in (folder / "locks").glob("*.lock"):
+        stale.unlink()
 
 
-def executes(workflow: Any) -> bool:
-    """Whether this invocation runs jobs, rather than only telling about them."""
-    return workflow.execution_settings is not None and not workflow.dryrun
+def executes(arguments: Sequence[str]) -> bool:
+    """Whether a command line runs jobs. While the Snakefile is read, Snakemake itself does not tell yet."""
+    options, _ = get_argument_parser().parse_known_args(list(arguments))
+    return not any(getattr(options, name) for name in TELLING)

@@ -11,14 +11,14 @@ HOLDER = """
 import sys, time
 from types import SimpleNamespace
 from salt import run_lock
-run_lock.hold(SimpleNamespace(is_main_process=True, dryrun=False, execution_settings=object()))
+run_lock.hold(SimpleNamespace(is_main_process=True), ["--cores", "2"])
 print("held", flush=True)
 time.sleep(60)
 """
 
 
-def workflow(**different):
-    return SimpleNamespace(**{"is_main_process": True, "dryrun": False, "execution_settings": object()} | different)
+MAIN = SimpleNamespace(is_main_process=True)
+RUN = ["--cores", "1", "--resources", "gpu=1", "--configfile", "recipes/demo.yaml"]
 
 
 @pytest.fixture(autouse=True)
@@ -45,22 +45,28 @@ def live_run(folder):
 
 def test_a_second_live_run_is_refused_and_told_who_is_at_work(live_run):
     with pytest.raises(SystemExit, match=f"process {live_run.pid}\\) is at work"):
-        run_lock.hold(workflow())
+        run_lock.hold(MAIN, RUN)
 
 
 def test_the_lock_of_a_killed_run_is_cleared(folder, live_run):
     locks = folder / ".snakemake" / "locks"
-    locks.mkdir(exist_ok=True)
     (locks / "0.input.lock").touch()
     live_run.kill()
     live_run.wait()
-    run_lock.hold(workflow())
-    assert not locks.exists()
+    run_lock.hold(MAIN, RUN)
+    assert list(locks.iterdir()) == []
 
 
-@pytest.mark.parametrize("different", [{"dryrun": True}, {"is_main_process": False}, {"execution_settings": None}])
-def test_who_runs_no_jobs_neither_waits_nor_clears(folder, live_run, different):
-    locks = folder / ".snakemake" / "locks"
-    locks.mkdir(exist_ok=True)
-    run_lock.hold(workflow(**different))
-    assert locks.exists()
+TELLING = [["-n"], ["--lint"], ["--dag"], ["--rulegraph"], ["--summary"], ["--report", "r.html"], ["--unlock"]]
+
+
+@pytest.mark.parametrize("arguments", TELLING, ids=lambda words: words[0])
+def test_who_only_tells_about_the_workflow_neither_waits_nor_clears(folder, live_run, arguments):
+    lock = folder / ".snakemake" / "locks" / "0.output.lock"
+    lock.touch()
+    run_lock.hold(MAIN, [*RUN, *arguments])
+    assert lock.exists()
+
+
+def test_a_job_of_an_executor_plugin_neither_waits_nor_clears(live_run):
+    run_lock.hold(SimpleNamespace(is_main_process=False), RUN)

@@ -183,5 +183,162 @@ def page(run):
     return report(run, CONFIG)
 
 
-def test_page(page):
-    assert page
+class Parts(HTMLParser):
+    """What a page refers to, and its pictures."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.references, self.ids, self.pictures, self.unnamed = [], [], 0, []
+        self.feed(page)
+
+    def handle_starttag(self, tag, attributes):
+        named = dict(attributes)
+        self.references += [named[key] for key in ("src", "href", "srcset", "action", "data") if key in named]
+        self.ids += [named["id"]] if "id" in named else []
+        if named.get("role") == "img" or tag == "img":
+            self.pictures += 1
+            if not (named.get("aria-label") or named.get("alt") or "").strip():
+                self.unnamed.append(self.getpos())
+
+
+def test_it_refers_to_nothing_outside_itself(page):
+    parts = Parts(page)
+    assert parts.references
+    assert [to for to in parts.references if not to.startswith(("#", "data:image/"))] == []
+    assert {to[1:] for to in parts.references if to.startswith("#")} <= set(parts.ids)
+    style = re.search(r"<style>(.*?)</style>", page, re.DOTALL)[1]
+    assert "url(" not in style
+    assert "@import" not in style
+    assert "<script" not in page
+    assert set(re.findall(r"url\(#([^)]*)\)", page)) <= set(parts.ids)
+
+
+def test_no_two_elements_have_one_id(page):
+    ids = Parts(page).ids
+    assert len(ids) == len(set(ids))
+
+
+def test_every_picture_has_a_text_in_its_place_and_every_figure_a_numbered_caption(page):
+    parts = Parts(page)
+    assert parts.pictures >= 20
+    assert parts.unnamed == []
+    numbers = [int(number) for number in re.findall(r"<figcaption><b>Figure (\d+)\.</b>", page)]
+    assert numbers == list(range(1, page.count("<figure>") + 1))
+
+
+def test_every_score_is_there_with_and_without_jigsaw_and_mirror_images_and_says_of_which_labels(run, page):
+    scores = pd.read_csv(run / "scores.csv")
+    table = re.search(r'<table class="numbers" aria-labelledby="table-1">(.*?)</table>', page, re.DOTALL)[1]
+    for name, rows in scores.groupby("name"):
+        row = re.search(rf"<tr[^>]*><th><code>{name}</code>.*?</tr>", table, re.DOTALL)[0]
+        assert re.findall(r"<td[^>]*>([\d.]+)", row) == [f"{value:.4f}" for value in rows["score"]]
+        spreads = [f"{value:.4f}" for value in rows["sd_folds"].dropna()]
+        assert re.findall(r"±([\d.]+)", row) == spreads
+    assert re.findall(r'<th colspan="4" class="group">(.*?)</th>', table) == ["out of fold", "true test"]
+    assert table.count("<th>no jigsaw</th><th>+ jigsaw</th>") == 4
+
+
+def test_the_summary_gives_the_submitted_score_and_its_gain_over_the_first_round(run, page):
+    scores = pd.read_csv(run / "scores.csv").query("tta and labels == 'true_test'").set_index(["name", "jigsaw"])
+    card = re.search(r'<div class="card">\s*<h2>Score, true test</h2>(.*?)</div>', page, re.DOTALL)[1]
+    final, before = scores.loc[("final", True), "score"], scores.loc[("stage1", True), "score"]
+    assert f'<p class="big">{final:.4f}' in card
+    assert f"with jigsaw; <b>{scores.loc[('final', False), 'score']:.4f}</b> without" in card
+    assert f"<b>{'+' if final >= before else '−'}{abs(final - before):.4f}</b> over <code>stage1</code>" in card
+    assert "3 models in 2 rounds, 7 trainings over 2 folds; 20 labelled tiles, 18 tiles to segment" in page
+
+
+def test_pseudo_labels_are_counted_by_fold(run, page):
+    labels = pd.read_csv(run / "pseudo_labels" / "by_size" / "pseudo_labels.csv")
+    selected = labels[labels["selected"]].groupby("fold").size()
+    row = re.search(r"<tr><th><code>by_size</code>.*?</tr>", page)[0]
+    assert f"{selected.sum()} of 18</td>" in row
+    assert f"<td>{selected[0]}, {selected[1]}</td>" in row
+    assert row.endswith("<code>third</code></td></tr>")
+
+
+def test_what_the_jigsaw_rule_changed_is_counted_by_reason(page):
+    assert re.search(r"<tr><th>below a vertical tile</th><td>2</td><td>[12]</td><td>\d+</td></tr>", page)
+
+
+def test_methods_tell_the_rounds_in_words(page):
+    methods = " ".join(re.sub("<[^>]*>", "", page[page.index('<section id="methods">') :]).split())
+    assert "20 labelled and 18 unlabelled tiles of 16 × 16 px were segmented in two rounds" in methods
+    assert "Round 2, second: a plain U-Net. Tiles were resized to 32 px, given as grey, a vertical ramp" in methods
+    assert "The network was pretrained once on the pseudo-labels sure with the mean of binary" in methods
+    assert "The pseudo-labels by_size joined the training tiles of each fold." in methods
+    assert "stage1 of first; final of second (weight 2) and third (weight 1)." in methods
+
+
+def test_the_same_run_gives_the_same_bytes(run, page):
+    assert report(run, CONFIG) == page
+
+
+def test_ids_are_shown_as_text_whatever_they_hold(tmp_path):
+    ids = [f"<script>alert({number})</script>\"'&" for number in range(20)]
+    page = report(write_run(tmp_path / "run", NO_ROUNDS, train=ids, test=[f"{name}<b>" for name in ids]), NO_ROUNDS)
+    assert "alert(" in page
+    assert "<script" not in page
+    assert "<b>&" not in page
+    assert Parts(page).unnamed == []
+
+
+@pytest.fixture(scope="module")
+def bare_page(tmp_path_factory):
+    """The report on a run without a survey, pseudo-labels, mosaics and the jigsaw rule."""
+    folder = tmp_path_factory.mktemp("runs") / "bare"
+    return report(write_run(folder, NO_ROUNDS, mosaics=False), NO_ROUNDS)
+
+
+def test_a_run_of_one_round_without_survey_and_mosaics_has_a_report_too(bare_page):
+    assert "1 models" not in bare_page
+    assert "in 1 round," in bare_page
+    assert "true test" not in bare_page
+    assert 'href="#pseudo-labels"' not in bare_page
+    assert "No tile found a neighbour" in bare_page
+    assert "<h4>first</h4>" in bare_page  # a submitted model has a threshold curve
+    assert "The jigsaw rule was not applied." in bare_page
+
+
+def test_both_jigsaw_columns_are_there_when_the_rule_is_off(bare_page):
+    assert bare_page.count("<th>no jigsaw</th><th>+ jigsaw</th>") == 2
+
+
+@pytest.mark.skipif(not (CHROMIUM.exists() and DRIVER.exists()), reason="needs Debian's chromium and chromium-driver")
+def test_a_browser_shows_every_picture_and_on_a_phone_nothing_sticks_out(run, page):
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = str(CHROMIUM)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    switches = "headless no-sandbox disable-gpu no-first-run disable-background-networking"
+    for switch in f"{switches} disable-component-update disable-sync".split():
+        options.add_argument(f"--{switch}")
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+        options.add_argument(f"--user-data-dir={profile}")
+        browser = webdriver.Chrome(options, Service(str(DRIVER)))
+        try:
+            phone = {"width": 360, "height": 740, "deviceScaleFactor": 2, "mobile": True}
+            browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
+            browser.get((run / "report.html").as_uri())
+            sizes = browser.execute_async_script(DECODE)
+            width = browser.execute_script("return document.documentElement.scrollWidth")
+            complaints = browser.get_log("browser")
+        finally:
+            browser.quit()
+    assert complaints == []
+    assert len(sizes) == page.count("<image ")
+    assert all(side > 0 for side in sizes)
+    assert width <= 360
+
+
+DECODE = """
+const done = arguments[0];
+Promise.all([...document.querySelectorAll("image, img")].map(async element => {
+  const image = new Image();
+  image.src = element.getAttribute("href") || element.src;
+  try { await image.decode(); } catch { return 0; }
+  return image.naturalWidth;
+})).then(done);
+"""
