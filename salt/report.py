@@ -1,5 +1,6 @@
 """The report: one self-contained page about a run. Its words and its looks are in report/."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,8 @@ def page(config: Config, run: Path) -> str:
         "rate": rate,
         "number": "{:,}".format,
     }
+    scores = pd.read_csv(run / "scores.csv")
+    config = in_order(config, scores["name"])
     files = {
         "style": (FOLDER / "style.css").read_text(encoding="utf-8"),
         "words": yaml.safe_load((FOLDER / "words.yaml").read_text(encoding="utf-8")),
@@ -42,7 +45,7 @@ def page(config: Config, run: Path) -> str:
     context = (
         {"title": run.resolve().name, "config": config, "rounds": rounds(config)}
         | about_data(train, test, load_folds(run / "folds.csv"))
-        | about_scores(config, run)
+        | about_scores(config, scores, pd.read_csv(run / "threshold_curve.csv"))
         | about_training(config, run)
         | about_pseudo_labels(config, run)
         | about_masks(config, run, train, test)
@@ -75,6 +78,14 @@ def rate(value: float) -> str:
 def own_ids(svg: str, number: int) -> str:
     """A chart to put into the page, where its ids clash with no other's."""
     return figures.with_prefix(svg, f"chart{number}-")
+
+
+def in_order(config: Config, names: Iterable[str]) -> Config:
+    """The config with its models and ensembles in the order of the scores: settings as JSON are sorted by name."""
+    found = list(dict.fromkeys(names))
+    models = {name: config.models[name] for name in found if name in config.models}
+    ensembles = {name: config.ensembles[name] for name in found if name in config.ensembles}
+    return config.model_copy(update={"models": models, "ensembles": ensembles})
 
 
 def rounds(config: Config) -> dict[str, int]:
@@ -136,14 +147,12 @@ class Cell:
     best: bool
 
 
-def about_scores(config: Config, run: Path) -> dict[str, Any]:
+def about_scores(config: Config, table: pd.DataFrame, curves: pd.DataFrame) -> dict[str, Any]:
     """The table, the charts and the summary of the scores; the charts of the thresholds."""
-    table = pd.read_csv(run / "scores.csv")
-    curves = pd.read_csv(run / "threshold_curve.csv")
     labels = list(dict.fromkeys(table["labels"]))
-    table["best"] = table["score"] == table.groupby(["labels", "tta", "jigsaw"])["score"].transform("max")
+    best = table["score"] == table.groupby(["labels", "tta", "jigsaw"])["score"].transform("max")
     keys = table[["name", "labels", "tta", "jigsaw"]].itertuples(index=False, name=None)
-    cells = table[["score", "sd_folds", "best"]].itertuples(index=False, name=None)
+    cells = table[["score", "sd_folds"]].assign(best=best).itertuples(index=False, name=None)
     start, final = first_round(config), config.submission.ensemble
     return {
         "labels": labels,

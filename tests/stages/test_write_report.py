@@ -1,4 +1,7 @@
 import json
+import re
+import tempfile
+from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -236,6 +239,11 @@ def test_every_score_is_there_with_and_without_jigsaw_and_mirror_images_and_says
         assert re.findall(r"±([\d.]+)", row) == spreads
     assert re.findall(r'<th colspan="4" class="group">(.*?)</th>', table) == ["out of fold", "true test"]
     assert table.count("<th>no jigsaw</th><th>+ jigsaw</th>") == 4
+
+
+def test_models_and_ensembles_keep_the_order_of_the_config(page):
+    names = re.findall(r"<th><code>(.*?)</code>", page[: page.index("</table>")])
+    assert names == [*CONFIG["models"], *CONFIG["ensembles"]]
 
 
 def test_the_summary_gives_the_submitted_score_and_its_gain_over_the_first_round(run, page):

@@ -1,0 +1,70 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from salt import samples
+from salt.records import create_records, open_records
+from salt.tiles import Tiles
+
+SIDE = 10
+
+
+def tiles(masks, split="train"):
+    ids = [f"{split}{number:02}" for number in range(len(masks))]
+    table = pd.DataFrame({"id": ids, "split": split, "z": 0.0, "constant": False, "coverage": 0.0})
+    return Tiles(table, np.zeros((len(masks), SIDE, SIDE), np.uint8), np.array(masks, np.uint8))
+
+
+def left(columns):
+    """A mask whose first columns are salt."""
+    return np.tile(np.arange(SIDE) < columns, (SIDE, 1))
+
+
+@pytest.fixture
+def records(tmp_path):
+    def write(ids, **fields):
+        kinds = {name: np.asarray(values).dtype for name, values in fields.items()}
+        with create_records(tmp_path / "records.npy", ids, kinds, SIDE, SIDE) as out:
+            for name, values in fields.items():
+                out[name] = values
+        return open_records(tmp_path / "records.npy")
+
+    return write
+
+
+def test_there_is_one_labelled_tile_for_each_score_the_middle_one_by_id(records):
+    truth = tiles([left(10)] * 3 + [left(0)] * 2 + [left(10)] * 2)
+    predicted = [left(8), left(8), left(8), left(3), left(0), left(10), left(1)]  # IoU 0.8, 0.8, 0.8, 0, both empty, 1
+    shown = samples.labelled(truth, records(truth.ids, tta=np.array(predicted, np.float16)), 0.5)
+    assert [(sample.id, round(sample.value, 1), sample.alike) for sample in shown] == [
+        ("train06", 0.0, 2),
+        ("train01", 0.6, 3),
+        ("train05", 1.0, 1),
+    ]
+
+
+def test_test_tiles_go_from_little_salt_to_much_and_empty_ones_are_left_out(records):
+    masks = np.array([left(columns) for columns in (5, 0, 10, 1)], np.uint8)
+    test = tiles(masks, "test")
+    final = records(test.ids[::-1], mask=masks[::-1], tta=masks[::-1].astype(np.float16))
+    shown = samples.test(test, final, final, frozenset({"test00"}), 12)
+    assert [(sample.id, sample.value, sample.jigsaw) for sample in shown] == [
+        ("test03", 0.1, False),
+        ("test00", 0.5, True),
+        ("test02", 1.0, False),
+    ]
+
+
+def test_where_every_mask_is_empty_empty_ones_are_shown(records):
+    test = tiles([left(0)] * 30, "test")
+    final = records(test.ids, mask=test.masks, tta=test.masks.astype(np.float16))
+    assert len(samples.test(test, final, final, frozenset(), 12)) == 12
+
+
+def test_mosaics_are_drawn_of_both_splits(records):
+    train, test = tiles([left(4)] * 2), tiles([left(4)] * 2, "test")
+    mosaics = pd.DataFrame({"id": ["train00", "test01", "train01"], "mosaic": 0, "row": [0, 1, 2], "column": 0})
+    final = records(test.ids[::-1], mask=test.masks)
+    drawn = samples.largest_mosaics(mosaics.assign(changed=False), train, test, final, 2)
+    assert [(mosaic.number, mosaic.tiles, mosaic.labelled) for mosaic in drawn] == [(0, 3, 2)]
+    assert drawn[0].picture.outlines["salt"] == "M4 0v30"
