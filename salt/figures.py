@@ -99,7 +99,7 @@ def _for_a_page(svg: str) -> str:
 # Scores ------------------------------------------------------------------------------------------------------------
 
 
-@chart(5.2, 3)
+@chart(4.7, 3)
 def scores(figure: Figure, table: pd.DataFrame, submitted: str) -> None:
     """Scores of models and ensembles on one kind of labels, with and without mirror images and the jigsaw rule.
 
@@ -158,7 +158,7 @@ def on_one_axis(
     return placed, spans
 
 
-@chart(5.2, 3.9)
+@chart(4.7, 3.7)
 def training(figure: Figure, pretraining: pd.DataFrame | None, folds: Sequence[pd.DataFrame]) -> None:
     """Score and loss by epoch, a thin line a training; phases are numbered, cycles ruled off by dots.
 
@@ -193,9 +193,9 @@ def training(figure: Figure, pretraining: pd.DataFrame | None, folds: Sequence[p
     loss_axes.set_xlabel("epoch")
     loss_axes.set_xlim(0.5, spans[-1].end + 0.5)
     loss_axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    for colour, label in ((ORANGE, "training"), (BLUE, "held-out tiles")):
+    for colour, label in ((BLUE, "held-out tiles"), (ORANGE, "training tiles")):
         loss_axes.plot([], [], color=colour, label=label)
-    loss_axes.legend(loc="upper right")
+    figure.legend(loc="outside upper left", ncols=2)
 
 
 def _mark_phases(axes: Axes, spans: Sequence[Span], histories: Sequence[pd.DataFrame]) -> None:
@@ -224,7 +224,7 @@ def _ends_a_cycle(histories: Sequence[pd.DataFrame], at: int) -> bool:
 # Thresholds --------------------------------------------------------------------------------------------------------
 
 
-@chart(4.2, 2.7)
+@chart(4.2, 2.8)
 def threshold_curve(
     figure: Figure, curves: Mapping[str, pd.DataFrame], chosen: float, limits: tuple[float, float]
 ) -> None:
@@ -238,7 +238,7 @@ def threshold_curve(
         axes.plot(curve["threshold"], curve["score"], color=colour, lw=1.6, label=words)
         axes.plot(*best_threshold(curve), "o", color=colour, ms=5)
     axes.set(xlabel="threshold", ylabel="score", xlim=(0, 1), ylim=limits)
-    axes.legend(loc="lower center")
+    figure.legend(loc="outside upper left", ncols=3, handlelength=1.5, columnspacing=1.2)
 
 
 def best_threshold(curve: pd.DataFrame) -> tuple[float, float]:
@@ -257,7 +257,7 @@ def score_limits(curves: pd.DataFrame) -> tuple[float, float]:
 # Pseudo-labels -----------------------------------------------------------------------------------------------------
 
 
-@chart(5.2, 2.5)
+@chart(4.7, 2.4)
 def pseudo_labels(figure: Figure, table: pd.DataFrame, min_confidence: float) -> None:
     """Histograms of the confidence and of the coverage of all test tiles and of those selected.
 
