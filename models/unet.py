@@ -1,9 +1,7 @@
-"""U-Nets: segmentation_models_pytorch's with scSE, and a plain one without a pretrained encoder."""
+"""segmentation_models_pytorch's U-Net with scSE, on any of its encoders (recipe 5.1)."""
 
 import segmentation_models_pytorch as smp
-import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from models import Outputs
 from models.pretrained import encoder_weights, weights_error
@@ -30,38 +28,3 @@ class Unet(nn.Module):
     def forward(self, x: Tensor) -> Outputs:
         """See `models`."""
         return {"mask": self.unet(x)}
-
-
-class PlainUnet(nn.Module):
-    """U-Net (Ronneberger et al. 2015) with batch norm and padded convolutions; S divides by 2^(levels - 1)."""
-
-    def __init__(self, width: int, levels: int) -> None:
-        super().__init__()
-        widths = [width * 2**level for level in range(levels)]
-        self.down = nn.ModuleList(
-            _two_convs(inputs, outputs) for inputs, outputs in zip([3, *widths[:-1]], widths, strict=True)
-        )
-        self.up = nn.ModuleList(_two_convs(3 * outputs, outputs) for outputs in widths[-2::-1])
-        self.head = nn.Conv2d(width, 1, kernel_size=1)
-
-    def forward(self, x: Tensor) -> Outputs:
-        """See `models`."""
-        skips = []
-        for level, block in enumerate(self.down):
-            x = block(x if level == 0 else F.max_pool2d(x, 2))
-            skips.append(x)
-        for block, skip in zip(self.up, skips[-2::-1], strict=True):
-            x = F.interpolate(x, scale_factor=2.0, mode="nearest")
-            x = block(torch.cat([x, skip], dim=1))
-        return {"mask": self.head(x)}
-
-
-def _two_convs(inputs: int, outputs: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(inputs, outputs, 3, padding=1, bias=False),
-        nn.BatchNorm2d(outputs),
-        nn.ReLU(),
-        nn.Conv2d(outputs, outputs, 3, padding=1, bias=False),
-        nn.BatchNorm2d(outputs),
-        nn.ReLU(),
-    )

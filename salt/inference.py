@@ -47,7 +47,7 @@ class Predictor:
     @torch.inference_mode()
     def predict(self, tiles: npt.NDArray[np.uint8]) -> Prediction:
         """Predict (B, H, W) uint8 tiles; constant ones are nothing but water and get 0."""
-        batch = torch.from_numpy(np.ascontiguousarray(tiles)).to(self.device)
+        batch = torch.from_numpy(np.array(tiles)).to(self.device)  # a copy: memory maps are read-only
         plain, mirrored = self._mean(batch), self._mean(batch.flip(2)).flip(2)
         varied = (batch.flatten(1).amax(1) > batch.flatten(1).amin(1)).view(-1, 1, 1)
         plain, tta = plain * varied, (plain + mirrored) / 2 * varied

@@ -17,7 +17,7 @@ from salt.tiles import load_table, load_tiles
 from schemas.config import Submission, read_settings
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--settings", required=True, help="the config's section `submission`, as JSON")
@@ -26,12 +26,12 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--mosaics", type=Path, required=True, help="mosaics.csv")
     parser.add_argument("--masks-out", type=Path, required=True, help="masks to write: records of id, mask")
     parser.add_argument("--changes-out", type=Path, required=True, help="what the jigsaw rule did, CSV to write")
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> None:
     """Read probabilities, tiles and mosaics; write masks and changes."""
-    args = parse_args()
+    args = parse_args(argv)
     settings = read_settings(Submission, args.settings)
     probabilities = open_records(args.probabilities)
     table = load_table(args.tiles)

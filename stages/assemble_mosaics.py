@@ -14,18 +14,18 @@ from salt.tiles import load_tiles
 from schemas.config import Mosaics, read_settings
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--settings", required=True, help="the config's section `mosaics`, as JSON")
     parser.add_argument("--tiles", type=Path, required=True, help="folder of prepare_tiles")
     parser.add_argument("--out", type=Path, required=True, help="mosaics.csv to write")
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> None:
     """Read the tiles of both splits, find neighbours, assemble, write mosaics.csv."""
-    args = parse_args()
+    args = parse_args(argv)
     train, test = load_tiles(args.tiles, "train"), load_tiles(args.tiles, "test")
     images = np.concatenate([train.images, test.images])
     pairs = find_neighbours(images, read_settings(Mosaics, args.settings))

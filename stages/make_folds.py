@@ -11,19 +11,19 @@ from salt.tiles import load_table
 from schemas.config import Folds, read_settings
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--settings", required=True, help="the config's section `folds`, as JSON")
     parser.add_argument("--tiles", type=Path, required=True, help="folder of prepare_tiles")
     parser.add_argument("--mosaics", type=Path, nargs="?", help="mosaics.csv; needed for `by: mosaic` alone")
     parser.add_argument("--out", type=Path, required=True, help="folds.csv to write")
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> None:
     """Read the table of tiles, deal it, write folds.csv."""
-    args = parse_args()
+    args = parse_args(argv)
     settings = read_settings(Folds, args.settings)
     table = load_table(args.tiles)
     dealt = folds.assign(table, mosaics.load_mosaics(args.mosaics) if args.mosaics else None, settings)

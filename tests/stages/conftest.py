@@ -1,0 +1,66 @@
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from models.registry import create_network
+from salt.atomic import atomic_folder
+from salt.predictions import FIELDS
+from salt.records import create_records
+from salt.tiles import save_tiles
+from salt.weights import copy_state, save_weights
+from schemas.config import PlainUnet, TrainSettings
+from tests.easy_tiles import easy_tiles
+
+COMPUTE = '{"device": "cpu", "threads": 1, "loader_workers": 0}'
+NETWORK = PlainUnet(name="unet_plain", width=4, levels=3)
+
+
+def train_settings(cycles=(2,)) -> str:
+    """The JSON of a small training."""
+    phase = {"loss": "bce_dice", "batch": 4, "optimizer": {"name": "adamw", "lr": 0.01}}
+    settings = {
+        "seed": 3,
+        "network": NETWORK.model_dump(),
+        "input": {"channels": "ramp"},
+        "augment": {},
+        "phases": [phase | {"schedule": {"name": "cosine", "cycles": cycles}}],
+    }
+    return TrainSettings.model_validate(settings).model_dump_json()
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A run's folder with its tiles, two folds, and no mosaics."""
+    train, test = easy_tiles(12), easy_tiles(6, split="test", seed=1)
+    save_tiles(tmp_path / "tiles", train, test)
+    pd.DataFrame({"id": train.ids, "fold": np.arange(12) % 2}).to_csv(tmp_path / "folds.csv", index=False)
+    (tmp_path / "mosaics.csv").write_text("id,mosaic,row,column\n")
+    return tmp_path
+
+
+@pytest.fixture
+def snapshots(run):
+    """A fold's folder of weights: of two untrained networks."""
+    with atomic_folder(run / "snapshots") as folder:
+        for number in (1, 2):
+            torch.manual_seed(number)
+            save_weights(folder / f"phase1_cycle{number}.safetensors", copy_state(create_network(NETWORK)))
+    return run / "snapshots"
+
+
+def write_predictions(path, ids, probabilities):
+    """Records of the same probabilities with and without mirror images."""
+    with create_records(path, ids, {name: np.float16 for name in FIELDS}, *probabilities.shape[1:]) as records:
+        for name in FIELDS:
+            records[name] = probabilities
+
+
+@pytest.fixture
+def sure_predictions(run):
+    """Test tiles: the first two constant or sure, the others ever less sure."""
+    test = easy_tiles(6, split="test", seed=1)
+    bright = (test.images > 120).astype(np.float64)
+    doubt = np.array([0, 0, 0, 0, 0.25, 0.5])[:, None, None]
+    write_predictions(run / "test.npy", test.ids, np.abs(bright - doubt))
+    return run / "test.npy"

@@ -1,0 +1,23 @@
+import numpy as np
+
+from salt.records import open_records
+from stages import blend
+from tests.stages.conftest import write_predictions
+
+
+def test_folds_are_collected_on_training_tiles_and_averaged_on_test_tiles(tmp_path):
+    for fold, value in enumerate((0.25, 0.75)):
+        write_predictions(tmp_path / f"labelled{fold}.npy", [f"train{fold}"], np.full((1, 4, 4), value))
+        write_predictions(tmp_path / f"test{fold}.npy", ["test0", "test1"], np.full((2, 4, 4), value))
+    blend.main(
+        [
+            *("--settings", "[1, 1]"),
+            *("--labelled", f"{tmp_path}/labelled0.npy", f"{tmp_path}/labelled1.npy"),
+            *("--test", f"{tmp_path}/test0.npy", f"{tmp_path}/test1.npy"),
+            *("--out-of-fold-out", f"{tmp_path}/oof.npy", "--test-out", f"{tmp_path}/test.npy"),
+        ]
+    )
+    out_of_fold, test = open_records(tmp_path / "oof.npy"), open_records(tmp_path / "test.npy")
+    assert out_of_fold["id"].tolist() == ["train0", "train1"]
+    assert out_of_fold["tta"][:, 0, 0].tolist() == [0.25, 0.75]
+    assert test["plain"][:, 0, 0].tolist() == [0.5, 0.5]

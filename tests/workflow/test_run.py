@@ -1,0 +1,154 @@
+"""The whole DAG on a tiny survey: what a run leaves, how it goes on after a kill, and what an edit reruns."""
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import yaml
+
+from models.registry import create_network
+from salt import rle
+from salt.geometry import Geometry
+from salt.inference import Predictor
+from salt.records import open_records
+from salt.tiles import load_tiles
+from schemas.config import Input, PlainUnet
+from tests.workflow.conftest import jobs, outputs, snakemake
+
+pytestmark = pytest.mark.slow
+
+
+def read_masks(path, side=101):
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    return dict(zip(table["id"], (rle.decode(text, side, side) for text in table["rle_mask"]), strict=True))
+
+
+def overlap(masks, truth):
+    """IoU of all pixels of all tiles taken together."""
+    pairs = [(masks[name].astype(bool), truth[name].astype(bool)) for name in truth]
+    return sum((a & b).sum() for a, b in pairs) / sum((a | b).sum() for a, b in pairs)
+
+
+def test_the_submission_holds_the_samples_ids_in_order_with_valid_masks(run):
+    sample = pd.read_csv(run.results / "survey" / "sample_submission.csv", dtype=str)
+    submission = pd.read_csv(run.results / "submission.csv", dtype=str, keep_default_na=False)
+    assert submission.columns.tolist() == ["id", "rle_mask"]
+    assert submission["id"].tolist() == sample["id"].tolist()
+    final = open_records(run.results / "jigsaw" / "masks.npy")
+    masks = read_masks(run.results / "submission.csv")
+    assert all(np.array_equal(masks[name], mask) for name, mask in zip(final["id"], final["mask"], strict=True))
+
+
+FLOOR = 0.35  # IoU of all test pixels; a third of them is salt
+
+
+def test_the_submission_finds_the_salt_and_an_untrained_network_does_not(run):
+    truth = read_masks(run.results / "survey" / "truth" / "test_masks.csv")
+    assert overlap(read_masks(run.results / "submission.csv"), truth) > FLOOR
+    test = load_tiles(run.results / "tiles", "test")
+    for seed in range(3):
+        torch.manual_seed(seed)
+        network = create_network(PlainUnet(name="unet_plain", width=8, levels=4)).eval()
+        geometry = Geometry(Input(resize=64, channels="ramp"), tile=101)
+        tta = Predictor([network], [1], geometry, torch.device("cpu")).predict(test.images).tta
+        assert overlap(dict(zip(test.ids, tta > 0.5, strict=True)), truth) < FLOOR
+
+
+def test_scores_are_there_for_every_stage_on_both_kinds_of_labels(run):
+    scores = pd.read_csv(run.results / "scores.csv")
+    for name in ("stage1", "stage2", "stage3", "final"):
+        rows = scores[scores["name"] == name]
+        assert set(zip(rows["labels"], rows["tta"], rows["jigsaw"], strict=True)) == {
+            (labels, tta, jigsaw)
+            for labels in ("out_of_fold", "true_test")
+            for tta in (False, True)
+            for jigsaw in (False, True)
+        }
+    assert scores["score"].between(0, 1).all()
+
+
+def test_the_run_ends_with_scores_and_where_the_results_are(run):
+    words = run.output[run.output.index("out of fold") :]
+    assert re.search(r"^final +0\.\d{4}", words, re.MULTILINE)
+    assert "submission  results/demo/submission.csv" in words
+    assert "report      results/demo/report.html" in words
+
+
+def test_a_training_shows_how_far_it_is_in_terminal_and_log(run):
+    line = r"phase 1/1 lovasz_relu \| epoch \d/6 \| lr .* \| loss .* \| .* score .* \| \d+ images/s \| .* left"
+    assert re.search(line, run.output)
+    logs = list((run.results / "logs" / "train_fold").glob("stage3_plain_fold*.log"))
+    assert len(logs) == 2
+    assert all(len(re.findall(line, log.read_text())) == 6 for log in logs)
+
+
+def test_what_only_serves_until_the_blend_is_gone(run):
+    assert list(run.results.glob("models/*/fold*/*.npy")) == []
+
+
+def test_no_rest_of_a_temporary_file_is_left(run):
+    later = outputs(run.results)
+    hidden = [path for path in run.results.rglob(".*") if path.name != ".snakemake_timestamp"]
+    assert all(path.name.startswith(".snapshots.") for path in hidden), hidden
+    assert later
+
+
+def test_a_second_run_was_refused_while_the_first_was_at_work(run):
+    assert run.second_run is not None
+    assert run.second_run.returncode != 0
+    assert "another run (process" in run.second_run.stdout
+    assert "Traceback" not in run.second_run.stdout
+
+
+def test_what_was_done_before_the_kill_was_not_done_again(run):
+    later = outputs(run.results)
+    assert {path.parent.name for path in run.done_before_the_kill} >= {"tiles", "demo", "survey"}
+    assert {path: later[path] for path in run.done_before_the_kill} == run.done_before_the_kill
+
+
+def dry_run(run, overlay, tmp_path):
+    path = tmp_path / "edit.yaml"
+    path.write_text(yaml.safe_dump(overlay))
+    done = snakemake(run.folder, *run.command, str(path), "-n")
+    assert done.returncode == 0, done.stdout
+    return jobs(done.stdout)
+
+
+END = {"score", "apply_jigsaw", "write_submission", "write_report", "all"}
+STAGE3 = {
+    "pretrain model=stage3_plain",
+    *(f"{rule} model=stage3_plain, fold={fold}" for rule in ("train_fold", "predict_fold") for fold in (0, 1)),
+    *("blend name=stage3_plain", "blend name=stage3", "blend name=final"),
+}
+
+
+def test_nothing_is_left_to_do(run, tmp_path):
+    assert dry_run(run, {}, tmp_path) == set()
+
+
+def test_a_change_of_the_machines_use_reruns_nothing(run, tmp_path):
+    assert dry_run(run, {"compute": {"loader_workers": 1, "predict_batch": 32}}, tmp_path) == set()
+
+
+def test_an_edited_network_reruns_its_model_and_what_follows(run, tmp_path):
+    found = dry_run(run, {"models": {"stage3_plain": {"network": {"width": 9}}}}, tmp_path)
+    assert found == STAGE3 | END
+
+
+def test_other_members_predict_again_and_train_nothing(run, tmp_path):
+    found = dry_run(run, {"models": {"stage3_plain": {"members": {"phase1_cycle1": 2}}}}, tmp_path)
+    assert found == {job for job in STAGE3 if not job.startswith(("pretrain", "train_fold"))} | END
+
+
+def test_an_edit_of_round_two_leaves_round_one_alone(run, tmp_path):
+    edit = {"models": {"stage2_resnet10": {"augment": {"flip": 0.4}}}}
+    round_two = {
+        f"{rule} model=stage2_resnet10, fold={fold}" for rule in ("train_fold", "predict_fold") for fold in (0, 1)
+    } | {"blend name=stage2_resnet10", "blend name=stage2", "make_pseudo_labels labels=stage2_confident"}
+    assert dry_run(run, edit, tmp_path) == round_two | STAGE3 | END
+
+
+def test_another_threshold_predicts_nothing_again(run, tmp_path):
+    assert dry_run(run, {"submission": {"threshold": 0.45}}, tmp_path) == END

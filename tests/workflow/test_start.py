@@ -1,0 +1,66 @@
+"""What a user sees at the start: data, dry run, mistakes."""
+
+import struct
+import zlib
+
+import pytest
+
+from tests.workflow.conftest import copy_of_the_repository, jobs, snakemake
+
+
+@pytest.fixture
+def repository(tmp_path):
+    return copy_of_the_repository(tmp_path)
+
+
+def black_png(side):
+    """A grey PNG of zeros, small and without any library."""
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
+    rows = zlib.compress(b"\0" * (side + 1) * side)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+
+
+def write_competition_layout(root):
+    for split, kinds in (("train", ("images", "masks")), ("test", ("images",))):
+        for kind in kinds:
+            folder = root / split / kind
+            folder.mkdir(parents=True)
+            (folder / f"{split}0.png").write_bytes(black_png(101))
+    (root / "train.csv").write_text("id,rle_mask\ntrain0,\n")
+    (root / "depths.csv").write_text("id,z\ntrain0,100\ntest0,200\n")
+    (root / "sample_submission.csv").write_text("id,rle_mask\ntest0,1 1\n")
+
+
+def test_without_data_the_plain_command_says_what_to_do_in_one_paragraph(repository):
+    done = snakemake(repository, "--cores", "1", "--resources", "gpu=1")
+    assert done.returncode != 0
+    lines = [line for line in done.stdout.splitlines() if line and not line.startswith("Using workflow specific")]
+    assert len(lines) == 1
+    for words in ("missing", "data/tgs", "kaggle competitions download", "make demo"):
+        assert words in lines[0]
+
+
+def test_the_winning_recipe_resolves_on_the_competitions_layout(repository):
+    write_competition_layout(repository / "data" / "tgs")
+    done = snakemake(repository, "-n")
+    assert done.returncode == 0, done.stdout
+    found = jobs(done.stdout)
+    models = ("stage1_resnext50", "stage1_resnet34", "stage2_resnext50", "stage2_resnet34", "stage3_pad128")
+    for model in (*models, "stage3_resize128"):
+        assert {f"train_fold model={model}, fold={fold}" for fold in range(5)} <= found
+    assert {job for job in found if job.startswith("pretrain")} == {
+        f"pretrain model={model}" for model in ("stage2_resnext50", "stage3_pad128", "stage3_resize128")
+    }
+    assert {"blend name=final", "make_pseudo_labels labels=stage1_by_size", "apply_jigsaw"} <= found
+
+
+def test_a_misspelt_name_is_told_at_once(repository):
+    (repository / "typo.yaml").write_text("submission: {ensemble: finale}\n")
+    done = snakemake(repository, "--cores", "1", "--configfile", "typo.yaml")
+    assert done.returncode != 0
+    assert "submission.ensemble names 'finale'; defined are: final, stage1, stage1_resnet34" in done.stdout
+    assert "Traceback" not in done.stdout
