@@ -36,8 +36,14 @@ def test_a_folder_replaces_the_old_one_whole(tmp_path):
     assert [entry.name for entry in tmp_path.iterdir()] == ["snapshots"]
 
 
-def test_files_have_the_permissions_of_the_umask(tmp_path):
-    with atomic_path(tmp_path / "a") as path:
-        path.write_text("")
-    (tmp_path / "b").write_text("")
-    assert (tmp_path / "a").stat().st_mode == (tmp_path / "b").stat().st_mode
+def test_what_a_killed_program_left_is_overwritten(tmp_path):
+    (tmp_path / ".file.partial.csv").write_text("half of an older, longer file")
+    (tmp_path / ".folder.partial").mkdir()
+    (tmp_path / ".folder.partial" / "rest").touch()
+    with atomic_path(tmp_path / "file.csv") as path:
+        path.write_text("whole")
+    with atomic_folder(tmp_path / "folder") as folder:
+        (folder / "new").touch()
+    assert (tmp_path / "file.csv").read_text() == "whole"
+    assert [entry.name for entry in (tmp_path / "folder").iterdir()] == ["new"]
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["file.csv", "folder"]

@@ -50,19 +50,33 @@ class Run:
         return self.folder / "results" / "demo"
 
 
-def in_the_middle_of_a_training(results: Path) -> bool:
-    """At least one training is done, and another has finished an epoch."""
-    done = list(results.glob("models/*/fold*/history.csv"))
-    logs = list(results.glob("logs/train_fold/*.log"))
-    busy = [log for log in logs if "epoch 1/" in log.read_text() and "trained fold" not in log.read_text()]
-    return bool(done and busy)
+JOB = re.compile(r"^(?:local)?rule (\w+):\n((?:    .*\n)*)", re.MULTILINE)
 
 
-def outputs(results: Path) -> dict[Path, int]:
-    """Files that finished jobs left, other than logs and what is deleted when nothing needs it any more."""
-    files = [path for path in results.rglob("*") if path.is_file() and not path.name.startswith(".")]
-    kept = [path for path in files if "logs" not in path.parts and path.name not in ("held_out.npy", "test.npy")]
-    return {path: path.stat().st_mtime_ns for path in kept}
+def field_of(block: str, name: str) -> str:
+    """One line of what Snakemake prints about a job: its wildcards, its outputs ..."""
+    found = re.search(rf"^    {name}: (.*)$", block, re.MULTILINE)
+    return found[1] if found else ""
+
+
+def jobs(text: str) -> set[str]:
+    """Jobs that a (dry) run names: "train_fold model=stage1_plain, fold=0"."""
+    return {f"{name} {field_of(block, 'wildcards')}".strip() for name, block in re.findall(JOB, text)}
+
+
+def outputs_of_finished_jobs(folder: Path, text: str) -> dict[Path, int]:
+    """Files that jobs left which Snakemake saw finish, and when they last changed, ns."""
+    finished = set(re.findall(r"Finished jobid: (\d+)", text))
+    blocks = [block for _, block in re.findall(JOB, text) if field_of(block, "jobid") in finished]
+    paths = [folder / name for block in blocks for name in field_of(block, "output").split(", ")]
+    return {path: path.stat().st_mtime_ns for path in paths}
+
+
+def in_the_middle_of_a_training(results: Path, text: str) -> bool:
+    """A training is done, and another has finished an epoch."""
+    logs = [log.read_text() for log in results.glob("logs/train_fold/*.log")]
+    busy = [log for log in logs if "epoch 1/" in log and "trained fold" not in log]
+    return "(Rule: train_fold)" in text and bool(busy)
 
 
 @pytest.fixture(scope="session")
@@ -78,26 +92,14 @@ def run(tmp_path_factory) -> Run:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-        while not in_the_middle_of_a_training(run.results):
+        while not in_the_middle_of_a_training(run.results, (folder / "first.txt").read_text()):
             assert first.poll() is None, (folder / "first.txt").read_text()
-            time.sleep(0.2)
-        if run.second_run is None:
-            run.second_run = snakemake(folder, *run.command, timeout=30)
+            time.sleep(0.1)
+        run.second_run = snakemake(folder, *run.command, timeout=30)
         os.killpg(first.pid, signal.SIGKILL)
         first.wait()
-    run.done_before_the_kill = {
-        path: changed for path, changed in outputs(run.results).items() if "snapshots" not in path.parts
-    }
+    run.done_before_the_kill = outputs_of_finished_jobs(folder, (folder / "first.txt").read_text())
     finished = snakemake(folder, *run.command)
     run.output = finished.stdout
     assert finished.returncode == 0, finished.stdout
     return run
-
-
-JOB = re.compile(r"^(?:local)?rule (\w+):\n((?:    .*\n)*)", re.MULTILINE)
-WILDCARDS = re.compile(r"^    wildcards: (.*)$", re.MULTILINE)
-
-
-def jobs(text: str) -> set[str]:
-    """Jobs that a (dry) run names: "train_fold model=stage1_plain, fold=0"."""
-    return {" ".join([name, *re.findall(WILDCARDS, block)]) for name, block in re.findall(JOB, text)}
