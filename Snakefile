@@ -245,6 +245,10 @@ rule write_report:
         tiles=rules.prepare_tiles.output,
         folds=rules.make_folds.output,
         scores=rules.score.output,
+        mosaics=rules.assemble_mosaics.output,
+        predictions=[
+            f"<results>/ensembles/{plan.config.submission.ensemble}/{name}.npy" for name in ("out_of_fold", "test")
+        ],
         histories=plan.histories(),
         pseudo_labels=expand("<results>/pseudo_labels/{labels}/pseudo_labels.csv", labels=plan.pseudo_labels),
         masks=rules.apply_jigsaw.output,

@@ -22,7 +22,7 @@ class Prediction(NamedTuple):
 def forward(network: nn.Module, geometry: Geometry, tiles: Tensor) -> Tensor:
     """Probabilities (B, H, W) float32 of grey tiles (B, H, W) uint8, both on the network's device."""
     with autocast(tiles.device):
-        logits = network(geometry.images(tiles))["mask"]
+        logits = network(geometry.images(tiles).contiguous(memory_format=torch.channels_last))["mask"]
     return geometry.probabilities(logits)
 
 

@@ -62,9 +62,9 @@ def load(masks: Path, table: Path, test: Tiles, fold: int | None = None) -> Tile
     ids = labels.loc[chosen, "id"]
     if ids.empty:
         raise UserError(
-            f"{table}: expected pseudo-labels to train on, found none selected of {len(labels)} tiles "
-            f"(highest confidence {labels['confidence'].max():.3f}). Lower its min_confidence in the config, or train "
-            "the ensemble it comes from for longer."
+            f"{table}: expected pseudo-labels to train on, found none selected of {len(labels)} tiles. Lower the set's "
+            "min_confidence in the config, or train the ensemble that it comes from for longer. The file shows the "
+            "confidence of each tile; constant tiles are never selected."
         )
     records = open_records(masks)
     pseudo_masks = records["mask"][rows_of(records["id"], ids)]

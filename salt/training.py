@@ -81,7 +81,7 @@ class Trainer:
         device: torch.device,
         seed: int,
     ) -> None:
-        self.network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network = network.to(device).to(memory_format=torch.channels_last)
         self.geometry = geometry
         self.tiles, self.held_out = tiles, held_out
         self.augmentation = augmentation

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from models.registry import create_network
 from salt import device, folds, program
@@ -52,7 +53,7 @@ def load_predictor(settings: PredictSettings, compute: Compute, snapshots: Path,
     for name in settings.members:
         network = create_network(settings.network, pretrained=False)
         load_weights(network, snapshots / f"{name}.safetensors")
-        networks.append(network.eval().to(where))
+        networks.append(network.eval().to(where).to(memory_format=torch.channels_last))
     return Predictor(networks, list(settings.members.values()), Geometry(settings.input, tile), where)
 
 

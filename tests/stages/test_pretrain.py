@@ -37,5 +37,5 @@ def test_it_leaves_the_last_weights_and_a_history_without_scores(run, pseudo_lab
 def test_nothing_to_learn_from_is_an_error(run, pseudo_labels):
     table = pd.read_csv(pseudo_labels[1])
     table.assign(selected=False).to_csv(pseudo_labels[1], index=False)
-    with pytest.raises(UserError, match="Lower its min_confidence"):
+    with pytest.raises(UserError, match="Lower the set's min_confidence"):
         start(run, pseudo_labels)
