@@ -22,8 +22,8 @@ class Unet(nn.Module):
             )
         except Exception as error:
             raise weights_error(encoder, weights, error) from error
-        head = self.unet.segmentation_head
-        self.unet.segmentation_head = nn.Sequential(nn.Dropout2d(dropout), *head)
+        output = nn.Conv2d(decoder_channels[-1], 1, kernel_size=1)
+        self.unet.segmentation_head = nn.Sequential(nn.Dropout2d(dropout), output)
 
     def forward(self, x: Tensor) -> Outputs:
         """See `models`."""

@@ -1,6 +1,7 @@
 """Random changes of a training tile and its mask, a function of (seed, phase, epoch, pass, tile) alone (recipe 4)."""
 
 import os
+import random
 from typing import Any
 
 import cv2
@@ -26,6 +27,7 @@ def create_augmentation(settings: Augment) -> Any:
             A.Affine(
                 scale=(1 - settings.scale_limit, 1 + settings.scale_limit),
                 translate_percent={"x": shift, "y": shift},
+                keep_ratio=True,
                 border_mode=cv2.BORDER_REFLECT_101,
                 p=settings.shift_scale,
             ),
@@ -35,6 +37,8 @@ def create_augmentation(settings: Augment) -> Any:
 
 def augment(pipeline: Any, image: Grey, mask: Grey, seed: int) -> tuple[Grey, Grey]:
     """One draw: image (H, W) uint8 and mask (H, W) uint8 in {0, 1} -> the same shapes and dtypes."""
-    pipeline.set_random_seed(seed)
+    # One state for all transforms: `set_random_seed` would give each its own with the same seed, and they would
+    # fire together.
+    pipeline.set_random_state(np.random.default_rng(seed), random.Random(seed))  # noqa: S311 (no secret)
     drawn = pipeline(image=image, mask=mask)
     return drawn["image"], drawn["mask"]

@@ -22,7 +22,7 @@ Draw = tuple[int, int, int]  # epoch, pass within the epoch, row of the tile
 
 def stable_seed(*parts: int) -> int:
     """A seed of 32 bits from several numbers: the same on every machine, unrelated for neighbouring numbers."""
-    return int(np.random.SeedSequence(parts).generate_state(1)[0])
+    return int(np.random.SeedSequence((len(parts), *parts)).generate_state(1)[0])
 
 
 @dataclass(frozen=True)

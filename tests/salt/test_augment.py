@@ -58,3 +58,27 @@ def test_constant_tiles_pass(tile):
     black = np.zeros((101, 101), np.uint8)
     for seed in range(10):
         assert augment(PIPELINE, black, black, seed)[1].max() == 0
+
+
+def test_the_changes_are_drawn_independently():
+    """Recipe 4: no change at all in 0.5 x 0.8 x 0.9 x 0.3 of the draws, and every combination occurs."""
+    image = np.tile(np.arange(101, dtype=np.uint8) + 50, (101, 1))
+    unchanged = sum(np.array_equal(augment(PIPELINE, image, image, seed)[0], image) for seed in range(600)) / 600
+    assert unchanged == pytest.approx(0.108, abs=0.04)
+    flips = create_augmentation(Augment(brightness=1, contrast=0, shift_scale=0))
+    darker_by_flip = {True: [], False: []}
+    for seed in range(200):
+        drawn = augment(flips, image, image, seed)[0].astype(int)
+        darker_by_flip[drawn[0, 0] > drawn[0, -1]].append(drawn.mean() < image.mean())
+    assert all(0.3 < np.mean(darker) < 0.7 for darker in darker_by_flip.values())
+
+
+def test_zoom_keeps_the_shape_of_things():
+    side = 101
+    rows, columns = np.mgrid[:side, :side] - side // 2
+    disc = ((rows**2 + columns**2) < 12**2).astype(np.uint8)
+    zoom = create_augmentation(Augment(flip=0, brightness=0, contrast=0, shift_scale=1, shift_limit=0))
+    for seed in range(30):
+        _, mask = augment(zoom, disc * 200, disc, seed)
+        height, width = (np.flatnonzero(mask.any(axis=axis)).size for axis in (1, 0))
+        assert abs(height - width) <= 2

@@ -45,6 +45,6 @@ def test_batches_do_not_depend_on_the_number_of_workers(workers):
 
 
 def test_seeds_are_stable_and_unrelated():
-    assert stable_seed(13, 0) == 2293376285
+    assert stable_seed(13, 0) == 50175725
     assert len({stable_seed(13, k) for k in range(1000)}) == 1000
     assert np.std([stable_seed(13, k) / 2**32 for k in range(1000)]) == pytest.approx(12**-0.5, rel=0.1)
