@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export MPLCONFIGDIR ?= $(CURDIR)/.venv/matplotlib
 
-.PHONY: demo test format lock browser clean
+.PHONY: env demo test format lock browser clean
 
 # The whole workflow on a synthetic survey: two cores, no GPU, no data to fetch.
 demo: .venv/installed
@@ -21,6 +21,8 @@ format: .venv/installed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 	$(BIN)/snakefmt Snakefile
+
+env: .venv/installed
 
 # The environment, from the hash-locked list: about 4 minutes and 6 GB (torch with CUDA, which runs on CPUs too).
 .venv/installed: requirements.lock

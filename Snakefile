@@ -1,6 +1,7 @@
 # The whole workflow, in the order it runs. What a rule reads and which settings it gets is decided in salt/dag.py;
 # what it does, in stages/<rule>.py. A program's output goes to its log; descriptor 3 is the terminal (salt/progress.py).
 
+import shlex
 import sys
 
 from salt import run_lock
@@ -12,7 +13,7 @@ configfile: "workflow_config.yaml"
 
 plan = Plan(config)
 run_lock.hold(workflow)
-python = f"exec {sys.executable} -m"
+python = f"PROGRESS_TO=3 exec {shlex.quote(sys.executable)} -m"
 
 
 wildcard_constraints:
@@ -40,15 +41,16 @@ if plan.config.survey:
         log:
             "<results>/logs/make_survey.log",
         params:
-            settings=plan.settings("survey"),
+            settings=plan.survey_settings(),
         shell:
-            "{python} stages.make_survey --settings {params.settings:q} --tile {plan.config.data.tile}"
-            " --out {plan.config.data.root:q} 3>&2 > {log} 2>&1"
+            "{python} stages.make_survey --settings {params.settings:q} --out {plan.config.data.root:q}"
+            " 3>&2 > {log} 2>&1"
 
 
 rule prepare_tiles:
     input:
-        plan.competition_files(),
+        files=plan.competition_files(),
+        folders=ancient(plan.competition_folders()),
     output:
         "<results>/tiles/tiles.csv",
         "<results>/tiles/train_images.npy",
@@ -57,7 +59,7 @@ rule prepare_tiles:
     log:
         "<results>/logs/prepare_tiles.log",
     params:
-        settings=plan.settings("data"),
+        settings=plan.data_settings(),
     shell:
         "{python} stages.prepare_tiles --settings {params.settings:q} --out {plan.results}/tiles 3>&2 > {log} 2>&1"
 

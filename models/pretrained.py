@@ -23,6 +23,8 @@ def create_encoder(name: str, weights: str, in_channels: int = 3) -> Any:
 def weights_error(name: str, weights: str, error: Exception) -> ConfigError:
     """One paragraph for a network that could not be made with its weights."""
     reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+    if weights == "none":
+        return ConfigError(f"The encoder '{name}' could not be made ({reason}). Choose another in the config.")
     return ConfigError(
         f"The encoder '{name}' with weights '{weights}' could not be made ({reason}). "
         "The first use of pretrained weights downloads them: connect this machine to the network once, or set "

@@ -28,14 +28,14 @@ class Plan:
             self.config = check_config(raw)
         except ConfigError as error:
             raise SystemExit(f"The config is not right:\n{error}") from None
-        self.results = self.config.pathvars["results"]
+        self.results = self.config.pathvars.results
         self.models = list(self.config.models)
         self.names = [*self.config.models, *self.config.ensembles]  # all that is blended and scored
         self.pseudo_labels = list(self.config.pseudo_labels)
         self.folds = range(self.config.folds.count)
         self.compute = self.config.compute.model_dump_json()
         self.on_cpu = self.config.compute.device == "cpu"
-        # A GPU job must not wait for idle cores: see docs/design.md.
+        # A job on a GPU claims one core, whatever else it uses: with more, the GPU would wait for idle cores.
         self.threads = self.config.compute.threads if self.on_cpu else 1
         self.gpus = 0 if self.on_cpu else 1
 
@@ -47,6 +47,16 @@ class Plan:
         for key in keys:
             value = value[key]
         return _json(value)
+
+    def survey_settings(self) -> str:
+        """Settings of make_survey."""
+        survey = self.config.survey.model_dump(mode="json") if self.config.survey else {}
+        return _json({"tile": self.config.data.tile} | survey)
+
+    def data_settings(self) -> str:
+        """Settings of prepare_tiles, with a digest of its folders, whose own time of change misses edited files."""
+        digest = sources.fingerprint([Path(folder) for folder in self.competition_folders()])
+        return _json(self.config.data.model_dump(mode="json") | {"pictures": digest})
 
     def train_settings(self, wildcards: Any) -> str:
         """Settings of train_fold."""
@@ -68,9 +78,12 @@ class Plan:
 
     def blend_settings(self, wildcards: Any) -> str:
         """Settings of blend: the weight of each member; folds weigh the same."""
-        if wildcards.name in self.config.models:
-            return _json([1] * len(self.folds))
-        return _json(list(self.config.ensembles[wildcards.name].values()))
+        return _json(self._weights(wildcards.name))
+
+    def _weights(self, name: str) -> dict[str, float]:
+        """Members of a blend by name, sorted as in its JSON, so that weights and files cannot be paired wrongly."""
+        members = self.config.ensembles.get(name, {f"fold{fold}": 1.0 for fold in self.folds})
+        return dict(sorted(members.items()))
 
     def pseudo_label_settings(self, wildcards: Any) -> str:
         """Settings of make_pseudo_labels."""
@@ -87,12 +100,18 @@ class Plan:
     # Inputs ---------------------------------------------------------------------------------------------------
 
     def competition_files(self) -> list[str]:
-        """Inputs of prepare_tiles. Ends the program where there are no data."""
-        root = Path(self.config.data.root)
+        """Tables and zips that prepare_tiles reads. Ends the program where there are no data."""
         if self.config.survey:
-            return [str(root / name) for name in self.survey_files]
+            return [f"{self.config.data.root}/{name}" for name in self.survey_files]
+        return [str(path) for path in self._sources() if not path.is_dir()]
+
+    def competition_folders(self) -> list[str]:
+        """Folders of images that prepare_tiles reads. Their content counts by `data_settings`, not by their time."""
+        return [] if self.config.survey else [str(path) for path in self._sources() if path.is_dir()]
+
+    def _sources(self) -> list[Path]:
         try:
-            return [str(path) for path in sources.sources(root)]
+            return sources.sources(Path(self.config.data.root))
         except UserError as error:
             raise SystemExit(f"Error: {error}") from None
 
@@ -136,8 +155,8 @@ class Plan:
 
     def _members(self, name: str, of_model: str, of_ensemble: str) -> list[str]:
         if name in self.config.models:
-            return [f"{self.results}/models/{name}/fold{fold}/{of_model}.npy" for fold in self.folds]
-        return [f"{self.results}/ensembles/{member}/{of_ensemble}.npy" for member in self.config.ensembles[name]]
+            return [f"{self.results}/models/{name}/{fold}/{of_model}.npy" for fold in self._weights(name)]
+        return [f"{self.results}/ensembles/{member}/{of_ensemble}.npy" for member in self._weights(name)]
 
     def histories(self) -> list[str]:
         """The history of every training."""
@@ -148,9 +167,12 @@ class Plan:
     # The end of a run -----------------------------------------------------------------------------------------
 
     def closing_words(self) -> str:
-        """What the terminal shows at the end: scores, and where the results are."""
-        with Path(self.results, "scores.csv").open(newline="") as file:
-            rows = [row for row in csv.DictReader(file) if row["tta"] == "True"]
+        """What the terminal shows at the end of a whole run: scores, and where the results are."""
+        path = Path(self.results, "scores.csv")
+        rows = list(csv.DictReader(path.open(newline=""))) if path.exists() else []
+        rows = [row for row in rows if row["tta"] == "True"]
+        if {row["name"] for row in rows} != set(self.names):
+            return ""  # only a part of the workflow was asked for
         truths = list(dict.fromkeys(row["labels"] for row in rows))
         lines = [f"{'':24}" + "".join(f"{labels.replace('_', ' '):>14}{'+ jigsaw':>11}" for labels in truths)]
         for name in self.names:

@@ -24,12 +24,16 @@ def set_up(compute: Compute) -> torch.device:
 
 def autocast(device: torch.device) -> AbstractContextManager[None]:
     """bf16 where the GPU computes in it, else float32."""
-    enabled = device.type == "cuda" and torch.cuda.is_bf16_supported()
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled)
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=computes_in_bf16(device))
+
+
+def computes_in_bf16(device: torch.device) -> bool:
+    """Whether the device has bf16 of its own; older GPUs only emulate it, slowly."""
+    return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
 
 
 def describe(device: torch.device) -> str:
     """One phrase for the log."""
     if device.type == "cuda":
-        return f"{torch.cuda.get_device_name(device)}, {'bf16' if torch.cuda.is_bf16_supported() else 'float32'}"
+        return f"{torch.cuda.get_device_name(device)}, {'bf16' if computes_in_bf16(device) else 'float32'}"
     return f"CPU, {torch.get_num_threads()} threads, float32"

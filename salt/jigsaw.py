@@ -47,7 +47,7 @@ class Change:
 
 
 def find_changes(
-    mosaics: pd.DataFrame, known_ids: Sequence[str], known_masks: Mask, targets: Container[str]
+    mosaics: pd.DataFrame, known_ids: Sequence[str], known_masks: Sequence[Mask] | Mask, targets: Container[str]
 ) -> list[Change]:
     """What the rule says about the tiles to predict.
 

@@ -1,6 +1,10 @@
 """What every stage program shares: its log, and one short paragraph instead of a traceback for a user's mistake."""
 
+import ctypes
+import errno
 import logging
+import os
+import signal
 import sys
 from collections.abc import Callable
 from typing import NoReturn
@@ -12,12 +16,43 @@ class UserError(Exception):
     """Something the user can mend. Its text says what was expected, what was found and where, and what to do."""
 
 
+PR_SET_PDEATHSIG = 1  # of prctl(2), Linux
+
+CAUSES = {
+    errno.ENOSPC: "the disk is full. Free some space",
+    errno.EDQUOT: "the disk quota is used up. Free some space",
+    errno.EACCES: "permission is denied. Make the folder writable",
+    errno.EROFS: "the file system is read-only. Make it writable",
+}
+
+
 def run(main: Callable[[], None]) -> NoReturn:
     """Run a stage's `main` and exit: 0 when it returns, 1 with the message alone after a user's mistake."""
+    end_with_parent()
     logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(asctime)s %(message)s")
     try:
         main()
     except (UserError, ConfigError) as error:
         logging.shutdown()
         sys.exit(f"Error: {error}")
+    except OSError as error:
+        if error.errno not in CAUSES:
+            raise
+        sys.exit(
+            f"Error: {error.filename or 'a file'} could not be written: {CAUSES[error.errno]} and type the same "
+            "command again; what was done is kept."
+        )
     sys.exit(0)
+
+
+def end_with_parent() -> None:
+    """Ask the system to end this program when the one that started it dies (Linux; elsewhere nothing happens).
+
+    A training that outlived a killed workflow would go on for hours, and write into the folder of its successor.
+    """
+    if sys.platform != "linux":
+        return
+    parent = os.getppid()
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent:  # it died in between
+        os.kill(os.getpid(), signal.SIGTERM)

@@ -1,7 +1,8 @@
 """How far long work is: a line now and then in the log, and on the terminal that started the run.
 
 The log of a program is a file, so that it can be read afterwards; a bar that redraws itself would fill it. Whoever
-started the run looks at a terminal, which the Snakefile hands down as file descriptor 3: each line goes there too.
+started the run looks at a terminal, which the Snakefile hands down as a file descriptor whose number is in the
+environment variable PROGRESS_TO: each line goes there too.
 """
 
 import contextlib
@@ -11,28 +12,24 @@ import time
 
 from tqdm import tqdm
 
-TERMINAL = 3
-
 
 def say(line: str) -> None:
-    """Write one line to the log and to the terminal of the run, where there is one."""
+    """Write one line to the log and to the terminal of the run, where the workflow started the program."""
     logging.info(line)
-    with contextlib.suppress(OSError):  # there is no such descriptor where the workflow did not start the program
-        os.write(TERMINAL, f"{line}\n".encode())
+    if terminal := os.environ.get("PROGRESS_TO"):
+        with contextlib.suppress(OSError):  # the terminal may be gone
+            os.write(int(terminal), f"{line}\n".encode())
 
 
 class Clock:
-    """Rate and time left of work whose size is known."""
+    """Time left of work whose size is known."""
 
-    def __init__(self, total: float) -> None:
-        self.total = total
+    def __init__(self) -> None:
         self.start = time.monotonic()
 
-    def left(self, done: float) -> str:
-        """Time left after `done` of `total`, as hours:minutes:seconds, at the pace so far."""
-        if done <= 0:
-            return "?"
-        return duration((time.monotonic() - self.start) / done * (self.total - done))
+    def left(self, done: float, ahead: float) -> str:
+        """Time left, as hours:minutes:seconds, for what is `ahead` at the pace of what was `done` so far."""
+        return duration((time.monotonic() - self.start) / done * ahead) if done else "?"
 
 
 def duration(seconds: float) -> str:
@@ -45,7 +42,7 @@ class Ticker:
 
     def __init__(self, what: str, total: int, every: float = 10.0) -> None:
         self.what, self.total, self.every = what, total, every
-        self.clock = Clock(total)
+        self.clock = Clock()
         self.said = self.clock.start
 
     def tick(self, done: int) -> None:
@@ -54,5 +51,5 @@ class Ticker:
         if now - self.said < self.every:
             return
         self.said = now
-        rate = done / (now - self.clock.start)
-        say(f"{self.what} | {done}/{self.total} tiles | {rate:.0f} tiles/s | {self.clock.left(done)} left")
+        rate, left = done / (now - self.clock.start), self.clock.left(done, self.total - done)
+        say(f"{self.what} | {done}/{self.total} tiles | {rate:.0f} tiles/s | {left} left")

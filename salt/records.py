@@ -4,6 +4,7 @@ An array and a list of ids in two files can be paired wrongly; a record cannot. 
 structured array, so it is read as a memory map: a pass over 18,000 tiles needs the memory of one chunk.
 """
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,6 +41,8 @@ def create_records(
             yield empty
             return
         records = np.lib.format.open_memmap(temporary, mode="w+", dtype=dtype, shape=(len(ids),))
+        with temporary.open("r+b") as file:  # a full disk is an error here, not a SIGBUS at some later write
+            os.posix_fallocate(file.fileno(), 0, temporary.stat().st_size)
         records["id"] = ids
         yield records
         records.flush()

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from salt import metric
+from salt import metric, predictions
 from salt.records import Records, chunks
 from salt.sheets import Picture, draw_mosaic, evenly, picture, probability_map
 from salt.tiles import Tiles, rows_of
@@ -49,7 +49,7 @@ def labelled(tiles: Tiles, predicted: Records, threshold: float) -> list[Sample]
     places = rows_of(tiles.ids, predicted["id"].tolist())
     scores, salt = np.zeros(len(predicted)), np.zeros(len(predicted), bool)
     for rows in chunks(len(predicted)):
-        mask, truth = _above(predicted["tta"][rows], threshold), masks[places[rows]].astype(bool)
+        mask, truth = predictions.salt(predicted["tta"][rows], threshold), masks[places[rows]].astype(bool)
         scores[rows] = metric.score(mask, truth)
         salt[rows] = (mask | truth).any(axis=(1, 2))
     samples = []
@@ -57,7 +57,7 @@ def labelled(tiles: Tiles, predicted: Records, threshold: float) -> list[Sample]
         alike = np.flatnonzero(salt & (scores == score))
         row = alike[np.argsort(predicted["id"][alike])][len(alike) // 2]
         probabilities, place = predicted["tta"][row], places[row]
-        outlines = {"true": masks[place], "predicted": _above(probabilities, threshold)}
+        outlines = {"true": masks[place], "predicted": predictions.salt(probabilities, threshold)}
         sample = _sample(predicted["id"][row], score, images[place], probabilities, outlines)
         samples.append(replace(sample, alike=len(alike)))
     return samples
@@ -103,11 +103,6 @@ def largest_mosaics(
         drawn = draw_mosaic(places.assign(split=np.where(known, "train", "test")), images, salt)
         pictures.append(MosaicPicture(number, len(places), int(known.sum()), drawn))
     return pictures
-
-
-def _above(probabilities: npt.NDArray[np.floating], threshold: float) -> npt.NDArray[np.bool_]:
-    # float32: as float16, the threshold itself would be rounded
-    return probabilities.astype(np.float32) > threshold
 
 
 def _spread(

@@ -41,7 +41,8 @@ def out_of_fold_truth(ids: npt.NDArray[np.str_], masks: Masks, folds: pd.DataFra
     lines: dict[str, npt.NDArray[np.uint8]] = {}
     for number in np.unique(fold):
         known = fold != number
-        changes = jigsaw.find_changes(mosaics, ids[known].tolist(), masks[known], set(ids[~known]))
+        views = [masks[row] for row in np.flatnonzero(known)]  # of the memory map
+        changes = jigsaw.find_changes(mosaics, ids[known].tolist(), views, set(ids[~known]))
         lines |= {change.id: change.line for change in changes}
     return Truth("out_of_fold", ids, masks, fold, lines)
 

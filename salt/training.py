@@ -94,13 +94,13 @@ class Trainer:
         Raises UserError when the loss is no longer a finite number.
         """
         passes = [schedules.most_epochs(phase.schedule) * phase.passes_per_epoch for phase in phases]
-        clock = Clock(sum(passes))
+        self.clock, self.passes_done = Clock(), 0
         for number, phase in enumerate(phases, 1):
             title = f"phase {number}/{len(phases)} {phase.loss}"
-            self._phase(number, phase, title, clock, passes_before=sum(passes[: number - 1]))
+            self._phase(number, phase, title, passes_ahead=sum(passes[number - 1 :]))
         return self.result
 
-    def _phase(self, number: int, phase: Phase, title: str, clock: Clock, passes_before: int) -> None:
+    def _phase(self, number: int, phase: Phase, title: str, passes_ahead: int) -> None:
         """Train through one phase, keep its snapshots, and put the phase's best weights into the network."""
         steps = PhaseSteps(self, phase, stable_seed(self.seed, number))
         names = phase.snapshots(number)
@@ -116,7 +116,8 @@ class Trainer:
             scores.append(score)
             of_phase.offer(score, self.network)
             of_cycle.offer(score, self.network)
-            left = clock.left(passes_before + len(scores) * phase.passes_per_epoch)
+            self.passes_done += phase.passes_per_epoch
+            left = self.clock.left(self.passes_done, passes_ahead - len(scores) * phase.passes_per_epoch)
             say(f"{title} | {_line(epoch, phase, of_phase.score)} | {speed:.0f} images/s | {left} left")
             if schedules.ends_cycle(phase.schedule, scores):
                 self.result.snapshots[names[cycle - 1]] = of_cycle.state

@@ -54,6 +54,18 @@ class Data(Section):
     tile: Count = Field(101, description="Height and width of a tile, px.")
 
 
+class DataSettings(Data):
+    """The settings of prepare_tiles."""
+
+    pictures: str = Field("", description="Digest of the image folders: a change reruns the job.")
+
+
+class SurveySettings(Survey):
+    """The settings of make_survey."""
+
+    tile: Count
+
+
 class Folds(Section):
     """How the labelled tiles are split for cross-validation."""
 
@@ -90,6 +102,11 @@ class PlainUnet(Section):
     width: Count = Field(16, description="Channels of the first level; each level below doubles them.")
     levels: int = Field(5, ge=2, le=7)
 
+    @property
+    def stride(self) -> int:
+        """The input's side must divide by this, px."""
+        return 2 ** (self.levels - 1)
+
 
 class Unet(Section):
     """segmentation_models_pytorch's U-Net with scSE blocks in its decoder, on any of its encoders."""
@@ -97,8 +114,18 @@ class Unet(Section):
     name: Literal["unet"]
     encoder: str = Field(description="An encoder's name there, or `tu-` and the name of a timm network.")
     weights: str = Field("imagenet", description="`imagenet` or another of the encoder's, or `none`.")
-    decoder_channels: tuple[int, ...] = Field((128, 64, 32, 16, 16), description="16 or more each: scSE divides by 16.")
+    decoder_channels: tuple[Annotated[int, Field(ge=16)], ...] = Field(
+        (128, 64, 32, 16, 16),
+        min_length=3,
+        max_length=5,
+        description="From the deepest block on, one for each halving of the encoder; scSE divides each by 16.",
+    )
     dropout: Share = Field(0.2, description="Spatial dropout before the output (recipe 5.1).")
+
+    @property
+    def stride(self) -> int:
+        """The input's side must divide by this, px."""
+        return 2 ** len(self.decoder_channels)
 
 
 class UnetResNext50(Section):
@@ -107,12 +134,22 @@ class UnetResNext50(Section):
     name: Literal["unet_resnext50"]
     weights: str = Field("imagenet", description="`imagenet` or `none`.")
 
+    @property
+    def stride(self) -> int:
+        """The input's side must divide by this, px."""
+        return 32
+
 
 class ResNet34Family(Section):
     """The recipe's ResNet34 networks (5.2, 5.3)."""
 
     name: Literal["res34_256", "res34_256_ds", "res34_pad128", "res34_resize128"]
     weights: str = Field("imagenet", description="Weights of the encoder: `imagenet` or `none`.")
+
+    @property
+    def stride(self) -> int:
+        """The input's side must divide by this, px."""
+        return {"res34_pad128": 32, "res34_resize128": 16}.get(self.name, 64)
 
 
 Network = Annotated[PlainUnet | Unet | UnetResNext50 | ResNet34Family, Field(discriminator="name")]
@@ -213,6 +250,17 @@ class Model(Section):
         description="Snapshots in the model's prediction and their weights: phase2, phase3_cycle1 ...",
     )
 
+    @model_validator(mode="after")
+    def _heads_for_the_loss(self) -> Self:
+        phases = [*self.phases, *(self.pretrain.phases if self.pretrain else ())]
+        supervised = [phase.loss for phase in phases if phase.loss == "deep_supervision"]
+        if supervised and self.network.name not in ("res34_256_ds", "res34_resize128"):
+            raise ValueError(
+                f"the loss deep_supervision needs a network with its heads, res34_256_ds or res34_resize128, "
+                f"and this is {self.network.name}"
+            )
+        return self
+
     @property
     def snapshots(self) -> list[str]:
         """Names of all the snapshots that a fold's training leaves."""
@@ -265,7 +313,6 @@ class PseudoLabels(Section):
     low: Share = Field(0.2, description="A pixel with p < low is confidently not salt.")
     high: Share = Field(0.8, description="A pixel with p > high is confidently salt.")
     min_confidence: Share = Field(0.9, description="Least share of confident pixels in a selected tile.")
-    scope: Literal["ensemble"] = Field("ensemble", description="All folds learn from the whole ensemble's masks.")
     per_fold: tuple[SizeClass, ...] | None = Field(
         None, description="Disjoint slices a fold, by mask size; none: every confident tile, in every fold."
     )
@@ -294,17 +341,23 @@ class Compute(Section):
     predict_batch: Count = Field(64, description="Tiles predicted at once.")
 
 
+class PathVars(Section):
+    """Folders that Snakemake puts in the place of `<name>`."""
+
+    results: str = Field(pattern=r"^[\w./-]+$", description="Everything goes here. No spaces: it is part of commands.")
+
+
 class Config(Section):
     """The whole config."""
 
-    pathvars: dict[str, str] = Field(description="Snakemake's: `results` is the folder that everything goes to.")
-    seed: int = Field(description="Of every random choice except the survey's.")
+    pathvars: PathVars
+    seed: int = Field(ge=0, description="Of every random choice except the survey's.")
     data: Data
     survey: Survey | None = Field(None, description="Make the data first: a synthetic survey at data.root.")
     folds: Folds = Folds()
     mosaics: Mosaics = Mosaics()
     models: dict[Name, Model] = Field(min_length=1)
-    ensembles: dict[Name, dict[Name, Positive]] = Field(min_length=1)
+    ensembles: dict[Name, Annotated[dict[Name, Positive], Field(min_length=1)]] = Field(min_length=1)
     pseudo_labels: dict[Name, PseudoLabels] = {}
     submission: Submission
     compute: Compute = Compute()
@@ -328,7 +381,7 @@ def check_config(raw: Mapping[str, Any]) -> Config:
         config = Config.model_validate(_drop_nulls(raw))
     except ValidationError as error:
         raise ConfigError("\n".join(_fault(detail) for detail in error.errors())) from None
-    faults = list(_misspelt(config)) or list(_circular(config))
+    faults = [*_misspelt(config), *_misfit(config)] or _circular(config)
     if faults:
         raise ConfigError("\n".join(faults))
     return config
@@ -371,6 +424,22 @@ def _misspelt(config: Config) -> list[str]:
     for name, labels in config.pseudo_labels.items():
         must_be_in(f"pseudo_labels.{name}.ensemble", labels.ensemble, [*config.models, *config.ensembles])
     must_be_in("submission.ensemble", config.submission.ensemble, [*config.models, *config.ensembles])
+    return faults
+
+
+def _misfit(config: Config) -> list[str]:
+    """Faults of inputs that do not fit their tiles or their networks."""
+    faults = []
+    for name, model in config.models.items():
+        resized = model.input.resize or config.data.tile
+        side = model.input.pad or resized
+        if side < resized:
+            faults.append(f"models.{name}.input.pad: {side} px are less than the {resized} px that are to be padded")
+        elif side % model.network.stride:
+            faults.append(
+                f"models.{name}.input: {model.network.name} needs a side that divides by {model.network.stride}, "
+                f"and the input's is {side} px; set resize or pad"
+            )
     return faults
 
 

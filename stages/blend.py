@@ -13,7 +13,9 @@ from salt.records import open_records
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
     """Options of the program."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--settings", required=True, help="JSON list: the weight of each member")
+    parser.add_argument(
+        "--settings", required=True, help="JSON: the weight of each member by name, in the order of the files"
+    )
     parser.add_argument("--labelled", type=Path, nargs="+", required=True, help="members: records of training tiles")
     parser.add_argument("--test", type=Path, nargs="+", required=True, help="members: records of the test tiles")
     parser.add_argument("--out-of-fold-out", type=Path, required=True, help="records to write: training tiles")
@@ -24,7 +26,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> None:
     """Run the program."""
     args = parse_args(argv)
-    weights = [float(weight) for weight in json.loads(args.settings)]
+    weights = list(json.loads(args.settings).values())
     labelled = blend([open_records(path) for path in args.labelled], weights, args.out_of_fold_out)
     test = blend([open_records(path) for path in args.test], weights, args.test_out)
     say(f"blended {len(weights)} members: {labelled} training tiles out of fold, {test} test tiles")

@@ -8,7 +8,7 @@ import numpy as np
 
 from salt.program import run
 from salt.survey import make_tiles, write_survey
-from schemas.config import Survey, read_settings
+from schemas.config import SurveySettings, read_settings
 
 log = logging.getLogger(__name__)
 
@@ -17,7 +17,6 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--settings", required=True, help="the config's section `survey`, as JSON")
-    parser.add_argument("--tile", type=int, required=True, help="height and width of a tile, px")
     parser.add_argument("--out", type=Path, required=True, help="folder that becomes data.root")
     return parser.parse_args(argv)
 
@@ -25,7 +24,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> None:
     """Draw the tiles, write them, log how many there are and how much of them is salt."""
     args = parse_args(argv)
-    tiles = make_tiles(read_settings(Survey, args.settings), args.tile)
+    settings = read_settings(SurveySettings, args.settings)
+    tiles = make_tiles(settings, settings.tile)
     write_survey(args.out, tiles)
     train = sum(each.split == "train" for each in tiles)
     empty = np.mean([not each.mask.any() for each in tiles])

@@ -7,7 +7,7 @@ from pathlib import Path
 from salt.competition import read_competition
 from salt.program import run
 from salt.tiles import save_tiles
-from schemas.config import Data, read_settings
+from schemas.config import DataSettings, read_settings
 
 log = logging.getLogger(__name__)
 
@@ -18,7 +18,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--settings", required=True, help="the config's section `data`, as JSON")
     parser.add_argument("--out", type=Path, required=True, help="folder for tiles.csv and the arrays")
     args = parser.parse_args(argv)
-    data = read_settings(Data, args.settings)
+    data = read_settings(DataSettings, args.settings)
 
     train, test = read_competition(Path(data.root), data.tile)
     save_tiles(args.out, train, test)

@@ -81,6 +81,36 @@ def test_on_a_cpu_no_job_waits_for_a_gpu(raw):
     assert (Plan(raw).gpus, Plan(raw).threads) == (0, 3)
 
 
+def test_weights_of_a_blend_stay_with_their_members(raw):
+    raw["ensembles"]["stage1"] = {"stage1_resnext50": 1, "stage1_resnet34": 2}
+    turned = copy.deepcopy(raw)
+    turned["ensembles"]["stage1"] = {"stage1_resnet34": 2, "stage1_resnext50": 1}
+    which = wildcards(name="stage1")
+    for plan in (Plan(raw), Plan(turned)):
+        weights = json.loads(plan.blend_settings(which))
+        assert [Path(path).parent.name for path in plan.test_members(which)] == list(weights)
+        assert weights == {"stage1_resnet34": 2, "stage1_resnext50": 1}
+
+
+def test_an_edited_picture_reruns_prepare_tiles_and_a_stray_file_does_not(raw, tmp_path):
+    for folder in ("train/images", "train/masks", "test/images"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "a.png").write_bytes(b"1")
+    raw["data"]["root"] = str(tmp_path)
+    before = Plan(raw).data_settings()
+    (tmp_path / "train" / "images" / ".DS_Store").touch()
+    assert Plan(raw).data_settings() == before
+    (tmp_path / "train" / "masks" / "a.png").write_bytes(b"22")
+    assert Plan(raw).data_settings() != before
+
+
+def test_a_part_of_the_workflow_ends_without_closing_words(raw, tmp_path):
+    raw["pathvars"]["results"] = str(tmp_path)
+    assert Plan(raw).closing_words() == ""
+    (tmp_path / "scores.csv").write_text("name,tta\nan_older_model,True\n")
+    assert Plan(raw).closing_words() == ""
+
+
 def test_the_closing_words_show_all_scores_and_where_the_results_are(raw, tmp_path):
     raw["pathvars"]["results"] = str(tmp_path)
     plan = Plan(raw)

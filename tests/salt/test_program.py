@@ -1,4 +1,11 @@
+import errno
 import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -7,10 +14,11 @@ from schemas.config import ConfigError
 
 
 @pytest.fixture(autouse=True)
-def logging_as_it_was(monkeypatch):
-    """`run` sets up the log of a process; here the process is pytest's."""
+def process_as_it_was(monkeypatch):
+    """`run` sets up a process; here the process is pytest's."""
     monkeypatch.setattr(logging, "basicConfig", lambda **_: None)
     monkeypatch.setattr(logging, "shutdown", lambda: None)
+    monkeypatch.setattr(program, "end_with_parent", lambda: None)
 
 
 @pytest.mark.parametrize("kind", [program.UserError, ConfigError])
@@ -29,6 +37,38 @@ def test_a_fault_of_the_program_is_not_hidden():
 
     with pytest.raises(ZeroDivisionError):
         program.run(main)
+
+
+def test_a_full_disk_is_told_with_its_remedy():
+    def main():
+        raise OSError(errno.ENOSPC, "No space left on device", "results/x.npy")
+
+    with pytest.raises(SystemExit) as exit_:
+        program.run(main)
+    assert "results/x.npy could not be written: the disk is full. Free some space" in exit_.value.code
+
+
+STARTS_A_PROGRAM = """
+import subprocess, sys, time
+child = "from salt import program; program.end_with_parent()"
+child += "; import os, time; print(os.getpid(), flush=True); time.sleep(60)"
+subprocess.Popen([sys.executable, "-c", child])
+time.sleep(60)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux can tell a program that its parent died")
+def test_a_program_does_not_outlive_the_workflow():
+    parent = subprocess.Popen([sys.executable, "-c", STARTS_A_PROGRAM], stdout=subprocess.PIPE, text=True)
+    child = Path("/proc", parent.stdout.readline().strip())
+    os.kill(parent.pid, signal.SIGKILL)
+    parent.wait()
+    parent.stdout.close()
+    for _ in range(100):
+        if not child.exists() or ") Z " in (child / "stat").read_text():
+            return
+        time.sleep(0.1)
+    pytest.fail("the program still runs")
 
 
 def test_success_exits_with_zero():

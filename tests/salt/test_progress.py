@@ -16,7 +16,7 @@ def now(monkeypatch):
 
 def test_a_line_goes_to_the_log_and_to_the_terminal_of_the_run(caplog, monkeypatch):
     reading, writing = os.pipe()
-    monkeypatch.setattr(progress, "TERMINAL", writing)
+    monkeypatch.setenv("PROGRESS_TO", str(writing))
     with caplog.at_level(logging.INFO):
         progress.say("epoch 1/2")
     os.close(writing)
@@ -27,11 +27,11 @@ def test_a_line_goes_to_the_log_and_to_the_terminal_of_the_run(caplog, monkeypat
 
 
 def test_time_left_goes_by_the_pace_so_far(now):
-    clock = progress.Clock(total=10)
-    assert clock.left(0) == "?"
+    clock = progress.Clock()
+    assert clock.left(done=0, ahead=10) == "?"
     now[0] = 60.0
-    assert clock.left(1) == "09:00"
-    assert clock.left(10) == "00:00"
+    assert clock.left(done=1, ahead=9) == "09:00"
+    assert clock.left(done=10, ahead=0) == "00:00"
 
 
 def test_a_ticker_speaks_every_few_seconds(now, caplog):

@@ -21,7 +21,7 @@ def merge(base, overlay):
 @pytest.mark.parametrize("recipe", sorted(Path("recipes").glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_recipe_is_right_and_says_what_it_is_for(recipe):
     config = check_config(merge(WINNING, yaml.safe_load(recipe.read_text())))
-    assert config.pathvars["results"] == f"results/{recipe.stem}"
+    assert config.pathvars.results == f"results/{recipe.stem}"
     header = recipe.read_text()[:400]
     assert all(f"# {word}:" in header for word in ("Purpose", "Machine", "Command", "Time", "Score"))
 
@@ -51,6 +51,15 @@ FAULTS = [  # overlay, what the message says
     ({"ensembles": {"stage1": {"nobody": 1}}}, "ensembles.stage1 names 'nobody'"),
     ({"ensembles": {"stage1_resnet34": {"stage1_resnet34": 1}}}, "has the name of a model"),
     ({"pseudo_labels": {"stage1_confident": {"ensemble": "stage7"}}}, "pseudo_labels.stage1_confident.ensemble"),
+    ({"models": {"stage1_resnet34": {"input": {"pad": 200}}}}, "input.pad: 200 px are less than the 202 px"),
+    (
+        {"models": {"stage1_resnet34": {"input": {"pad": 260}}}},
+        "needs a side that divides by 64, and the input's is 260",
+    ),
+    ({"models": {"stage3_pad128": {"network": {"name": "unet_resnext50"}, "input": {"pad": 130}}}}, "divides by 32"),
+    ({"models": {"stage2_resnet34": {"network": {"name": "res34_256"}}}}, "deep_supervision needs a network with its"),
+    ({"ensembles": {"stage1": {"stage1_resnext50": None, "stage1_resnet34": None}}}, "ensembles.stage1"),
+    ({"pathvars": {"results": "results/my run"}}, "pathvars.results"),
     ({"submission": {"ensemble": "finale"}}, "submission.ensemble names 'finale'; defined are: final, stage1"),
     (
         {"pseudo_labels": {"stage1_confident": {"ensemble": "stage2"}}},

@@ -11,7 +11,7 @@ def test_folds_are_collected_on_training_tiles_and_averaged_on_test_tiles(tmp_pa
         write_predictions(tmp_path / f"test{fold}.npy", ["test0", "test1"], np.full((2, 4, 4), value))
     blend.main(
         [
-            *("--settings", "[1, 1]"),
+            *("--settings", '{"fold0": 1, "fold1": 1}'),
             *("--labelled", f"{tmp_path}/labelled0.npy", f"{tmp_path}/labelled1.npy"),
             *("--test", f"{tmp_path}/test0.npy", f"{tmp_path}/test1.npy"),
             *("--out-of-fold-out", f"{tmp_path}/oof.npy", "--test-out", f"{tmp_path}/test.npy"),
