@@ -169,7 +169,7 @@ class Plan:
     def closing_words(self) -> str:
         """What the terminal shows at the end of a whole run: scores, and where the results are."""
         path = Path(self.results, "scores.csv")
-        rows = list(csv.DictReader(path.open(newline=""))) if path.exists() else []
+        rows = list(csv.DictReader(path.read_text().splitlines())) if path.exists() else []
         rows = [row for row in rows if row["tta"] == "True"]
         if {row["name"] for row in rows} != set(self.names):
             return ""  # only a part of the workflow was asked for

@@ -26,8 +26,8 @@ def test_the_three_rounds_follow_from_the_names(raw):
     assert plan.pretrain_pseudo_labels(stage2)[0] == "results/tgs/pseudo_labels/stage1_confident/masks.npy"
     assert plan.pseudo_label_source(wildcards(labels="stage1_confident")) == "results/tgs/ensembles/stage1/test.npy"
     assert plan.test_members(wildcards(name="stage1")) == [
-        "results/tgs/ensembles/stage1_resnext50/test.npy",
         "results/tgs/ensembles/stage1_resnet34/test.npy",
+        "results/tgs/ensembles/stage1_resnext50/test.npy",
     ]
     assert plan.labelled_members(wildcards(name="stage1_resnet34"))[4] == (
         "results/tgs/models/stage1_resnet34/fold4/held_out.npy"
