@@ -41,7 +41,7 @@ def smooth_field(rng: np.random.Generator, shape: tuple[int, int], scale: tuple[
     step = [max(1.0, each / 2) for each in scale]  # drawn on a coarse grid: wide filters are slow
     coarse = [int(np.ceil(size / each)) + 2 for size, each in zip(shape, step, strict=True)]
     sigma = [each / one for each, one in zip(scale, step, strict=True)]
-    field = gaussian_filter(rng.standard_normal(coarse, dtype=np.float32), sigma, mode="wrap")
+    field = gaussian_filter(rng.standard_normal(coarse, dtype=np.float32), sigma, mode="reflect")
     return enlarge(field / (field.std() + 1e-6), shape)
 
 

@@ -8,7 +8,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from models.registry import create_network
 from schemas.config import Network
 
-SMALL_UNET = {"name": "unet", "encoder": "resnet18", "weights": "none", "decoder_channels": [32, 16, 16]}
+SMALL_UNET = {"name": "unet", "encoder": "resnet18", "weights": "none", "decoder_channels": [16] * 5}
 NETWORKS = {  # name: settings, side of the input
     "unet_plain": ({"name": "unet_plain", "width": 4, "levels": 3}, 32),
     "unet": (SMALL_UNET, 64),
