@@ -41,7 +41,7 @@ def test_the_submission_holds_the_samples_ids_in_order_with_valid_masks(run):
     assert all(np.array_equal(masks[name], mask) for name, mask in zip(final["id"], final["mask"], strict=True))
 
 
-FLOOR = 0.35  # IoU of all test pixels; a third of them is salt
+FLOOR = 0.35  # IoU of all test pixels; a fifth of them is salt, so "salt everywhere" gets 0.2
 
 
 def test_the_submission_finds_the_salt_and_an_untrained_network_does_not(run):
