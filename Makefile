@@ -37,7 +37,7 @@ env: .venv/installed
 lock:
 	$(PYTHON) -m venv .venv-lock
 	.venv-lock/bin/pip install --quiet --disable-pip-version-check uv
-	.venv-lock/bin/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 \
+	.venv-lock/bin/uv pip compile --quiet pyproject.toml --group dev --universal --python-version 3.11 \
 		--generate-hashes --no-header --upgrade --output-file requirements.lock
 	rm -r .venv-lock
 
