@@ -6,22 +6,22 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import torch
 from torch import Tensor, nn
 
 from models.losses import create_loss
 from salt import metric, schedules
+from salt.averaging import WeightAverage
 from salt.device import autocast
 from salt.geometry import Geometry
-from salt.loader import EpochSampler, create_loader, stable_seed
+from salt.loader import Batch, EpochSampler, batch_of, create_loader, stable_seed
+from salt.mixing import mix
 from salt.program import UserError
 from salt.progress import Clock, say
+from salt.tiles import Tiles
 from salt.weights import State, copy_state
-from schemas.config import Augment, Compute, Optimizer, Phase
-
-Arrays = tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]  # images and masks, both (n, H, W), masks in {0, 1}
+from schemas.config import Augment, Compute, Mix, Optimizer, Phase
 
 
 @dataclass(frozen=True)
@@ -67,16 +67,17 @@ class Trainer:
 
     network: gives the outputs of `models`
     held_out: None while pretraining
-    seed: data order, augmentation and dropout are functions of (seed, phase, epoch, tile)
+    seed: data order, augmentation, mixing and dropout are functions of (seed, phase, epoch, step, tile)
     """
 
     def __init__(
         self,
         network: nn.Module,
         geometry: Geometry,
-        tiles: Arrays,
-        held_out: Arrays | None,
+        tiles: Tiles,
+        held_out: Tiles | None,
         augmentation: Augment,
+        mix: Mix | None,
         compute: Compute,
         device: torch.device,
         seed: int,
@@ -84,7 +85,7 @@ class Trainer:
         self.network = network.to(device).to(memory_format=torch.channels_last)
         self.geometry = geometry
         self.tiles, self.held_out = tiles, held_out
-        self.augmentation = augmentation
+        self.augmentation, self.mix = augmentation, mix
         self.compute, self.device, self.seed = compute, device, seed
         self.result = Training()
 
@@ -96,7 +97,7 @@ class Trainer:
         passes = [schedules.most_epochs(phase.schedule) * phase.passes_per_epoch for phase in phases]
         self.clock, self.passes_done = Clock(), 0
         for number, phase in enumerate(phases, 1):
-            title = f"phase {number}/{len(phases)} {phase.loss}"
+            title = f"phase {number}/{len(phases)} {phase.loss_words}"
             self._phase(number, phase, title, passes_ahead=sum(passes[number - 1 :]))
         return self.result
 
@@ -114,8 +115,8 @@ class Trainer:
             epoch = Epoch(number, cycle, len(scores) + 1, lr, loss, held_out_loss, score)
             self.result.history.append(epoch)
             scores.append(score)
-            of_phase.offer(score, self.network)
-            of_cycle.offer(score, self.network)
+            of_phase.offer(score, steps.average.network)
+            of_cycle.offer(score, steps.average.network)
             self.passes_done += phase.passes_per_epoch
             left = self.clock.left(self.passes_done, passes_ahead - len(scores) * phase.passes_per_epoch)
             say(f"{title} | {_line(epoch, phase, of_phase.score)} | {speed:.0f} images/s | {left} left")
@@ -129,61 +130,76 @@ class Trainer:
         """Mean loss and score of the held-out tiles, without augmentation and TTA; NaN where nothing is held out."""
         if self.held_out is None:
             return math.nan, math.nan
-        self.network.eval()
-        images, masks = self.held_out
+        network = steps.average.network.eval()
         losses, scores = [], []
-        for start in range(0, len(images), self.compute.predict_batch):
-            rows = slice(start, start + self.compute.predict_batch)
-            outputs, loss = steps.loss(torch.from_numpy(images[rows]), torch.from_numpy(masks[rows]))
+        for start in range(0, len(self.held_out), self.compute.predict_batch):
+            batch = batch_of(self.held_out, slice(start, start + self.compute.predict_batch))
+            outputs, loss = steps.loss(network, batch)
             salt = self.geometry.probabilities(outputs["mask"]) > 0.5
             losses.append(loss.item() * len(salt))
-            scores.append(metric.score(salt.cpu().numpy().astype(np.uint8), masks[rows]))
-        return sum(losses) / len(images), float(np.concatenate(scores).mean())
+            scores.append(metric.score(salt.cpu().numpy().astype(np.uint8), batch.masks.numpy()))
+        return sum(losses) / len(self.held_out), float(np.concatenate(scores).mean())
 
 
 class PhaseSteps:
-    """The steps of one phase: its batches, loss and optimizer."""
+    """The steps of one phase: its batches, loss, optimizer and average of weights."""
 
     def __init__(self, trainer: Trainer, phase: Phase, seed: int) -> None:
         self.network, self.geometry, self.device = trainer.network, trainer.geometry, trainer.device
+        self.tiles, self.mix = trainer.tiles, trainer.mix
         self.phase, self.seed = phase, seed
         epochs = schedules.most_epochs(phase.schedule)
-        self.sampler = EpochSampler(len(trainer.tiles[0]), phase.batch, epochs, phase.passes_per_epoch, seed)
+        self.sampler = EpochSampler(len(self.tiles), phase.batch, epochs, phase.passes_per_epoch, seed)
         workers, pin = trainer.compute.loader_workers, self.device.type == "cuda"
-        self.batches = iter(create_loader(*trainer.tiles, trainer.augmentation, self.sampler, workers, pin))
-        self.loss_of = create_loss(phase.loss)
+        self.batches = iter(create_loader(self.tiles, trainer.augmentation, self.sampler, workers, pin))
+        self.loss_of = create_loss(phase.losses)
         self.optimizer = create_optimizer(self.network, phase.optimizer)
+        self.average = WeightAverage(self.network, phase.average)
 
-    def loss(self, images: Tensor, masks: Tensor) -> tuple[dict[str, Tensor], Tensor]:
-        """The network's outputs and the loss of a batch, images and masks (B, H, W) uint8."""
-        images = images.to(self.device, non_blocking=True)
-        masks = self.geometry.masks(masks.to(self.device, non_blocking=True))
+    def loss(
+        self, network: nn.Module, batch: Batch, settings: Mix | None = None, seed: int = 0
+    ) -> tuple[dict[str, Tensor], Tensor]:
+        """The network's outputs and the loss of a batch, whose tiles are mixed first if `settings` say so."""
+        images, masks, depths = (part.to(self.device, non_blocking=True) for part in batch)
+        mixed = mix(images, masks, settings, seed)
         with autocast(self.device):
-            outputs = self.network(self.geometry.images(images).contiguous(memory_format=torch.channels_last))
-        return outputs, self.loss_of(outputs, masks)
+            outputs = network(self._inputs(mixed.images, depths))
+        losses = [weight * self.loss_of(outputs, self.geometry.masks(part)) for weight, part in mixed.masks]
+        return outputs, torch.stack(losses).sum()
 
     def epoch(self, scores: Sequence[float]) -> float:
         """Train through the next epoch, after those that scored `scores`; gives the mean loss of its steps."""
-        torch.manual_seed(stable_seed(self.seed, len(scores)))  # for dropout
+        epoch, count = len(scores), self.sampler.batches_per_epoch
+        torch.manual_seed(stable_seed(self.seed, epoch))  # for dropout
         self.network.train()
-        count = self.sampler.batches_per_epoch
         total = torch.zeros((), device=self.device)
-        for step, (images, masks) in enumerate(_take(self.batches, count)):
+        for step, batch in enumerate(_take(self.batches, count)):
             lr = schedules.learning_rate(self.phase.schedule, self.phase.optimizer.lr, scores, step / count)
             for group in self.optimizer.param_groups:
                 group["lr"] = lr
             self.optimizer.zero_grad()
-            _, loss = self.loss(images, masks)
+            _, loss = self.loss(self.network, batch, self.mix, stable_seed(self.seed, epoch, step))
             loss.backward()
             self.optimizer.step()
+            self.average.after_step()
             total += loss.detach()  # read once an epoch: each read would make the CPU wait for the GPU
         mean = total.item() / count
         if not math.isfinite(mean):
             raise UserError(
-                f"The training loss ({self.phase.loss}) became {mean} in epoch {len(scores) + 1}. Expected a finite "
+                f"The training loss ({self.phase.loss_words}) became {mean} in epoch {epoch + 1}. Expected a finite "
                 f"number. Try a smaller learning rate than {self.phase.optimizer.lr:g}, or a larger batch."
             )
+        self.average.after_epoch(epoch + 1, self._plain_inputs(epoch))
         return mean
+
+    def _plain_inputs(self, epoch: int) -> Iterator[Tensor]:
+        """The network's inputs of an epoch's tiles without augmentation."""
+        for draws in self.sampler.epoch(epoch):
+            batch = batch_of(self.tiles, [row for _, _, row in draws])
+            yield self._inputs(batch.images.to(self.device), batch.depths.to(self.device))
+
+    def _inputs(self, images: Tensor, depths: Tensor) -> Tensor:
+        return self.geometry.images(images, depths).contiguous(memory_format=torch.channels_last)
 
 
 def create_optimizer(network: nn.Module, settings: Optimizer) -> torch.optim.Optimizer:
@@ -198,7 +214,7 @@ def create_optimizer(network: nn.Module, settings: Optimizer) -> torch.optim.Opt
             return torch.optim.AdamW(parameters, settings.lr, weight_decay=decay)
 
 
-def _take(batches: Iterator[tuple[Tensor, Tensor]], count: int) -> Iterator[tuple[Tensor, Tensor]]:
+def _take(batches: Iterator[Batch], count: int) -> Iterator[Batch]:
     for _ in range(count):
         yield next(batches)
 

@@ -41,8 +41,8 @@ def main(argv: list[str] | None = None) -> None:
     torch.manual_seed(seed)
     network = create_network(settings.network)
     say(f"{len(tiles)} pseudo-labelled tiles to train on, on {device.describe(where)}")
-    geometry = Geometry(settings.input, tile=tiles.images.shape[1])
-    trainer = Trainer(network, geometry, tiles.arrays, None, settings.augment, compute, where, seed)
+    geometry = Geometry.of(settings.input, tiles)
+    trainer = Trainer(network, geometry, tiles, None, settings.augment, settings.mix, compute, where, seed)
     result = trainer.run(settings.phases)
     save_weights(args.weights, copy_state(network))
     with atomic_path(args.history) as path:

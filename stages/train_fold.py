@@ -52,8 +52,8 @@ def main(argv: list[str] | None = None) -> None:
     if args.start_from:
         load_weights(network, args.start_from)
     say(f"{len(tiles)} tiles to train on, {len(held_out)} held out, on {device.describe(where)}")
-    geometry = Geometry(settings.input, tile=tiles.images.shape[1])
-    trainer = Trainer(network, geometry, tiles.arrays, held_out.arrays, settings.augment, compute, where, seed)
+    geometry = Geometry.of(settings.input, tiles, held_out)
+    trainer = Trainer(network, geometry, tiles, held_out, settings.augment, settings.mix, compute, where, seed)
     result = trainer.run(settings.phases)
     with atomic_path(args.history) as path:
         result.table().to_csv(path, index=False, float_format="%.6g")

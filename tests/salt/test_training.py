@@ -1,13 +1,15 @@
 import math
 
+import numpy as np
 import pytest
 import torch
 
 from models.registry import create_network
 from salt.geometry import Geometry
 from salt.program import UserError
+from salt.tiles import Tiles
 from salt.training import Best, Trainer, create_optimizer
-from schemas.config import Augment, Compute, Input, Optimizer, Phase, PlainUnet
+from schemas.config import Augment, Compute, Input, Mix, Optimizer, Phase, PlainUnet
 
 COSINE = {"name": "cosine", "cycles": [2, 3]}
 PLATEAU = {"name": "plateau", "epochs": 6, "factor": 0.5, "patience": 1, "stop_after": 2}
@@ -18,15 +20,16 @@ def phase(schedule=COSINE, loss="bce_dice", lr=0.01, **more):
     return Phase.model_validate({"loss": loss, "optimizer": optimizer, "schedule": schedule, "batch": 4, **more})
 
 
-def train(tiles, phases, held_out=True, seed=3, workers=0):
+def train(tiles, phases, held_out=True, seed=3, workers=0, mix=None, channels="ramp"):
     torch.manual_seed(seed)
     network = create_network(PlainUnet(name="unet_plain", width=4, levels=3))
     trainer = Trainer(
         network,
-        Geometry(Input(channels="ramp"), tile=32),
-        tiles.arrays,
-        tiles.arrays if held_out else None,
+        Geometry.of(Input(channels=channels), tiles),
+        tiles,
+        tiles if held_out else None,
         Augment(scale_limit=0.1),
+        mix,
         Compute(device="cpu", threads=1, loader_workers=workers),
         torch.device("cpu"),
         seed,
@@ -92,6 +95,55 @@ def test_passes_make_an_epoch_longer(tiles):
     assert len(once.history) == len(twice.history) == 2
     assert once.snapshots["phase1_cycle1"]["down.0.1.num_batches_tracked"] == 12
     assert twice.snapshots["phase1_cycle1"]["down.0.1.num_batches_tracked"] == 24
+
+
+AVERAGES = [{"name": "ema", "decay": 0.9}, {"name": "swa", "start": 2}]
+
+
+@pytest.mark.parametrize("average", AVERAGES, ids=["ema", "swa"])
+def test_an_average_is_what_is_validated_kept_and_carried_on(tiles, average):
+    once = {"name": "cosine", "cycles": [3]}
+    _, plain = train(tiles, [phase(once)])
+    network, averaged = train(tiles, [phase(once, average=average)])
+    assert averaged.history[0].loss == plain.history[0].loss  # the steps themselves are the same
+    assert averaged.history[-1].loss == plain.history[-1].loss
+    assert averaged.history[-1].held_out_loss != plain.history[-1].held_out_loss
+    assert averaged.history[-1].score > 0.6
+    best = averaged.snapshots["phase1_cycle1"]
+    assert not same(best, plain.snapshots["phase1_cycle1"])
+    assert same(network.state_dict(), best)
+
+
+LONG = {"factor": 0.5, "patience": 9, "stop_after": 9}
+
+
+def test_a_mean_of_weights_is_the_mean_of_the_epochs_ends(tiles):
+    ends = [train(tiles, [phase({"name": "plateau", **LONG, "epochs": n})], held_out=False)[0] for n in (1, 2)]
+    swa = {"name": "swa", "start": 1}
+    network, _ = train(tiles, [phase({"name": "plateau", **LONG, "epochs": 2}, average=swa)], held_out=False)
+    found, parts = network.state_dict()["head.weight"], [end.state_dict()["head.weight"] for end in ends]
+    assert torch.allclose(found, (parts[0] + parts[1]) / 2, atol=1e-7)
+
+
+@pytest.mark.parametrize("name", ["mixup", "cutmix"])
+def test_mixed_batches_train_as_well(tiles, name):
+    _, plain = train(tiles, [phase()])
+    _, mixed = train(tiles, [phase()], mix=Mix(name=name, p=1))
+    again = train(tiles, [phase()], mix=Mix(name=name, p=1))[1]
+    assert mixed.history == again.history != plain.history
+    assert mixed.history[-1].score > 0.5
+
+
+def test_depth_as_a_channel_tells_tiles_apart_that_look_alike(tiles):
+    """Tiles of noise whose lower half of depths is full of salt: only the depth says which."""
+    deep = (tiles.depths > 0.5).astype(np.uint8)[:, None, None]
+    noise = np.random.default_rng(0).integers(0, 255, tiles.images.shape, dtype=np.uint8)
+    alike = Tiles(tiles.table, noise, np.broadcast_to(deep, noise.shape).copy())
+    scores = {}
+    for channels in ("depth", "ramp"):
+        _, result = train(alike, [phase({"name": "cosine", "cycles": [8]})], channels=channels, held_out=True)
+        scores[channels] = max(epoch.score for epoch in result.history)
+    assert scores["depth"] > 0.9 > 0.7 > scores["ramp"]
 
 
 def test_a_loss_that_is_no_number_stops_with_advice(tiles):
