@@ -25,16 +25,7 @@ VARIANTS = [(tta, jigsaw) for tta in (False, True) for jigsaw in (False, True)] 
 
 def page(config: Config, run: Path) -> str:
     """The page about the run in a folder, as HTML."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(FOLDER), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
-    )
-    environment.filters |= {
-        "score": score,
-        "percent": percent,
-        "own_ids": own_ids,
-        "rate": rate,
-        "number": "{:,}".format,
-    }
+    environment = templates()
     scores = pd.read_csv(run / "scores.csv")
     config = in_order(config, scores["name"])
     files = {
@@ -51,6 +42,21 @@ def page(config: Config, run: Path) -> str:
         | about_masks(config, run, train, test)
     )
     return environment.get_template("page.html").render(files | context)
+
+
+def templates() -> jinja2.Environment:
+    """The templates in report/ with the filters they use."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(FOLDER), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
+    )
+    environment.filters |= {
+        "score": score,
+        "percent": percent,
+        "own_ids": own_ids,
+        "rate": rate,
+        "number": "{:,}".format,
+    }
+    return environment
 
 
 # Words and numbers -------------------------------------------------------------------------------------------------
