@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from salt import augment
+from salt.interrupts import leave_to_parent
 from salt.tiles import Tiles
 from schemas.config import Augment
 
@@ -72,6 +73,7 @@ class EpochSampler(Sampler[list[Draw]]):
     epochs: int
     passes: int
     seed: int
+    start: tuple[int, int] = (0, 0)  # the epoch and the batch of it that iteration begins with
 
     @property
     def batches_per_epoch(self) -> int:
@@ -88,8 +90,9 @@ class EpochSampler(Sampler[list[Draw]]):
         return [draws[start * self.batch :][: self.batch] for start in range(self.batches_per_epoch)]
 
     def __iter__(self) -> Iterator[list[Draw]]:
-        for epoch in range(self.epochs):
-            yield from self.epoch(epoch)
+        first_epoch, first_batch = self.start
+        for epoch in range(first_epoch, self.epochs):
+            yield from self.epoch(epoch)[first_batch if epoch == first_epoch else 0 :]
 
 
 def create_loader(
@@ -106,7 +109,7 @@ def create_loader(
         batch_sampler=sampler,
         num_workers=workers,
         collate_fn=_stack,
-        worker_init_fn=_one_thread,
+        worker_init_fn=_set_up_worker,
         pin_memory=pin_memory,
     )
 
@@ -115,5 +118,6 @@ def _stack(drawn: Sequence[tuple[npt.NDArray, npt.NDArray, np.float32]]) -> Batc
     return Batch(*(torch.from_numpy(np.stack(arrays)) for arrays in zip(*drawn, strict=True)))
 
 
-def _one_thread(worker: int) -> None:
+def _set_up_worker(worker: int) -> None:
+    leave_to_parent()
     cv2.setNumThreads(0)  # a worker is one thread; OpenCV would start one a core in each

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
+from salt.interrupts import Interrupted
 from schemas.config import ConfigError
 
 
@@ -35,6 +36,10 @@ def run(main: Callable[[], None]) -> NoReturn:
     except (UserError, ConfigError) as error:
         logging.shutdown()
         sys.exit(f"Error: {error}")
+    except Interrupted as stop:
+        logging.info(stop)
+        logging.shutdown()
+        sys.exit(128 + stop.signal_number)
     except OSError as error:
         if error.errno not in CAUSES:
             raise

@@ -11,6 +11,7 @@ from salt.atomic import atomic_path
 from salt.geometry import Geometry
 from salt.loader import stable_seed
 from salt.progress import say
+from salt.steps import Setting
 from salt.tiles import load_tiles
 from salt.training import Trainer
 from salt.weights import copy_state, save_weights
@@ -42,8 +43,8 @@ def main(argv: list[str] | None = None) -> None:
     network = create_network(settings.network)
     say(f"{len(tiles)} pseudo-labelled tiles to train on, on {device.describe(where)}")
     geometry = Geometry.of(settings.input, tiles)
-    trainer = Trainer(network, geometry, tiles, None, settings.augment, settings.mix, compute, where, seed)
-    result = trainer.run(settings.phases)
+    setting = Setting(network, geometry, tiles, settings, compute, where, seed)
+    result = Trainer(setting, None).run()
     save_weights(args.weights, copy_state(network))
     with atomic_path(args.history) as path:
         result.table().to_csv(path, index=False, float_format="%.6g")

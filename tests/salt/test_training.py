@@ -1,15 +1,20 @@
+import contextlib
 import math
+import signal
 
 import numpy as np
 import pytest
 import torch
 
 from models.registry import create_network
+from salt.checkpoints import Checkpoints
 from salt.geometry import Geometry
+from salt.interrupts import Interrupted
 from salt.program import UserError
+from salt.steps import PhaseSteps, Setting
 from salt.tiles import Tiles
-from salt.training import Best, Trainer, create_optimizer
-from schemas.config import Augment, Compute, Input, Mix, Optimizer, Phase, PlainUnet
+from salt.training import Trainer, Training
+from schemas.config import Augment, Compute, Mix, Phase, TrainSettings
 
 COSINE = {"name": "cosine", "cycles": [2, 3]}
 PLATEAU = {"name": "plateau", "epochs": 6, "factor": 0.5, "patience": 1, "stop_after": 2}
@@ -20,21 +25,25 @@ def phase(schedule=COSINE, loss="bce_dice", lr=0.01, **more):
     return Phase.model_validate({"loss": loss, "optimizer": optimizer, "schedule": schedule, "batch": 4, **more})
 
 
-def train(tiles, phases, held_out=True, seed=3, workers=0, mix=None, channels="ramp"):
+def setting(tiles, phases, seed=3, workers=0, mix=None, channels="ramp", **compute):
     torch.manual_seed(seed)
-    network = create_network(PlainUnet(name="unet_plain", width=4, levels=3))
-    trainer = Trainer(
-        network,
-        Geometry.of(Input(channels=channels), tiles),
+    network = {"name": "unet_plain", "width": 4, "levels": 3}
+    given = {"seed": seed, "network": network, "input": {"channels": channels}, "augment": Augment(scale_limit=0.1)}
+    settings = TrainSettings.model_validate(given | {"mix": mix, "phases": phases})
+    return Setting(
+        create_network(settings.network),
+        Geometry.of(settings.input, tiles),
         tiles,
-        tiles if held_out else None,
-        Augment(scale_limit=0.1),
-        mix,
-        Compute(device="cpu", threads=1, loader_workers=workers),
+        settings,
+        Compute(device="cpu", threads=1, loader_workers=workers, **compute),
         torch.device("cpu"),
         seed,
     )
-    return network, trainer.run(phases)
+
+
+def train(tiles, phases, held_out=True, **options):
+    given = setting(tiles, phases, **options)
+    return given.network, Trainer(given, tiles if held_out else None).run()
 
 
 def same(first, second):
@@ -152,25 +161,114 @@ def test_a_loss_that_is_no_number_stops_with_advice(tiles):
 
 
 def test_the_best_weights_are_a_copy():
-    network = torch.nn.Linear(1, 1)
-    best = Best()
-    best.offer(0.5, network)
-    kept = best.state["weight"].clone()
+    network, training = torch.nn.Linear(1, 1), Training()
+    training.offer(0.5, network)
+    kept = training.of_phase.state["weight"].clone()
     with torch.no_grad():
         network.weight += 1
-    best.offer(0.4, network)
-    assert torch.equal(best.state["weight"], kept)
-    best.offer(0.6, network)
-    assert torch.equal(best.state["weight"], kept + 1)
+    training.offer(0.4, network)
+    assert torch.equal(training.of_phase.state["weight"], kept)
+    training.offer(0.6, network)
+    assert torch.equal(training.of_phase.state["weight"], kept + 1)
 
 
-@pytest.mark.parametrize("name", ["sgd", "rmsprop", "adamw"])
-def test_every_optimizer_moves_the_weights_downhill(name):
-    network = torch.nn.Linear(1, 1)
-    optimizer = create_optimizer(network, Optimizer(name=name, lr=0.01, weight_decay=1e-4))
-    for _ in range(50):
-        optimizer.zero_grad()
-        loss = (network(torch.ones(1, 1)) - 3).square().sum()
-        loss.backward()
-        optimizer.step()
-    assert (network(torch.ones(1, 1)) - 3).square().sum() < loss
+# Interrupted and continued ------------------------------------------------------------------------------------------
+
+SGD = {"optimizer": {"name": "sgd", "lr": 0.01}}
+EVERY_KIND = {  # trainings that need all that a checkpoint holds
+    "plateau, then cosine": [phase(PLATEAU), phase(COSINE, loss="lovasz_elu")],
+    "momentum and an exponential average": [
+        phase({"name": "triangular2", "cycles": [2, 2]}, **SGD, average=AVERAGES[0])
+    ],
+    "a mean of epochs": [phase({"name": "cosine", "cycles": [4]}, average={"name": "swa", "start": 2})],
+    "mixing, two passes": [phase({"name": "cosine", "cycles": [1, 1]}, passes_per_epoch=2)],
+}
+
+
+class Killed(BaseException):
+    """The process is gone."""
+
+
+class KilledAfter(Checkpoints):
+    """Checkpoints of a training that is killed when it has written so many of them."""
+
+    left = 0
+
+    def save(self, facts, states):
+        super().save(facts, states)
+        self.left -= 1
+        if not self.left:
+            raise Killed
+
+
+def train_killed(tiles, folder, given, kills, held_out=True):
+    """Train, killed after each number of checkpoints in turn, and started again; a checkpoint follows every step."""
+    for kill in [*kills, math.inf]:
+        fresh = setting(tiles, **given, checkpoint_seconds=0)
+        with KilledAfter(folder, "mine") as checkpoints:
+            checkpoints.left = kill
+            with contextlib.suppress(Killed):
+                return fresh.network, Trainer(fresh, tiles if held_out else None, checkpoints).run()
+    raise AssertionError("never finished")
+
+
+def equal(one, other):
+    return (
+        same(one[0].state_dict(), other[0].state_dict())
+        and one[1].table().equals(other[1].table())
+        and one[1].snapshots.keys() == other[1].snapshots.keys()
+        and all(same(state, other[1].snapshots[name]) for name, state in one[1].snapshots.items())
+    )
+
+
+@pytest.mark.parametrize("kind", EVERY_KIND)
+@pytest.mark.parametrize("held_out", [True, False], ids=["", "pretraining"])
+def test_a_training_killed_anywhere_ends_with_the_weights_of_one_that_was_not(tiles, tmp_path, kind, held_out):
+    if "plateau" in kind and not held_out:
+        return  # the config refuses it
+    given = {"phases": EVERY_KIND[kind], "mix": {"name": "mixup"} if "mixing" in kind else None}
+    whole = train(tiles, held_out=held_out, **given)
+    assert equal(train_killed(tiles, tmp_path, given, [1, 6, 1, 9, 4], held_out), whole)
+
+
+def test_a_training_that_goes_on_with_another_number_of_workers_is_the_same(tiles, tmp_path):
+    given = {"phases": [phase()]}
+    whole = train(tiles, **given)
+    with contextlib.suppress(Killed), KilledAfter(tmp_path, "mine") as checkpoints:
+        checkpoints.left = 8
+        Trainer(setting(tiles, **given, checkpoint_seconds=0), tiles, checkpoints).run()
+    assert equal(train_killed(tiles, tmp_path, given | {"workers": 2}, []), whole)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_training_that_is_asked_to_stop_saves_first(tiles, tmp_path, monkeypatch, number):
+    given = {"phases": [phase()]}
+    whole = train(tiles, **given)
+    taken = []
+    step = PhaseSteps.loss
+    monkeypatch.setattr(
+        PhaseSteps,
+        "loss",
+        lambda *args: taken.append(1) or (len(taken) == 9 and signal.raise_signal(number)) or step(*args),
+    )
+    with Checkpoints(tmp_path, "mine") as checkpoints, pytest.raises(Interrupted) as stop:
+        Trainer(setting(tiles, **given), tiles, checkpoints).run()
+    assert f"Stopped by {number.name} in phase 1, epoch 2. A checkpoint is in {tmp_path}/mine; the same" in str(
+        stop.value
+    )
+    assert stop.value.signal_number == number
+    monkeypatch.undo()
+    assert equal(train_killed(tiles, tmp_path, given, []), whole)
+
+
+def test_a_loss_that_is_no_number_names_the_step_and_its_tiles_and_leaves_a_checkpoint_from_before(tiles, tmp_path):
+    given = setting(tiles, [phase(lr=1e30)], checkpoint_seconds=0)
+    with Checkpoints(tmp_path, "mine") as checkpoints:
+        with pytest.raises(
+            UserError, match=r"in phase 1, epoch 1, step (\d) of 6.*The tiles of that step were train"
+        ) as error:
+            Trainer(given, tiles, checkpoints).run()
+        facts, states = checkpoints.load()
+    assert str(error.value).count("train0") == 4
+    assert all(math.isfinite(loss) for loss in facts["losses"])
+    assert all(value.isfinite().all() for value in states["network"].values())
