@@ -42,10 +42,11 @@ def lovasz_hinge_per_image(logits: Tensor, masks: Tensor, surrogate: Surrogate =
 
 def _jaccard_gradient(sorted_masks: Tensor) -> Tensor:
     """Gradient of the Lovasz extension of the Jaccard loss (Berman et al. 2018, algorithm 1); (B, P) -> (B, P)."""
-    salt = sorted_masks.sum(dim=1, keepdim=True)
-    intersection = salt - sorted_masks.cumsum(dim=1)
-    union = salt + (1 - sorted_masks).cumsum(dim=1)
-    jaccard = 1 - intersection / union
+    pixels = sorted_masks.to(torch.int32)  # sums of whole numbers are the same in any order, so on any GPU
+    salt = pixels.sum(dim=1, keepdim=True)
+    intersection = salt - pixels.cumsum(dim=1)
+    union = salt + (1 - pixels).cumsum(dim=1)
+    jaccard = 1 - intersection.to(sorted_masks.dtype) / union
     return torch.diff(jaccard, dim=1, prepend=torch.zeros_like(jaccard[:, :1]))
 
 

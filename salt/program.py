@@ -25,6 +25,10 @@ CAUSES = {
     errno.EACCES: "permission is denied. Make the folder writable",
     errno.EROFS: "the file system is read-only. Make it writable",
 }
+MEMORY = (
+    "Close other programs, or lower --cores, compute.loader_workers or compute.predict_batch in the config, and type "
+    "the same command again; what was done is kept."
+)
 
 
 def run(main: Callable[[], None]) -> NoReturn:
@@ -47,6 +51,8 @@ def run(main: Callable[[], None]) -> NoReturn:
             f"Error: {error.filename or 'a file'} could not be written: {CAUSES[error.errno]} and type the same "
             "command again; what was done is kept."
         )
+    except MemoryError as error:
+        sys.exit(f"Error: this machine's memory is full ({error}). {MEMORY}")
     sys.exit(0)
 
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from salt import metric, schedules
 from salt.checkpoints import Checkpoints
+from salt.device import faults_of_the_machine
 from salt.interrupts import Interrupted, wishes
 from salt.loader import batch_of
 from salt.progress import Clock, say
@@ -119,7 +120,8 @@ class Trainer:
     def run(self) -> Training:
         """Train through all phases, each from the best weights of the one before.
 
-        Raises UserError when the loss is no longer a finite number, Interrupted after TERM or Ctrl-C.
+        Raises UserError when the loss is no longer a finite number or the machine is too small, Interrupted after
+        TERM or Ctrl-C.
         """
         found = self.checkpoints.load() if self.checkpoints else None
         states: dict[str, dict[str, Tensor]] = {}
@@ -129,7 +131,7 @@ class Trainer:
             epoch, step = len(self.training.scores) + 1, len(self.training.losses) + 1
             say(f"goes on from a checkpoint: phase {self.training.phase}, epoch {epoch}, step {step}")
         self.clock, self.passes_done, self.saved = Clock(), 0, time.monotonic()
-        with wishes() as self.wish:
+        with wishes() as self.wish, faults_of_the_machine():
             for number in range(self.training.phase, len(self.phases) + 1):
                 self._phase(number, states)
                 states = {}

@@ -411,6 +411,9 @@ class Compute(Section):
     threads: Count = Field(2, description="CPU threads of one program (torch).")
     loader_workers: int = Field(4, ge=0, description="Processes that augment tiles; 0: the training itself does.")
     predict_batch: Count = Field(64, description="Tiles predicted at once.")
+    deterministic: bool = Field(
+        False, description="On a GPU: the same bits each time, at the cost of speed. A CPU repeats exactly anyway."
+    )
     checkpoint_seconds: float = Field(
         60, ge=0, description="A training writes a checkpoint after so many seconds, and at each cycle's end."
     )

@@ -41,8 +41,9 @@ def main(argv: list[str] | None = None) -> None:
     _, held_out_ids = folds.split(labelled.table, folds.load_folds(args.folds), args.fold)
     held_out = labelled.select(rows_of(labelled.ids, held_out_ids))
     predictor = load_predictor(settings, compute, args.snapshots, Geometry.of(settings.input, held_out, test))
-    write(args.held_out, held_out, predictor, compute.predict_batch, "held-out tiles")
-    write(args.test, test, predictor, compute.predict_batch, "test tiles")
+    with device.faults_of_the_machine():
+        write(args.held_out, held_out, predictor, compute.predict_batch, "held-out tiles")
+        write(args.test, test, predictor, compute.predict_batch, "test tiles")
     say(f"predicted {len(held_out)} held-out and {len(test)} test tiles with {len(settings.members)} snapshots")
 
 
