@@ -34,7 +34,7 @@ def page(config: Config, run: Path) -> str:
     }
     train, test = load_tiles(run / "tiles", "train"), load_tiles(run / "tiles", "test")
     context = (
-        {"title": run.resolve().name, "config": config, "rounds": rounds(config)}
+        {"title": run.resolve().name, "config": config, "rounds": rounds(config), "leaking": leaking(config)}
         | about_data(train, test, load_folds(run / "folds.csv"))
         | about_scores(config, scores, pd.read_csv(run / "threshold_curve.csv"))
         | about_training(config, run)
@@ -202,8 +202,14 @@ def about_training(config: Config, run: Path) -> dict[str, Any]:
     return {"training_charts": charts, "trainings": trainings}
 
 
+def leaking(config: Config) -> list[str]:
+    """Sets of pseudo-labels that a model learns from although models made them that saw its validation tiles."""
+    used = {name for model in config.models.values() for name in model.pseudo_labels}
+    return [name for name, labels in config.pseudo_labels.items() if name in used and labels.scope == "ensemble"]
+
+
 def about_pseudo_labels(config: Config, run: Path) -> dict[str, Any]:
-    """For each set of pseudo-labels the numbers of tiles and the histograms; which sets let validation tiles leak.
+    """For each set of pseudo-labels the numbers of tiles and the histograms.
 
     Where each fold has its own pseudo-labels, a tile counts as selected if it is for any of them; the rest is over
     all their tables together.
@@ -223,8 +229,7 @@ def about_pseudo_labels(config: Config, run: Path) -> dict[str, Any]:
             "chart": figures.pseudo_labels(table, settings.min_confidence),
             "used_by": [model for model, of in config.models.items() if name in of.pseudo_labels],
         }
-    leaking = [name for name in sets if sets[name]["used_by"] and config.pseudo_labels[name].scope == "ensemble"]
-    return {"pseudo_labels": sets, "leaking": leaking}
+    return {"pseudo_labels": sets}
 
 
 def about_masks(config: Config, run: Path, train: Tiles, test: Tiles) -> dict[str, Any]:
