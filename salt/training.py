@@ -11,6 +11,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from models import Network
 from models.losses import create_loss
 from salt import metric, schedules
 from salt.device import autocast
@@ -72,7 +73,7 @@ class Trainer:
 
     def __init__(
         self,
-        network: nn.Module,
+        network: Network,
         geometry: Geometry,
         tiles: Arrays,
         held_out: Arrays | None,
@@ -81,6 +82,11 @@ class Trainer:
         device: torch.device,
         seed: int,
     ) -> None:
+        if geometry.side % network.stride:
+            raise UserError(
+                f"Expected an input whose side divides by {network.stride}, as this network needs, and found "
+                f"{geometry.side} px. Set `resize` or `pad` of the model's `input`."
+            )
         self.network = network.to(device).to(memory_format=torch.channels_last)
         self.geometry = geometry
         self.tiles, self.held_out = tiles, held_out

@@ -94,6 +94,13 @@ def test_passes_make_an_epoch_longer(tiles):
     assert twice.snapshots["phase1_cycle1"]["down.0.1.num_batches_tracked"] == 24
 
 
+def test_an_input_that_the_network_cannot_halve_is_refused(tiles):
+    network = create_network(PlainUnet(name="unet_plain", width=4, levels=4))
+    geometry = Geometry(Input(pad=44), tile=32)
+    with pytest.raises(UserError, match="divides by 8, .* found 44 px. Set `resize` or `pad`"):
+        Trainer(network, geometry, tiles.arrays, None, Augment(), Compute(), torch.device("cpu"), 3)
+
+
 def test_a_loss_that_is_no_number_stops_with_advice(tiles):
     with pytest.raises(UserError, match="smaller learning rate than 1e\\+30"):
         train(tiles, [phase(lr=1e30)])

@@ -1,10 +1,12 @@
 import pandas as pd
 import pytest
-from safetensors.numpy import load_file
+import torch
+from safetensors.torch import load_file
 
 from salt.program import UserError
+from salt.weights import copy_state
 from stages import make_pseudo_labels, pretrain
-from tests.stages.conftest import COMPUTE, train_settings
+from tests.stages.conftest import COMPUTE, NETWORK, ON_ENCODER, train_settings
 
 
 @pytest.fixture
@@ -16,12 +18,12 @@ def pseudo_labels(run, sure_predictions):
     return [masks, table]
 
 
-def start(run, pseudo_labels):
+def start(run, pseudo_labels, *more, network=NETWORK):
     pretrain.main(
         [
-            *("--settings", train_settings(cycles=(2,)), "--compute", COMPUTE, "--tiles", f"{run}/tiles"),
+            *("--settings", train_settings((2,), network), "--compute", COMPUTE, "--tiles", f"{run}/tiles"),
             *("--pseudo-labels", *pseudo_labels),
-            *("--weights", f"{run}/out/weights.safetensors", "--history", f"{run}/out/history.csv"),
+            *("--weights", f"{run}/out/weights.safetensors", "--history", f"{run}/out/history.csv", *more),
         ]
     )
 
@@ -32,6 +34,19 @@ def test_it_leaves_the_last_weights_and_a_history_without_scores(run, pseudo_lab
     assert history["epoch"].tolist() == [1, 2]
     assert history["score"].isna().all()
     assert "head.weight" in load_file(run / "out" / "weights.safetensors")
+
+
+def test_its_encoder_starts_from_the_weights_it_is_given(run, pseudo_labels, encoder_weights, monkeypatch):
+    created = []
+    trainer = pretrain.Trainer
+    monkeypatch.setattr(
+        pretrain, "Trainer", lambda network, *args: created.append(copy_state(network)) or trainer(network, *args)
+    )
+    start(run, pseudo_labels, "--encoder-weights", str(encoder_weights), network=ON_ENCODER)
+    weights = load_file(encoder_weights)
+    own = {name: value for name, value in created[0].items() if ".encoder." in name}
+    assert own
+    assert all(torch.equal(value, weights[name.removeprefix("unet.encoder.")]) for name, value in own.items())
 
 
 def test_nothing_to_learn_from_is_an_error(run, pseudo_labels):
