@@ -14,7 +14,7 @@ from models.pretrained import NATIVE, TIMM, create_encoder
 from schemas.config import ConfigError
 
 FITTING = ("resnet34", "se_resnext50_32x4d", "tu-efficientnet_b0", "tu-convnext_tiny")
-TRIAL_SIDE = 64  # px; every encoder's coarsest map is at most 1/32 of it
+TRIAL_SIDE = 64  # px; divides by 32, the stride of every encoder's coarsest map
 
 
 class ScseEncoder(nn.Module):

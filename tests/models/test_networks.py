@@ -32,7 +32,7 @@ def test_every_network_of_the_schema_is_tested():
     assert set(schema["discriminator"]["mapping"]) == set(NETWORKS)
 
 
-@pytest.fixture(params=NETWORKS, scope="module")  # the large ones take a second to make
+@pytest.fixture(params=NETWORKS, scope="module")  # the ResNeXt50 takes a second to make
 def name_and_network(request):
     return request.param, create(request.param, **NETWORKS[request.param][0])
 

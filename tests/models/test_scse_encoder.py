@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from models.blocks import SCSE
 from models.pretrained import create_encoder
 from models.scse_encoder import ScseEncoder
 from schemas.config import ConfigError
@@ -37,7 +38,9 @@ def test_four_maps_follow_from_the_encoders_name(name):
 @pytest.mark.parametrize("name", ["resnet18", "tu-test_resnet", "tu-test_convnext", "tu-mobilenetv3_small_050"])
 def test_all_four_maps_are_gated_before_the_next_stage_sees_them(name):
     encoder = ScseEncoder(name).eval()
-    gated = [module for module in encoder.modules() if isinstance(module, nn.Sequential) and _ends_in_gate(module)]
+    gated = [
+        module for module in encoder.modules() if isinstance(module, nn.Sequential) and isinstance(module[-1], SCSE)
+    ]
     given, seen = [], []
     for stage in gated:
         stage[0].register_forward_pre_hook(lambda _, args: seen.append(args[0]))
@@ -47,10 +50,6 @@ def test_all_four_maps_are_gated_before_the_next_stage_sees_them(name):
     assert all(torch.equal(one, other) for one, other in zip(maps, given, strict=True))
     if name != "tu-mobilenetv3_small_050":  # which has stages in between
         assert all(torch.equal(one, other) for one, other in zip(given[:-1], seen[1:], strict=True))
-
-
-def _ends_in_gate(module):
-    return type(module[-1]).__name__ == "SCSE"
 
 
 def test_only_the_first_max_pooling_is_missing():
