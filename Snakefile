@@ -20,6 +20,7 @@ wildcard_constraints:
     model="|".join(plan.models),
     name="|".join(plan.names),
     labels="|".join(plan.pseudo_labels) or "none",
+    encoder="|".join(plan.encoders) or "none",
     fold=r"\d+",
     learners=r"all_folds|fold\d+",  # who learns from a set of pseudo-labels: by its scope, all or one
 
@@ -46,6 +47,21 @@ if plan.config.survey:
         shell:
             "{python} stages.make_survey --settings {params.settings:q} --out {plan.config.data.root:q}"
             " 3>&2 > {log} 2>&1"
+
+
+# First of all, so that a run without a network ends at once and not before its last training.
+rule fetch_weights:
+    input:
+        plan.encoder_files,
+    output:
+        "<results>/encoders/{encoder}.safetensors",
+    log:
+        "<results>/logs/fetch_weights/{encoder}.log",
+    priority: 1
+    params:
+        settings=plan.encoder_settings,
+    shell:
+        "{python} stages.fetch_weights --settings {params.settings:q} --out {output} 3>&2 > {log} 2>&1"
 
 
 rule prepare_tiles:
@@ -113,6 +129,7 @@ rule make_pseudo_labels:
 rule pretrain:
     input:
         tiles=rules.prepare_tiles.output,
+        encoder_weights=plan.encoder_weights,
         pseudo_labels=plan.pretrain_pseudo_labels,
     output:
         weights="<results>/models/{model}/pretrain/{learners}/weights.safetensors",
@@ -127,6 +144,7 @@ rule pretrain:
     shell:
         "{python} stages.pretrain --settings {params.settings:q} --compute {plan.compute:q}"
         " --tiles {plan.results}/tiles --pseudo-labels {input.pseudo_labels}"
+        " --encoder-weights {input.encoder_weights}"
         " --weights {output.weights} --history {output.history} 3>&2 > {log} 2>&1"
 
 
@@ -134,6 +152,7 @@ rule train_fold:
     input:
         tiles=rules.prepare_tiles.output,
         folds=rules.make_folds.output,
+        encoder_weights=plan.fold_encoder_weights,
         start_from=plan.pretrained_weights,
         pseudo_labels=plan.added_pseudo_labels,
     output:
@@ -149,7 +168,7 @@ rule train_fold:
     shell:
         "{python} stages.train_fold --settings {params.settings:q} --compute {plan.compute:q}"
         " --tiles {plan.results}/tiles --folds {input.folds} --fold {wildcards.fold}"
-        " --start-from {input.start_from} --pseudo-labels {input.pseudo_labels}"
+        " --encoder-weights {input.encoder_weights} --start-from {input.start_from} --pseudo-labels {input.pseudo_labels}"
         " --snapshots {output.snapshots} --history {output.history} 3>&2 > {log} 2>&1"
 
 

@@ -4,17 +4,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models import Outputs
+from models import Network, Outputs
 
 
-class PlainUnet(nn.Module):
-    """U-Net (Ronneberger et al. 2015) with batch norm and padded convolutions; S divides by 2^(levels - 1)."""
+class PlainUnet(Network):
+    """U-Net (Ronneberger et al. 2015) with batch norm and padded convolutions."""
 
-    def __init__(self, width: int, levels: int) -> None:
+    def __init__(self, width: int, levels: int, channels: int = 3) -> None:
         super().__init__()
+        self.stride = 2 ** (levels - 1)
         widths = [width * 2**level for level in range(levels)]
         self.down = nn.ModuleList(
-            _two_convs(inputs, outputs) for inputs, outputs in zip([3, *widths[:-1]], widths, strict=True)
+            _two_convs(inputs, outputs) for inputs, outputs in zip([channels, *widths[:-1]], widths, strict=True)
         )
         self.up = nn.ModuleList(_two_convs(3 * outputs, outputs) for outputs in widths[-2::-1])
         self.head = nn.Conv2d(width, 1, kernel_size=1)

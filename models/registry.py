@@ -4,43 +4,42 @@ A network's module is imported when it is made: segmentation_models_pytorch take
 whose network does not need it does not wait.
 """
 
-from torch import nn
+from pathlib import Path
 
+from models import Network
 from schemas import config
 
 
-def create_network(network: config.Network, pretrained: bool = True) -> nn.Module:
-    """A network with its first weights; `pretrained=False` where trained weights are loaded into it anyway.
+def create_network(network: config.Network, channels: int = 3, weights: Path | None = None) -> Network:
+    """A network for inputs of (B, channels, S, S).
 
-    Raises ConfigError where pretrained weights cannot be had.
+    weights: a file of fetch_weights that its encoder starts from; without one it starts at random, as is right where
+        trained weights are loaded into it anyway
+
+    Raises ConfigError where there is no such encoder or it does not fit the network.
     """
     if isinstance(network, config.PlainUnet):
         from models.plain_unet import PlainUnet
 
-        return PlainUnet(network.width, network.levels)
-    weights = network.weights if pretrained else "none"
+        return PlainUnet(network.width, network.levels, channels)
     if isinstance(network, config.ResNet34Family):
-        return _resnet34_family(network.name, weights)
+        return _resnet34_family(network, channels, weights)
     from models.unet import Unet
 
     if isinstance(network, config.UnetResNext50):
         # The original's last block has 8 channels, fewer than the library's scSE can divide by 16.
-        return Unet("resnext50_32x4d", weights, (128, 64, 32, 16, 16), dropout=0.2)
-    return Unet(network.encoder, weights, network.decoder_channels, network.dropout)
+        return Unet(network.encoder, (128, 64, 32, 16, 16), 0.2, channels, weights)
+    return Unet(network.encoder, network.decoder_channels, network.dropout, channels, weights)
 
 
-def _resnet34_family(name: str, weights: str) -> nn.Module:
+def _resnet34_family(network: config.ResNet34Family, channels: int, weights: Path | None) -> Network:
     from models.resize128 import Res34Resize128
     from models.resnet34 import Res34At256, Res34Pad128
 
-    match name:
-        case "res34_256":
-            return Res34At256(weights, deep_supervision=False)
-        case "res34_256_ds":
-            return Res34At256(weights, deep_supervision=True)
+    match network.name:
+        case "res34_256" | "res34_256_ds" as name:
+            return Res34At256(name == "res34_256_ds", network.encoder, channels, weights)
         case "res34_pad128":
-            return Res34Pad128(weights)
+            return Res34Pad128(network.encoder, channels, weights)
         case "res34_resize128":
-            return Res34Resize128(weights)
-        case _:
-            raise ValueError(f"there is no network '{name}' in the ResNet34 family")
+            return Res34Resize128(network.encoder, channels, weights)

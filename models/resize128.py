@@ -1,23 +1,28 @@
 """`res34_resize128` (recipe 5.3), which the authors described and never published."""
 
+from pathlib import Path
+
 from torch import Tensor, nn
 
-from models import Outputs
+from models import Network, Outputs
 from models.blocks import GlobalAttentionUpsample, GlobalConvolution, conv_bn_elu
-from models.resnet34 import WIDTHS, DeepSupervisionHead, FullSizeBlock, ScseResNet34, hypercolumn
+from models.resnet34 import DeepSupervisionHead, FullSizeBlock, hypercolumn
+from models.scse_encoder import ScseEncoder
 
 
-class Res34Resize128(nn.Module):
-    """scSE-ResNet34, a GCN in the centre, global attention upsampling, deep supervision; S must divide by 16."""
+class Res34Resize128(Network):
+    """An scSE encoder, a GCN in the centre, global attention upsampling, deep supervision."""
 
-    def __init__(self, weights: str) -> None:
+    def __init__(self, encoder: str = "resnet34", channels: int = 3, weights: Path | None = None) -> None:
         super().__init__()
-        self.encoder = ScseResNet34(weights)
-        self.centre = nn.Sequential(conv_bn_elu(512, 256, 3), GlobalConvolution(256, 64))
-        self.blocks = nn.ModuleList(GlobalAttentionUpsample(64, skip, 64) for skip in WIDTHS[-2::-1])
-        self.full_size = FullSizeBlock()
+        self.encoder = ScseEncoder(encoder, channels, weights)
+        self.stride = 8 * self.encoder.stride
+        widths = self.encoder.widths
+        self.centre = nn.Sequential(conv_bn_elu(widths[-1], 256, 3), GlobalConvolution(256, 64))
+        self.blocks = nn.ModuleList(GlobalAttentionUpsample(64, skip, 64) for skip in widths[-2::-1])
+        self.full_size = FullSizeBlock(self.encoder.stride)
         self.dropout = nn.Dropout2d(0.4)
-        self.head = DeepSupervisionHead(320)
+        self.head = DeepSupervisionHead(320, widths[-1])
 
     def forward(self, x: Tensor) -> Outputs:
         """See `models`."""

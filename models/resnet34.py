@@ -1,49 +1,27 @@
-"""The ResNet34 family of the recipe (5.2): stage 1 `res34_256`, stage 2 `res34_256_ds`, stage 3 `res34_pad128`."""
+"""The ResNet34 family of the recipe (5.2): stage 1 `res34_256`, stage 2 `res34_256_ds`, stage 3 `res34_pad128`.
+
+Its encoder is ResNet34 there; here any other that `models.scse_encoder` takes can be in its place.
+"""
+
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models import Outputs
+from models import Network, Outputs
 from models.blocks import SCSE, DecoderBlock, FeaturePyramidAttention, conv_bn_elu, upsample
-from models.pretrained import create_encoder
-
-WIDTHS = (64, 128, 256, 512)  # channels of ResNet34's four layers
-
-
-class ScseResNet34(nn.Module):
-    """ResNet34 without its first max-pooling, an scSE after each of the four layers.
-
-    stem "7x7": stride 2, so the layers see S/2, S/4, S/8, S/16. stem "3x3": stride 1 and new weights: S ... S/8.
-    """
-
-    def __init__(self, weights: str, stem: str = "7x7") -> None:
-        super().__init__()
-        resnet = create_encoder("resnet34", weights)
-        conv = resnet.conv1 if stem == "7x7" else nn.Conv2d(3, 64, kernel_size=3, padding=1, bias=False)
-        self.stem = nn.Sequential(conv, nn.BatchNorm2d(64) if stem == "3x3" else resnet.bn1, nn.ReLU())
-        layers = (resnet.layer1, resnet.layer2, resnet.layer3, resnet.layer4)
-        self.layers = nn.ModuleList(layers)
-        self.gates = nn.ModuleList(SCSE(width, reduction=4) for width in WIDTHS)
-
-    def forward(self, x: Tensor) -> list[Tensor]:
-        """(B, 3, S, S) -> the outputs of the four layers, finest first."""
-        x = self.stem(x)
-        skips = []
-        for layer, gate in zip(self.layers, self.gates, strict=True):
-            x = gate(layer(x))
-            skips.append(x)
-        return skips
+from models.scse_encoder import ScseEncoder
 
 
 class PyramidDecoder(nn.Module):
     """Centre and decoder blocks 5, 4, 3, 2: feature pyramid attention, then 64 channels at each skip's size."""
 
-    def __init__(self) -> None:
+    def __init__(self, widths: tuple[int, ...]) -> None:
         super().__init__()
-        self.centre = FeaturePyramidAttention(512, 256)
+        self.centre = FeaturePyramidAttention(widths[-1], 256)
         self.blocks = nn.ModuleList(
-            DecoderBlock(deeper, skip) for deeper, skip in zip((256, 64, 64, 64), WIDTHS[::-1], strict=True)
+            DecoderBlock(deeper, skip) for deeper, skip in zip((256, 64, 64, 64), widths[::-1], strict=True)
         )
 
     def forward(self, skips: list[Tensor]) -> list[Tensor]:
@@ -57,15 +35,16 @@ class PyramidDecoder(nn.Module):
 
 
 class FullSizeBlock(nn.Module):
-    """Decoder block 1: brings block 2's map from half to full size; there is no skip at that size."""
+    """Decoder block 1: brings block 2's map, `stride` times smaller, to full size; there is no skip at that size."""
 
-    def __init__(self) -> None:
+    def __init__(self, stride: int) -> None:
         super().__init__()
+        self.stride = stride
         self.convs = nn.Sequential(conv_bn_elu(64, 32, 3), conv_bn_elu(32, 64, 3), SCSE(64, reduction=16))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, 64, S/2, S/2) -> (B, 64, S, S)."""
-        return self.convs(upsample(x, 2))
+        """(B, 64, S/stride, S/stride) -> (B, 64, S, S)."""
+        return self.convs(upsample(x, self.stride))
 
 
 def hypercolumn(maps: list[Tensor]) -> Tensor:
@@ -77,36 +56,39 @@ def hypercolumn(maps: list[Tensor]) -> Tensor:
 class DeepSupervisionHead(nn.Module):
     """Heads of stage 2: a mask for non-empty tiles, "this tile is empty", and the final mask from both."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, deepest: int) -> None:
         super().__init__()
         self.pixel_features = conv_bn_elu(channels, 64, 3)
         self.pixel = nn.Conv2d(64, 1, 1, bias=False)
-        self.image_features = nn.Sequential(nn.Dropout(0.4), nn.Linear(512, 64), nn.ELU())
+        self.image_features = nn.Sequential(nn.Dropout(0.4), nn.Linear(deepest, 64), nn.ELU())
         self.empty = nn.Linear(64, 1)
         self.mask = nn.Sequential(
             nn.Conv2d(128, 64, 3, padding=1, bias=False), nn.ELU(), nn.Conv2d(64, 1, 1, bias=False)
         )
 
     def forward(self, pixels: Tensor, deepest: Tensor) -> Outputs:
-        """Hypercolumn (B, channels, S, S) and the last encoder output (B, 512, s, s) -> all three logits."""
+        """Hypercolumn (B, channels, S, S) and the last encoder output (B, deepest, s, s) -> all three logits."""
         pixel = self.pixel_features(pixels)
         image = self.image_features(deepest.mean(dim=(2, 3)))
         both = torch.cat([pixel, image[:, :, None, None].expand(-1, -1, *pixel.shape[2:])], dim=1)
         return {"mask": self.mask(both), "pixel": self.pixel(pixel), "empty": self.empty(image)}
 
 
-class Res34At256(nn.Module):
-    """Stage 1 (`deep_supervision=False`) and stage 2 (True); S must divide by 64, and is 256 in the recipe."""
+class Res34At256(Network):
+    """Stage 1 (`deep_supervision=False`) and stage 2 (True); S is 256 in the recipe."""
 
-    def __init__(self, weights: str, deep_supervision: bool) -> None:
+    def __init__(
+        self, deep_supervision: bool, encoder: str = "resnet34", channels: int = 3, weights: Path | None = None
+    ) -> None:
         super().__init__()
-        self.encoder = ScseResNet34(weights)
-        self.decoder = PyramidDecoder()
-        self.full_size = FullSizeBlock()
+        self.encoder = ScseEncoder(encoder, channels, weights)
+        self.stride = 32 * self.encoder.stride
+        self.decoder = PyramidDecoder(self.encoder.widths)
+        self.full_size = FullSizeBlock(self.encoder.stride)
         self.deep_supervision = deep_supervision
         if deep_supervision:
             self.dropout: nn.Module = nn.Dropout2d(0.4)
-            self.head: nn.Module = DeepSupervisionHead(320)
+            self.head: nn.Module = DeepSupervisionHead(320, self.encoder.widths[-1])
         else:
             self.dropout = nn.Identity()
             self.head = nn.Sequential(nn.Conv2d(320, 64, 3, padding=1), nn.ELU(), nn.Conv2d(64, 1, 1, bias=False))
@@ -119,13 +101,15 @@ class Res34At256(nn.Module):
         return self.head(pixels, skips[-1]) if self.deep_supervision else {"mask": self.head(pixels)}
 
 
-class Res34Pad128(nn.Module):
-    """Stage 3: a stem of stride 1, so that block 2 is at full size already; S must divide by 32."""
+class Res34Pad128(Network):
+    """Stage 3: a stem of stride 1, so that block 2 is at full size already; S is 128 in the recipe."""
 
-    def __init__(self, weights: str) -> None:
+    stride = 32
+
+    def __init__(self, encoder: str = "resnet34", channels: int = 3, weights: Path | None = None) -> None:
         super().__init__()
-        self.encoder = ScseResNet34(weights, stem="3x3")
-        self.decoder = PyramidDecoder()
+        self.encoder = ScseEncoder(encoder, channels, weights, full_size=True)
+        self.decoder = PyramidDecoder(self.encoder.widths)
         self.head = nn.Sequential(
             nn.Dropout2d(0.4),  # off at test time, unlike the original's
             nn.Conv2d(256, 32, 3, padding=1),

@@ -1,27 +1,40 @@
 """segmentation_models_pytorch's U-Net with scSE, on any of its encoders (recipe 5.1)."""
 
+from pathlib import Path
+
 import segmentation_models_pytorch as smp
 from torch import Tensor, nn
 
-from models import Outputs
-from models.pretrained import encoder_weights, weights_error
+from models import Network, Outputs
+from models.pretrained import encoder_error, load_encoder
 
 
-class Unet(nn.Module):
-    """U-Net on a pretrained encoder, scSE in the decoder, spatial dropout before the output; S divides by 32."""
+class Unet(Network):
+    """U-Net on an encoder by name, scSE in the decoder, spatial dropout before the output."""
 
-    def __init__(self, encoder: str, weights: str, decoder_channels: tuple[int, ...], dropout: float) -> None:
+    def __init__(
+        self,
+        encoder: str,
+        decoder_channels: tuple[int, ...],
+        dropout: float,
+        channels: int = 3,
+        weights: Path | None = None,
+    ) -> None:
         super().__init__()
+        self.stride = 2 ** len(decoder_channels)
         try:
             self.unet = smp.Unet(
                 encoder,
                 encoder_depth=len(decoder_channels),
-                encoder_weights=encoder_weights(weights),
+                encoder_weights=None,
                 decoder_channels=decoder_channels,
                 decoder_attention_type="scse",
+                in_channels=channels,
             )
         except Exception as error:
-            raise weights_error(encoder, weights, error) from error
+            raise encoder_error(encoder, error) from error
+        if weights:
+            load_encoder(self.unet.encoder, weights, channels)
         output = nn.Conv2d(decoder_channels[-1], 1, kernel_size=1)
         self.unet.segmentation_head = nn.Sequential(nn.Dropout2d(dropout), output)
 

@@ -32,6 +32,8 @@ class Plan:
         self.models = list(self.config.models)
         self.names = [*self.config.models, *self.config.ensembles]  # all that is blended and scored
         self.pseudo_labels = list(self.config.pseudo_labels)
+        encoders = [model.network.pretrained for model in self.config.models.values()]
+        self.encoders = {encoder.slug: encoder for encoder in encoders if encoder}
         self.folds = range(self.config.folds.count)
         self.compute = self.config.compute.model_dump_json()
         self.on_cpu = self.config.compute.device == "cpu"
@@ -57,6 +59,10 @@ class Plan:
         """Settings of prepare_tiles, with a digest of its folders, whose own time of change misses edited files."""
         digest = sources.fingerprint([Path(folder) for folder in self.competition_folders()])
         return _json(self.config.data.model_dump(mode="json") | {"pictures": digest})
+
+    def encoder_settings(self, wildcards: Any) -> str:
+        """Settings of fetch_weights."""
+        return _json(self.encoders[wildcards.encoder].model_dump())
 
     def train_settings(self, wildcards: Any) -> str:
         """Settings of train_fold."""
@@ -156,6 +162,20 @@ class Plan:
             for name, labels in self.config.pseudo_labels.items()
             for who in labels.folders(len(self.folds))
         ]
+
+    def encoder_files(self, wildcards: Any) -> list[str]:
+        """The local file that an encoder's weights are read from, if they are not fetched."""
+        file = self.encoders[wildcards.encoder].file
+        return [file] if file else []
+
+    def encoder_weights(self, wildcards: Any) -> list[str]:
+        """The weights that a model's encoder starts from, if they are not random."""
+        encoder = self._model(wildcards).network.pretrained
+        return [f"{self.results}/encoders/{encoder.slug}.safetensors"] if encoder else []
+
+    def fold_encoder_weights(self, wildcards: Any) -> list[str]:
+        """The same for the folds, which need none where the model is pretrained on pseudo-labels."""
+        return [] if self._model(wildcards).pretrain else self.encoder_weights(wildcards)
 
     def pretrained_weights(self, wildcards: Any) -> list[str]:
         """The weights that a fold starts from, where its model is pretrained on pseudo-labels."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from models import Network
 from models.losses import create_loss
 from salt import schedules
 from salt.averaging import WeightAverage
@@ -28,7 +29,7 @@ class Setting:
     seed: data order, augmentation, mixing and dropout are functions of (seed, phase, epoch, step, tile)
     """
 
-    network: nn.Module
+    network: Network
     geometry: Geometry
     tiles: Tiles
     settings: TrainSettings

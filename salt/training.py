@@ -17,6 +17,7 @@ from salt.checkpoints import Checkpoints
 from salt.device import faults_of_the_machine
 from salt.interrupts import Interrupted, wishes
 from salt.loader import batch_of
+from salt.program import UserError
 from salt.progress import Clock, say
 from salt.steps import PhaseSteps, Setting
 from salt.tiles import Tiles
@@ -109,9 +110,15 @@ class Trainer:
 
     held_out: None while pretraining
     checkpoints: open; None keeps none
+    Raises UserError where the network cannot take tiles of this geometry.
     """
 
     def __init__(self, setting: Setting, held_out: Tiles | None, checkpoints: Checkpoints | None = None) -> None:
+        if setting.geometry.side % setting.network.stride:
+            raise UserError(
+                f"Expected an input whose side divides by {setting.network.stride}, as this network needs, and found "
+                f"{setting.geometry.side} px. Set `resize` or `pad` of the model's `input`."
+            )
         self.setting, self.held_out, self.checkpoints = setting, held_out, checkpoints
         setting.network.to(setting.device).to(memory_format=torch.channels_last)
         self.phases = setting.settings.phases

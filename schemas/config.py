@@ -4,7 +4,10 @@
 one section of it, as JSON, and read it with `read_settings`.
 """
 
+import hashlib
+import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
@@ -95,6 +98,32 @@ class Mosaics(Section):
 # Models
 
 
+class PretrainedEncoder(Section):
+    """An encoder and the weights that it starts from: the settings of fetch_weights."""
+
+    encoder: str
+    weights: str
+
+    @property
+    def file(self) -> str | None:
+        """The local file, where `weights` names one."""
+        return self.weights if self.weights.endswith(".safetensors") else None
+
+    @property
+    def slug(self) -> str:
+        """A file's name for these weights, without suffix; a digest tells apart what would look the same in it."""
+        whole = f"{self.encoder}-{self.weights}"
+        readable = re.sub(r"[^\w.-]", "_", f"{self.encoder}-{Path(self.weights).stem}" if self.file else whole)
+        return readable if readable == whole else f"{readable}-{hashlib.sha256(whole.encode()).hexdigest()[:8]}"
+
+
+def _pretrained(encoder: str, weights: str) -> PretrainedEncoder | None:
+    return None if weights == "none" else PretrainedEncoder(encoder=encoder, weights=weights)
+
+
+WEIGHTS = "`imagenet` or another of the encoder's, `path/to/file.safetensors`, or `none`: a random start."
+
+
 class PlainUnet(Section):
     """U-Net without a pretrained encoder (Ronneberger et al. 2015), batch-normalised."""
 
@@ -107,13 +136,18 @@ class PlainUnet(Section):
         """The input's side must divide by this, px."""
         return 2 ** (self.levels - 1)
 
+    @property
+    def pretrained(self) -> None:
+        """It has no encoder with weights of its own."""
+        return None
+
 
 class Unet(Section):
     """segmentation_models_pytorch's U-Net with scSE blocks in its decoder, on any of its encoders."""
 
     name: Literal["unet"]
     encoder: str = Field(description="An encoder's name there, or `tu-` and the name of a timm network.")
-    weights: str = Field("imagenet", description="`imagenet` or another of the encoder's, or `none`.")
+    weights: str = Field("imagenet", description=WEIGHTS)
     decoder_channels: tuple[Annotated[int, Field(ge=16)], ...] = Field(
         (128, 64, 32, 16, 16),
         min_length=3,
@@ -127,29 +161,54 @@ class Unet(Section):
         """The input's side must divide by this, px."""
         return 2 ** len(self.decoder_channels)
 
+    @property
+    def pretrained(self) -> PretrainedEncoder | None:
+        """The weights that its encoder starts from, where they are not random."""
+        return _pretrained(self.encoder, self.weights)
+
 
 class UnetResNext50(Section):
     """The recipe's ResNeXt50 32x4d U-Net (5.1)."""
 
     name: Literal["unet_resnext50"]
-    weights: str = Field("imagenet", description="`imagenet` or `none`.")
+    weights: str = Field("imagenet", description=WEIGHTS)
+
+    @property
+    def encoder(self) -> str:
+        """The encoder's name."""
+        return "resnext50_32x4d"
 
     @property
     def stride(self) -> int:
         """The input's side must divide by this, px."""
         return 32
 
+    @property
+    def pretrained(self) -> PretrainedEncoder | None:
+        """The weights that its encoder starts from, where they are not random."""
+        return _pretrained(self.encoder, self.weights)
+
 
 class ResNet34Family(Section):
-    """The recipe's ResNet34 networks (5.2, 5.3)."""
+    """The recipe's ResNet34 networks (5.2, 5.3), on any encoder of four stages."""
 
     name: Literal["res34_256", "res34_256_ds", "res34_pad128", "res34_resize128"]
-    weights: str = Field("imagenet", description="Weights of the encoder: `imagenet` or `none`.")
+    encoder: str = Field(
+        "resnet34",
+        description="As for `unet`. The decoder follows its widths: on 2048 channels (resnet50 and larger, resnext) "
+        "the centre of the first three networks alone has 162 million parameters, on resnet34's 512 it has 14.",
+    )
+    weights: str = Field("imagenet", description=WEIGHTS)
 
     @property
     def stride(self) -> int:
-        """The input's side must divide by this, px."""
+        """The input's side must divide by this, px; of encoders without a max-pooling, by twice as much."""
         return {"res34_pad128": 32, "res34_resize128": 16}.get(self.name, 64)
+
+    @property
+    def pretrained(self) -> PretrainedEncoder | None:
+        """The weights that its encoder starts from, where they are not random."""
+        return _pretrained(self.encoder, self.weights)
 
 
 Network = Annotated[PlainUnet | Unet | UnetResNext50 | ResNet34Family, Field(discriminator="name")]

@@ -52,7 +52,7 @@ def load_predictor(settings: PredictSettings, compute: Compute, snapshots: Path,
     where = device.set_up(compute)
     networks = []
     for name in settings.members:
-        network = create_network(settings.network, pretrained=False)
+        network = create_network(settings.network, settings.input.channel_count)
         load_weights(network, snapshots / f"{name}.safetensors")
         networks.append(network.eval().to(where).to(memory_format=torch.channels_last))
     return Predictor(networks, list(settings.members.values()), geometry, where)

@@ -24,6 +24,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--settings", required=True, help="JSON of schemas.config.TrainSettings")
     parser.add_argument("--compute", required=True, help="JSON of schemas.config.Compute")
     parser.add_argument("--tiles", type=Path, required=True, help="folder of prepare_tiles")
+    parser.add_argument("--encoder-weights", type=Path, nargs="?", help="weights of fetch_weights")
     parser.add_argument("--folds", type=Path, required=True, help="folds.csv")
     parser.add_argument("--fold", type=int, required=True, help="the fold to hold out")
     parser.add_argument("--start-from", type=Path, nargs="?", help="weights of pretrain")
@@ -49,7 +50,7 @@ def main(argv: list[str] | None = None) -> None:
         tiles = concatenate(tiles, extra)
     seed = stable_seed(settings.seed, args.fold)
     torch.manual_seed(seed)
-    network = create_network(settings.network, pretrained=args.start_from is None)
+    network = create_network(settings.network, settings.input.channel_count, args.encoder_weights)
     if args.start_from:
         load_weights(network, args.start_from)
     say(f"{len(tiles)} tiles to train on, {len(held_out)} held out, on {device.describe(where)}")

@@ -6,23 +6,25 @@ from pydantic import TypeAdapter
 from torch.utils.flop_counter import FlopCounterMode
 
 from models.registry import create_network
+from salt.weights import copy_state, load_weights, save_weights
 from schemas.config import Network
 
-SMALL_UNET = {"name": "unet", "encoder": "resnet18", "weights": "none", "decoder_channels": [16] * 5}
-NETWORKS = {  # name: settings, side of the input
-    "unet_plain": ({"name": "unet_plain", "width": 4, "levels": 3}, 32),
-    "unet": (SMALL_UNET, 64),
-    "unet_resnext50": ({"name": "unet_resnext50", "weights": "none"}, 64),
-    "res34_256": ({"name": "res34_256", "weights": "none"}, 64),
-    "res34_256_ds": ({"name": "res34_256_ds", "weights": "none"}, 64),
-    "res34_pad128": ({"name": "res34_pad128", "weights": "none"}, 32),
-    "res34_resize128": ({"name": "res34_resize128", "weights": "none"}, 64),
+SMALL = {"encoder": "tu-test_resnet"}  # timm's smallest of their kinds: ResNet, ConvNeXt, EfficientNet
+CONVNEXT, EFFICIENTNET = {"encoder": "tu-test_convnext"}, {"encoder": "tu-test_efficientnet"}
+NETWORKS = {  # name: settings to try it with, side of the input, parameters with the schema's defaults
+    "unet_plain": ({"width": 4, "levels": 3}, 32, 1_964_097),
+    "unet": (SMALL, 64, 12_551_930),
+    "unet_resnext50": ({}, 64, 28_451_630),
+    "res34_256": (SMALL, 64, 35_409_412),  # the recipe's numbers
+    "res34_256_ds": (SMALL, 64, 35_516_165),
+    "res34_pad128": (SMALL, 32, 35_253_376),
+    "res34_resize128": (SMALL, 64, 23_845_761),
 }
 
 
-def create(settings):
+def create(name, channels=3, **settings):
     torch.manual_seed(0)
-    return create_network(TypeAdapter(Network).validate_python(settings))
+    return create_network(TypeAdapter(Network).validate_python({"name": name} | settings), channels)
 
 
 def test_every_network_of_the_schema_is_tested():
@@ -30,47 +32,109 @@ def test_every_network_of_the_schema_is_tested():
     assert set(schema["discriminator"]["mapping"]) == set(NETWORKS)
 
 
-@pytest.fixture(params=NETWORKS, scope="module")  # the large ones take a second to make
-def network_and_side(request):
-    settings, side = NETWORKS[request.param]
-    return create(settings), side
+@pytest.fixture(params=NETWORKS, scope="module")  # the ResNeXt50 takes a second to make
+def name_and_network(request):
+    return request.param, create(request.param, **NETWORKS[request.param][0])
 
 
-def test_outputs_have_the_shapes_of_the_contract_and_reach_every_weight(network_and_side):
-    network, side = network_and_side
-    outputs = network.train()(torch.randn(2, 3, side, side))
+def check_outputs(outputs, side):
+    """The shapes and types that `models` promises."""
     expected = {"mask": (2, 1, side, side), "pixel": (2, 1, side, side), "empty": (2, 1)}
     assert "mask" in outputs
     for name, logits in outputs.items():
         assert logits.shape == expected[name]
         assert logits.dtype == torch.float32
+
+
+def test_outputs_have_the_shapes_of_the_contract_and_reach_every_weight(name_and_network):
+    name, network = name_and_network
+    side = NETWORKS[name][1]
+    assert side % network.stride == 0
+    outputs = network.train()(torch.randn(2, 3, side, side))
+    check_outputs(outputs, side)
     sum(logits.square().mean() for logits in outputs.values()).backward()
     idle = [name for name, weight in network.named_parameters() if weight.grad is None]
     # The library gives each decoder block an scSE for its skip; the last block has no skip.
     assert [name for name in idle if ".attention1." not in name] == []
 
 
-def test_evaluation_is_deterministic_and_independent_of_the_rest_of_the_batch(network_and_side):
-    network, side = network_and_side
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_number_of_parameters_is_as_recorded(name):
+    with torch.device("meta"):  # shapes without numbers
+        network = create(name, **({"encoder": "resnet18"} if name == "unet" else {}))
+    assert sum(weight.numel() for weight in network.parameters()) == NETWORKS[name][2]
+
+
+def test_evaluation_is_deterministic_and_independent_of_the_rest_of_the_batch(name_and_network):
+    name, network = name_and_network
+    batch = torch.randn(3, 3, NETWORKS[name][1], NETWORKS[name][1])
     network.eval()
-    batch = torch.randn(3, 3, side, side)
     with torch.no_grad():
         whole, again, alone = network(batch)["mask"], network(batch)["mask"], network(batch[1:2])["mask"]
     assert torch.equal(whole, again)
     assert torch.allclose(whole[1:2], alone, atol=1e-4)
 
 
+def test_a_saved_network_is_the_same_when_it_is_loaded(name_and_network, tmp_path):
+    name, network = name_and_network
+    settings, side, _ = NETWORKS[name]
+    save_weights(tmp_path / "w.safetensors", copy_state(network))
+    loaded = create(name, **settings)
+    load_weights(loaded, tmp_path / "w.safetensors")
+    x = torch.randn(1, 3, side, side)
+    with torch.no_grad():
+        outputs, again = network.eval()(x), loaded.eval()(x)
+    assert outputs.keys() == again.keys()
+    assert all(torch.equal(outputs[name], again[name]) for name in outputs)
+
+
 @pytest.mark.parametrize(
-    ("name", "side", "parameters", "gigaflop"),
+    ("name", "settings"),
     [
-        ("res34_256", 256, 35_409_412, 68.0),
-        ("res34_256_ds", 256, 35_516_165, 77.7),
-        ("res34_pad128", 128, 35_253_376, 41.2),
+        *((name, CONVNEXT) for name in ("unet", "res34_256_ds", "res34_pad128", "res34_resize128")),
+        ("res34_resize128", EFFICIENTNET),
     ],
 )
-def test_the_resnet34_family_has_the_recipes_size_and_cost(name, side, parameters, gigaflop):
-    network = create({"name": name, "weights": "none"}).eval().to("meta")
-    assert sum(weight.numel() for weight in network.parameters()) == parameters
-    with FlopCounterMode(display=False) as counter:
-        network(torch.zeros(1, 3, side, side, device="meta"))
-    assert counter.get_total_flops() / 1e9 == pytest.approx(gigaflop, abs=0.05)
+def test_other_encoders_keep_the_contract(name, settings):
+    network = create(name, **settings)
+    side = 2 * network.stride if name == "res34_resize128" else network.stride  # batch norm needs two values
+    outputs = network(torch.randn(2, 3, side, side))
+    check_outputs(outputs, side)
+    sum(logits.square().mean() for logits in outputs.values()).backward()
+    first = next(module for module in network.modules() if isinstance(module, torch.nn.Conv2d))
+    assert first.weight.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_an_input_may_have_one_channel(name):
+    with torch.device("meta"):
+        network = create(name, channels=1, **NETWORKS[name][0])
+        side = 2 * network.stride
+        check_outputs(network(torch.zeros(2, 1, side, side)), side)
+
+
+@pytest.mark.parametrize(
+    ("name", "encoder", "stride"),
+    [
+        ("unet", "resnet18", 32),
+        ("res34_256", "resnet18", 64),
+        ("res34_256_ds", "tu-test_convnext", 128),
+        ("res34_pad128", "tu-test_convnext", 32),
+        ("res34_resize128", "resnet18", 16),
+        ("res34_resize128", "tu-test_convnext", 32),
+    ],
+)
+def test_encoders_without_a_max_pooling_need_sides_that_divide_by_twice_as_much(name, encoder, stride):
+    with torch.device("meta"):
+        assert create(name, encoder=encoder).stride == stride
+
+
+@pytest.mark.parametrize(
+    ("name", "side", "gigaflop"), [("res34_256", 256, 68.0), ("res34_256_ds", 256, 77.7), ("res34_pad128", 128, 41.2)]
+)
+def test_the_resnet34_family_costs_what_the_recipes_does(name, side, gigaflop):
+    with torch.device("meta"), FlopCounterMode(display=False) as counter:
+        network = create(name).eval()
+        before = counter.get_total_flops()  # of the trial that measures the encoder's stride
+        network(torch.zeros(1, 3, side, side))
+    assert (counter.get_total_flops() - before) / 1e9 == pytest.approx(gigaflop, abs=0.05)

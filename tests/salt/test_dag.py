@@ -107,6 +107,31 @@ def test_a_training_sees_only_its_own_settings(raw):
     assert not changed("pretrain_settings", model="stage3_pad128", learners="all_folds")
 
 
+def encoder(slug):
+    return f"results/tgs/encoders/{slug}.safetensors"
+
+
+def test_each_encoders_weights_are_fetched_once_and_handed_to_where_training_begins(raw):
+    plan = Plan(raw)
+    assert set(plan.encoders) == {"resnet34-imagenet", "resnext50_32x4d-imagenet"}
+    assert plan.encoder_files(wildcards(encoder="resnet34-imagenet")) == []
+    resnet34, resnext50 = [encoder("resnet34-imagenet")], [encoder("resnext50_32x4d-imagenet")]
+    assert plan.fold_encoder_weights(wildcards(model="stage1_resnet34")) == resnet34
+    assert plan.encoder_weights(wildcards(model="stage2_resnext50")) == resnext50
+    assert plan.fold_encoder_weights(wildcards(model="stage2_resnext50")) == []  # they start from the pretraining's
+
+
+def test_a_local_file_of_weights_is_an_input_and_none_needs_nothing(raw):
+    raw["models"]["stage1_resnet34"]["network"]["weights"] = "mine/r34.safetensors"
+    raw["models"]["stage1_resnext50"]["network"]["weights"] = "none"
+    plan = Plan(raw)
+    (path,) = plan.fold_encoder_weights(wildcards(model="stage1_resnet34"))
+    which = wildcards(encoder=Path(path).stem)
+    assert plan.encoder_files(which) == ["mine/r34.safetensors"]
+    assert json.loads(plan.encoder_settings(which)) == {"encoder": "resnet34", "weights": "mine/r34.safetensors"}
+    assert plan.fold_encoder_weights(wildcards(model="stage1_resnext50")) == []
+
+
 def test_settings_do_not_depend_on_the_order_of_keys(raw):
     upside_down = copy.deepcopy(raw)
     model = upside_down["models"]["stage1_resnet34"]

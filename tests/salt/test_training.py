@@ -25,10 +25,15 @@ def phase(schedule=COSINE, loss="bce_dice", lr=0.01, **more):
     return Phase.model_validate({"loss": loss, "optimizer": optimizer, "schedule": schedule, "batch": 4, **more})
 
 
-def setting(tiles, phases, seed=3, workers=0, mix=None, channels="ramp", **compute):
+def setting(tiles, phases, seed=3, workers=0, mix=None, channels="ramp", pad=None, **compute):
     torch.manual_seed(seed)
     network = {"name": "unet_plain", "width": 4, "levels": 3}
-    given = {"seed": seed, "network": network, "input": {"channels": channels}, "augment": Augment(scale_limit=0.1)}
+    given = {
+        "seed": seed,
+        "network": network,
+        "input": {"channels": channels, "pad": pad},
+        "augment": Augment(scale_limit=0.1),
+    }
     settings = TrainSettings.model_validate(given | {"mix": mix, "phases": phases})
     return Setting(
         create_network(settings.network),
@@ -153,6 +158,11 @@ def test_depth_as_a_channel_tells_tiles_apart_that_look_alike(tiles):
         _, result = train(alike, [phase({"name": "cosine", "cycles": [8]})], channels=channels, held_out=True)
         scores[channels] = max(epoch.score for epoch in result.history)
     assert scores["depth"] > 0.9 > 0.7 > scores["ramp"]
+
+
+def test_an_input_that_the_network_cannot_halve_is_refused(tiles):
+    with pytest.raises(UserError, match="divides by 4, .* found 42 px. Set `resize` or `pad`"):
+        train(tiles, [phase()], pad=42)
 
 
 def test_a_loss_that_is_no_number_stops_with_advice(tiles):

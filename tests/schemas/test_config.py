@@ -1,12 +1,13 @@
 """The config's checks: every mistake is named, with what would have been right."""
 
 import copy
+import re
 from pathlib import Path
 
 import pytest
 import yaml
 
-from schemas.config import Config, ConfigError, Section, check_config
+from schemas.config import Config, ConfigError, Input, PretrainedEncoder, Section, check_config
 
 WINNING = yaml.safe_load(Path("workflow_config.yaml").read_text())
 
@@ -112,6 +113,21 @@ def test_null_takes_out_what_is_inherited():
     config = check_config(merge(WINNING, without))
     assert "stage3_resize128" not in config.models
     assert config.compute.device == "auto"
+
+
+def test_weights_of_encoders_have_names_that_differ_and_are_files():
+    weights = ["imagenet", "ssl", "a/b.safetensors", "a_b.safetensors", "/a/b.safetensors", "b.safetensors"]
+    encoders = [PretrainedEncoder(encoder=name, weights=text) for name in ("resnet18", "tu-x.y_z") for text in weights]
+    slugs = [encoder.slug for encoder in encoders]
+    assert len(set(slugs)) == len(slugs)
+    assert slugs[0] == "resnet18-imagenet"
+    assert all(re.fullmatch(r"[\w.-]+", slug) for slug in slugs)
+    assert [encoder.file for encoder in encoders[:3]] == [None, None, "a/b.safetensors"]
+
+
+@pytest.mark.parametrize(("channels", "count"), [("grey", 1), ("grey3", 3), ("ramp", 3)])
+def test_the_channels_of_an_input_are_counted(channels, count):
+    assert Input(channels=channels).channel_count == count
 
 
 def test_pretraining_cannot_watch_a_score_it_does_not_have():

@@ -3,25 +3,27 @@ import pandas as pd
 import pytest
 import torch
 
+from models.pretrained import create_encoder
 from models.registry import create_network
 from salt.atomic import atomic_folder
 from salt.predictions import FIELDS
 from salt.records import create_records
 from salt.tiles import save_tiles
 from salt.weights import copy_state, save_weights
-from schemas.config import PlainUnet, TrainSettings
+from schemas.config import PlainUnet, TrainSettings, Unet
 from tests.easy_tiles import easy_tiles
 
 COMPUTE = '{"device": "cpu", "threads": 1, "loader_workers": 0}'
 NETWORK = PlainUnet(name="unet_plain", width=4, levels=3)
+ON_ENCODER = Unet(name="unet", encoder="tu-test_resnet", decoder_channels=(16, 16, 16))
 
 
-def train_settings(cycles=(2,)) -> str:
+def train_settings(cycles=(2,), network=NETWORK) -> str:
     """The JSON of a small training."""
     phase = {"loss": "bce_dice", "batch": 4, "optimizer": {"name": "adamw", "lr": 0.01}}
     settings = {
         "seed": 3,
-        "network": NETWORK.model_dump(),
+        "network": network.model_dump(),
         "input": {"channels": "ramp"},
         "augment": {},
         "phases": [phase | {"schedule": {"name": "cosine", "cycles": cycles}}],
@@ -37,6 +39,14 @@ def run(tmp_path):
     pd.DataFrame({"id": train.ids, "fold": np.arange(12) % 2}).to_csv(tmp_path / "folds.csv", index=False)
     (tmp_path / "mosaics.csv").write_text("id,mosaic,row,column\n")
     return tmp_path
+
+
+@pytest.fixture
+def encoder_weights(run):
+    """Weights of a tiny encoder, as fetch_weights leaves them."""
+    torch.manual_seed(9)
+    save_weights(run / "encoder.safetensors", copy_state(create_encoder(ON_ENCODER.encoder)))
+    return run / "encoder.safetensors"
 
 
 @pytest.fixture

@@ -2,11 +2,13 @@ import json
 
 import pandas as pd
 import pytest
-from safetensors.numpy import load_file
+import torch
+from safetensors.torch import load_file
 
 from salt.program import UserError
+from salt.weights import copy_state
 from stages import make_pseudo_labels, pretrain
-from tests.stages.conftest import COMPUTE, train_settings
+from tests.stages.conftest import COMPUTE, NETWORK, ON_ENCODER, train_settings
 
 
 @pytest.fixture
@@ -18,13 +20,13 @@ def pseudo_labels(run, sure_predictions):
     return [masks, table]
 
 
-def start(run, pseudo_labels, **more):
-    settings = json.dumps(json.loads(train_settings(cycles=(2,))) | more)
+def start(run, pseudo_labels, *options, network=NETWORK, **more):
+    settings = json.dumps(json.loads(train_settings((2,), network)) | more)
     pretrain.main(
         [
             *("--settings", settings, "--compute", COMPUTE, "--tiles", f"{run}/tiles"),
             *("--pseudo-labels", *pseudo_labels),
-            *("--weights", f"{run}/out/weights.safetensors", "--history", f"{run}/out/history.csv"),
+            *("--weights", f"{run}/out/weights.safetensors", "--history", f"{run}/out/history.csv", *options),
         ]
     )
 
@@ -44,6 +46,21 @@ def test_each_fold_has_a_seed_of_its_own_that_stays(run, pseudo_labels):
 
     assert head(fold=1) == head(fold=1)
     assert len({head(), head(fold=None), head(fold=0), head(fold=1)}) == 3
+
+
+def test_its_encoder_starts_from_the_weights_it_is_given(run, pseudo_labels, encoder_weights, monkeypatch):
+    created = []
+    trainer = pretrain.Trainer
+    monkeypatch.setattr(
+        pretrain,
+        "Trainer",
+        lambda setting, *args: created.append(copy_state(setting.network)) or trainer(setting, *args),
+    )
+    start(run, pseudo_labels, "--encoder-weights", str(encoder_weights), network=ON_ENCODER)
+    weights = load_file(encoder_weights)
+    own = {name: value for name, value in created[0].items() if ".encoder." in name}
+    assert own
+    assert all(torch.equal(value, weights[name.removeprefix("unet.encoder.")]) for name, value in own.items())
 
 
 def test_nothing_to_learn_from_is_an_error(run, pseudo_labels):

@@ -6,13 +6,13 @@ from salt.records import create_records
 from salt.tiles import load_tiles
 from salt.weights import copy_state, save_weights
 from stages import train_fold
-from tests.stages.conftest import COMPUTE, train_settings
+from tests.stages.conftest import COMPUTE, NETWORK, ON_ENCODER, train_settings
 
 
-def start(run, *more, cycles=(2,), fold=1):
+def start(run, *more, cycles=(2,), fold=1, network=NETWORK):
     train_fold.main(
         [
-            *("--settings", train_settings(cycles), "--compute", COMPUTE, "--fold", str(fold)),
+            *("--settings", train_settings(cycles, network), "--compute", COMPUTE, "--fold", str(fold)),
             *("--tiles", f"{run}/tiles", "--folds", f"{run}/folds.csv"),
             *("--snapshots", f"{run}/out/snapshots", "--history", f"{run}/out/history.csv", *more),
         ]
@@ -29,24 +29,34 @@ def test_a_training_leaves_its_snapshots_and_a_row_an_epoch(run):
 
 
 def test_no_pseudo_labels_and_no_weights_may_be_empty_options(run):
-    start(run, "--start-from", "--pseudo-labels")
+    start(run, "--encoder-weights", "--start-from", "--pseudo-labels")
     assert (run / "out" / "history.csv").exists()
 
 
-def test_it_starts_from_the_weights_of_pretraining(run, monkeypatch, snapshots):
-    created = []
+@pytest.fixture
+def starts(monkeypatch):
+    """The weights that each training started from."""
+    found = []
+    trainer = train_fold.Trainer
+    monkeypatch.setattr(
+        train_fold, "Trainer", lambda network, *args: found.append(copy_state(network)) or trainer(network, *args)
+    )
+    return found
 
-    def watch(network, pretrained):
-        created.append(pretrained)
-        return create(network, pretrained)
 
-    create = train_fold.create_network
-    monkeypatch.setattr(train_fold, "create_network", watch)
-    loaded = []
-    monkeypatch.setattr(train_fold, "load_weights", lambda network, path: loaded.append(path))
-    start(run, "--start-from", f"{snapshots}/phase1_cycle1.safetensors")
-    assert created == [False]  # weights that are replaced at once are not fetched
-    assert loaded == [snapshots / "phase1_cycle1.safetensors"]
+def test_it_starts_from_the_weights_of_pretraining(run, starts, snapshots):
+    start(run, "--start-from", f"{snapshots}/phase1_cycle1.safetensors", "--encoder-weights")
+    weights = load_file(snapshots / "phase1_cycle1.safetensors")
+    assert weights.keys() == starts[0].keys()
+    assert all((value.numpy() == weights[name]).all() for name, value in starts[0].items())
+
+
+def test_its_encoder_starts_from_the_weights_it_is_given(run, starts, encoder_weights):
+    start(run, "--encoder-weights", str(encoder_weights), network=ON_ENCODER)
+    weights = load_file(encoder_weights)
+    own = {name: value for name, value in starts[0].items() if ".encoder." in name}
+    assert own
+    assert all((value.numpy() == weights[name.removeprefix("unet.encoder.")]).all() for name, value in own.items())
 
 
 @pytest.mark.parametrize(("fold", "added"), [(0, 2), (1, 1)])

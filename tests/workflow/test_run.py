@@ -186,5 +186,14 @@ def test_pseudo_labels_of_each_fold_predict_again_what_was_temporary_and_train_w
     }
 
 
+def test_other_weights_of_an_encoder_are_fetched_and_its_model_trains_again(run, tmp_path):
+    edit = {"models": {"stage2_resnet10": {"network": {"weights": "imagenet"}}}}
+    found = dry_run(run, edit, tmp_path)
+    assert "fetch_weights encoder=tu-resnet10t-imagenet" in found
+    assert {job for job in found if job.startswith("train_fold")} == {
+        f"train_fold model={model}, fold={fold}" for model in ("stage2_resnet10", "stage3_plain") for fold in (0, 1)
+    }
+
+
 def test_another_threshold_predicts_nothing_again(run, tmp_path):
     assert dry_run(run, {"submission": {"threshold": 0.45}}, tmp_path) == END

@@ -56,6 +56,8 @@ def test_the_winning_recipe_resolves_on_the_competitions_layout(repository):
         f"pretrain model={model}, learners=all_folds"
         for model in ("stage2_resnext50", "stage3_pad128", "stage3_resize128")
     }
+    fetched = {f"fetch_weights encoder={name}-imagenet" for name in ("resnet34", "resnext50_32x4d")}
+    assert {job for job in found if job.startswith("fetch_weights")} == fetched
     assert {"blend name=final", "make_pseudo_labels labels=stage1_by_size, learners=all_folds", "apply_jigsaw"} <= found
 
 
@@ -76,6 +78,17 @@ def test_fold_honest_pseudo_labels_keep_the_folds_apart(repository):
         *(f"make_pseudo_labels labels={name}, learners=fold3" for name in sets),
         *("prepare_tiles", "make_folds"),
     }
+
+
+@pytest.mark.slow
+def test_without_a_network_the_weights_stop_the_run_before_any_work(repository):
+    write_competition_layout(repository / "data" / "tgs")
+    done = snakemake(repository, "--cores", "1", "--resources", "gpu=1")
+    assert done.returncode != 0
+    assert "could not be had" in done.stdout
+    assert "`weights: path/to/res" in done.stdout
+    assert not (repository / "results" / "tgs" / "tiles").exists()
+    assert "Traceback" not in done.stdout
 
 
 def test_a_misspelt_name_is_told_at_once(repository):

@@ -1,0 +1,33 @@
+"""Fetch the weights that an encoder starts from, by name from the network or from a local file."""
+
+import argparse
+import hashlib
+from pathlib import Path
+
+from models.pretrained import fetch_encoder
+from salt import program
+from salt.progress import say
+from salt.weights import save_weights
+from schemas.config import PretrainedEncoder, read_settings
+
+
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
+    """Options of the program."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--settings", required=True, help="JSON of schemas.config.PretrainedEncoder")
+    parser.add_argument("--out", type=Path, required=True, help="safetensors to write, for 3 input channels")
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the program."""
+    args = parse_args(argv)
+    settings = read_settings(PretrainedEncoder, args.settings)
+    state, origin = fetch_encoder(settings)
+    save_weights(args.out, state)
+    digest = hashlib.sha256(args.out.read_bytes()).hexdigest()
+    say(f"fetched weights of {settings.encoder} from {origin}: {args.out.name}, sha256 {digest}")
+
+
+if __name__ == "__main__":
+    program.run(main)
