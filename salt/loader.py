@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from salt import augment
-from schemas.config import Augment
+from schemas.config import Transform
 
 Draw = tuple[int, int, int]  # epoch, pass within the epoch, row of the tile
 
@@ -78,7 +78,7 @@ class EpochSampler(Sampler[list[Draw]]):
 def create_loader(
     images: npt.NDArray[np.uint8],
     masks: npt.NDArray[np.uint8],
-    augmentation: Augment,
+    augmentation: Sequence[Transform],
     sampler: EpochSampler,
     workers: int,
     pin_memory: bool,

@@ -19,7 +19,7 @@ from salt.loader import EpochSampler, create_loader, stable_seed
 from salt.program import UserError
 from salt.progress import Clock, say
 from salt.weights import State, copy_state
-from schemas.config import Augment, Compute, Optimizer, Phase
+from schemas.config import Compute, Optimizer, Phase, Transform
 
 Arrays = tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]  # images and masks, both (n, H, W), masks in {0, 1}
 
@@ -76,7 +76,7 @@ class Trainer:
         geometry: Geometry,
         tiles: Arrays,
         held_out: Arrays | None,
-        augmentation: Augment,
+        augmentation: Sequence[Transform],
         compute: Compute,
         device: torch.device,
         seed: int,

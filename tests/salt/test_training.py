@@ -7,7 +7,7 @@ from models.registry import create_network
 from salt.geometry import Geometry
 from salt.program import UserError
 from salt.training import Best, Trainer, create_optimizer
-from schemas.config import Augment, Compute, Input, Optimizer, Phase, PlainUnet
+from schemas.config import PRESETS, Compute, Input, Optimizer, Phase, PlainUnet
 
 COSINE = {"name": "cosine", "cycles": [2, 3]}
 PLATEAU = {"name": "plateau", "epochs": 6, "factor": 0.5, "patience": 1, "stop_after": 2}
@@ -26,7 +26,7 @@ def train(tiles, phases, held_out=True, seed=3, workers=0):
         Geometry(Input(channels="ramp"), tile=32),
         tiles.arrays,
         tiles.arrays if held_out else None,
-        Augment(scale_limit=0.1),
+        PRESETS["resnet34_author"],
         Compute(device="cpu", threads=1, loader_workers=workers),
         torch.device("cpu"),
         seed,

@@ -140,7 +140,7 @@ def test_other_members_predict_again_and_train_nothing(run, tmp_path):
 
 
 def test_an_edit_of_round_two_leaves_round_one_alone(run, tmp_path):
-    edit = {"models": {"stage2_resnet10": {"augment": {"flip": 0.4}}}}
+    edit = {"models": {"stage2_resnet10": {"augment": "resnet34_author"}}}
     round_two = {
         f"{rule} model=stage2_resnet10, fold={fold}" for rule in ("train_fold", "predict_fold") for fold in (0, 1)
     } | {"blend name=stage2_resnet10", "blend name=stage2", "make_pseudo_labels labels=stage2_confident"}
