@@ -15,11 +15,12 @@ from salt.folds import load_folds
 from salt.mosaics import load_mosaics
 from salt.records import open_records
 from salt.tiles import Tiles, load_tiles
-from schemas.config import Config
+from schemas.config import Config, Transform
 
 FOLDER = Path(__file__).parent.parent / "report"
 SHOWN_TILES = 12
 SHOWN_MOSAICS = 2
+AUGMENTED_TILES, DRAWS = 4, 6  # a draw more or less leaves a gap in the layout of style.css
 VARIANTS = [(tta, jigsaw) for tta in (False, True) for jigsaw in (False, True)]  # of a score
 
 
@@ -47,6 +48,7 @@ def page(config: Config, run: Path) -> str:
         | about_data(train, test, load_folds(run / "folds.csv"))
         | about_scores(config, scores, pd.read_csv(run / "threshold_curve.csv"))
         | about_training(config, run)
+        | about_augmentation(config, train)
         | about_pseudo_labels(config, run)
         | about_masks(config, run, train, test)
     )
@@ -196,6 +198,23 @@ def about_training(config: Config, run: Path) -> dict[str, Any]:
     }
     pretrained = sum(model.pretrain is not None for model in config.models.values())
     return {"training_charts": charts, "trainings": len(charts) * config.folds.count + pretrained}
+
+
+def about_augmentation(config: Config, train: Tiles) -> dict[str, Any]:
+    """Each list of transformations, the models that use it, and what it makes of some tiles."""
+    used: dict[tuple[Transform, ...], list[str]] = {}
+    for name, model in config.models.items():
+        used.setdefault(model.augment, []).append(name)
+    return {
+        "augmentations": [
+            {
+                "transforms": transforms,
+                "models": models,
+                "samples": samples.augmented(train, transforms, AUGMENTED_TILES, DRAWS) if transforms else [],
+            }
+            for transforms, models in used.items()
+        ]
+    }
 
 
 def about_pseudo_labels(config: Config, run: Path) -> dict[str, Any]:

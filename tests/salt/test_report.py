@@ -1,3 +1,4 @@
+import re
 from typing import get_args
 
 import pytest
@@ -24,7 +25,16 @@ def test_there_are_words_for_every_choice_of_the_config():
     assert set(known["pad_mode"]) == choices(config.Input, "pad_mode")
     assert set(known["folds"]) == choices(config.Folds, "by")
     networks = get_args(get_args(config.Network)[0])
+    transforms = config.RandomTransform.__subclasses__()
+    assert set(known["transform"]) == {name for transform in transforms for name in choices(transform, "name")}
     assert set(known["network"]) == {name for network in networks for name in choices(network, "name")}
+
+
+def test_the_words_for_a_transformation_tell_all_its_amounts():
+    for kind in config.RandomTransform.__subclasses__():
+        (name,) = choices(kind, "name")
+        told = set(re.findall(r"{0\.(\w+)", words()["transform"][name]))
+        assert told == set(kind.model_fields) - {"name", "p", "of"}
 
 
 def test_the_winning_recipe_has_three_rounds_and_its_gain_is_over_stage_1():
