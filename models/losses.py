@@ -1,6 +1,6 @@
 """Losses on logits (recipe 6), batched: no loop over images. Logits and masks are (B, 1, H, W), masks in {0, 1}."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
@@ -42,10 +42,11 @@ def lovasz_hinge_per_image(logits: Tensor, masks: Tensor, surrogate: Surrogate =
 
 def _jaccard_gradient(sorted_masks: Tensor) -> Tensor:
     """Gradient of the Lovasz extension of the Jaccard loss (Berman et al. 2018, algorithm 1); (B, P) -> (B, P)."""
-    salt = sorted_masks.sum(dim=1, keepdim=True)
-    intersection = salt - sorted_masks.cumsum(dim=1)
-    union = salt + (1 - sorted_masks).cumsum(dim=1)
-    jaccard = 1 - intersection / union
+    pixels = sorted_masks.to(torch.int32)  # sums of whole numbers are the same in any order, so on any GPU
+    salt = pixels.sum(dim=1, keepdim=True)
+    intersection = salt - pixels.cumsum(dim=1)
+    union = salt + (1 - pixels).cumsum(dim=1)
+    jaccard = 1 - intersection.to(sorted_masks.dtype) / union
     return torch.diff(jaccard, dim=1, prepend=torch.zeros_like(jaccard[:, :1]))
 
 
@@ -80,22 +81,35 @@ def deep_supervision(outputs: Outputs, masks: Tensor) -> Tensor:
 
 MASK_LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "bce": bce,
+    "dice": dice,
     "bce_dice": bce_dice,
     "lovasz_relu": lovasz_relu,
     "lovasz_elu": lovasz_elu,
     "lovasz_symmetric": lovasz_symmetric,
+    "lovasz_non_empty": lovasz_non_empty,
 }
 
 
-def create_loss(name: str) -> Callable[[Outputs, Tensor], Tensor]:
-    """The loss of a network's outputs against masks, in float32. Raises ValueError for an unknown name."""
-    if name != "deep_supervision" and name not in MASK_LOSSES:
-        raise ValueError(f"there is no loss '{name}'; known are: {', '.join([*MASK_LOSSES, 'deep_supervision'])}")
+def create_loss(terms: Mapping[str, float]) -> Callable[[Outputs, Tensor], Tensor]:
+    """The weighted sum of losses of a network's outputs against masks, in float32 (float64 stays).
+
+    terms: weight of each loss by name, such as {"bce": 0.1, "lovasz_relu": 0.9}
+    Raises ValueError for an unknown name.
+    """
+    losses = [(weight, _of_outputs(name)) for name, weight in terms.items()]
 
     def loss(outputs: Outputs, masks: Tensor) -> Tensor:
-        logits = {key: value.float() for key, value in outputs.items()}
-        return (
-            deep_supervision(logits, masks) if name == "deep_supervision" else MASK_LOSSES[name](logits["mask"], masks)
-        )
+        # Half precision would lose the many small errors in sums over 65,536 pixels.
+        logits = {name: value if value.dtype == torch.float64 else value.float() for name, value in outputs.items()}
+        return torch.stack([weight * term(logits, masks) for weight, term in losses]).sum()
 
     return loss
+
+
+def _of_outputs(name: str) -> Callable[[Outputs, Tensor], Tensor]:
+    if name == "deep_supervision":
+        return deep_supervision
+    if name not in MASK_LOSSES:
+        raise ValueError(f"there is no loss '{name}'; known are: {', '.join([*MASK_LOSSES, 'deep_supervision'])}")
+    of_mask = MASK_LOSSES[name]
+    return lambda outputs, masks: of_mask(outputs["mask"], masks)

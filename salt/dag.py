@@ -67,7 +67,7 @@ class Plan:
         return self._train_settings(self._model(wildcards), "pretrain")
 
     def _train_settings(self, model: Model, part: str) -> str:
-        dumped = model.model_dump(mode="json", include={"network", "input", "augment", part})
+        dumped = model.model_dump(mode="json", include={"network", "input", "augment", "mix", part})
         phases = dumped.pop(part)
         dumped["phases"] = phases["phases"] if part == "pretrain" else phases
         return _json({"seed": self.config.seed} | dumped)

@@ -1,11 +1,13 @@
 """Where the network runs, and in which precision."""
 
-from contextlib import AbstractContextManager
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 import cv2
 import torch
 
-from salt.program import UserError
+from salt.program import MEMORY, UserError
 from schemas.config import Compute
 
 
@@ -13,6 +15,10 @@ def set_up(compute: Compute) -> torch.device:
     """Set the CPU threads and choose the device. Raises UserError where a GPU is asked for and there is none."""
     torch.set_num_threads(compute.threads)
     cv2.setNumThreads(0)
+    if compute.deterministic:
+        os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"  # cuBLAS reads it when it starts
+        torch.use_deterministic_algorithms(True)
+        torch.backends.cudnn.benchmark = False
     available = torch.cuda.is_available()
     if compute.device == "cuda" and not available:
         raise UserError(
@@ -37,3 +43,26 @@ def describe(device: torch.device) -> str:
     if device.type == "cuda":
         return f"{torch.cuda.get_device_name(device)}, {'bf16' if computes_in_bf16(device) else 'float32'}"
     return f"CPU, {torch.get_num_threads()} threads, float32"
+
+
+@contextmanager
+def faults_of_the_machine() -> Iterator[None]:
+    """Turn what a machine too small raises somewhere inside torch into a UserError that says what to do."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise UserError(
+            f"The GPU's memory is full ({str(error).splitlines()[0]}). Close other programs that use it, or set a "
+            "smaller batch for this model (which changes its result) or a smaller compute.predict_batch (which does "
+            "not), and type the same command again; what was done is kept."
+        ) from error
+    except RuntimeError as error:
+        text = str(error).splitlines()[0] if str(error) else ""
+        if "DataLoader worker" in text:
+            raise UserError(
+                f"A process that loads tiles for the training died ({text}). Memory that ran out is the usual cause. "
+                f"{MEMORY}"
+            ) from error
+        if "can't allocate memory" in text:
+            raise UserError(f"This machine's memory is full ({text}). {MEMORY}") from error
+        raise

@@ -4,11 +4,14 @@ All of it runs on the network's device: the loader hands over bytes, 10 kB a til
 """
 
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from salt.program import UserError
+from salt.tiles import Tiles
 from schemas.config import Input
 
 # ImageNet's channel statistics, which the pretrained encoders expect.
@@ -22,6 +25,21 @@ class Geometry:
 
     settings: Input
     tile: int
+
+    @classmethod
+    def of(cls, settings: Input, *tiles: Tiles) -> Self:
+        """The geometry of tiles of one size.
+
+        Raises UserError where depth is an input channel and a tile has none.
+        """
+        for some in tiles:
+            unknown = [name for name, depth in zip(some.ids, some.depths, strict=True) if depth != depth]
+            if settings.channels == "depth" and unknown:
+                raise UserError(
+                    f"`channels: depth` needs the depth of every tile, but {len(unknown)} of {len(some)} have none "
+                    f"(the first is {unknown[0]}). Add them to depths.csv, or choose `channels: ramp`."
+                )
+        return cls(settings, tile=tiles[0].images.shape[1])
 
     @property
     def resized(self) -> int:
@@ -38,15 +56,21 @@ class Geometry:
         """Padding above and left of the tile, px; below and right take the odd pixel."""
         return (self.side - self.resized) // 2
 
-    def images(self, tiles: Tensor) -> Tensor:
-        """Grey tiles (B, tile, tile) uint8 -> network input (B, 3, side, side) float."""
+    def images(self, tiles: Tensor, depths: Tensor) -> Tensor:
+        """Grey tiles (B, tile, tile) uint8, relative depths (B,) in 0..1 -> network input (B, C, side, side) float.
+
+        Depths are used by `channels: depth` alone and may be NaN otherwise.
+        """
         grey = self._place(tiles[:, None].float() / 255)
         mean, std = (torch.tensor(values, device=grey.device).view(1, 3, 1, 1) for values in (MEAN, STD))
         if self.settings.channels == "grey3":
             return (grey - mean) / std
         grey = (grey - mean[:, :1]) / std[:, :1]
+        if self.settings.channels == "grey":
+            return grey
         ramp = torch.linspace(0, 1, self.side, device=grey.device).view(1, 1, -1, 1).expand_as(grey)
-        return torch.cat([grey, ramp, grey * ramp], dim=1)
+        second = depths.view(-1, 1, 1, 1).expand_as(grey) if self.settings.channels == "depth" else ramp
+        return torch.cat([grey, second, grey * ramp], dim=1)
 
     def masks(self, tiles: Tensor) -> Tensor:
         """Masks (B, tile, tile) uint8 in {0, 1} -> (B, 1, side, side) float in {0, 1}."""

@@ -5,7 +5,7 @@ One loader serves all epochs of a phase, so that its workers start once and run 
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -15,6 +15,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from salt import augment
+from salt.interrupts import leave_to_parent
+from salt.tiles import Tiles
 from schemas.config import Transform
 
 Draw = tuple[int, int, int]  # epoch, pass within the epoch, row of the tile
@@ -25,22 +27,38 @@ def stable_seed(*parts: int) -> int:
     return int(np.random.SeedSequence((len(parts), *parts)).generate_state(1)[0])
 
 
-@dataclass(frozen=True)
-class TrainingTiles(Dataset[tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]]):
-    """Tiles to train on: images and masks, both (n, H, W) uint8, masks in {0, 1}."""
+class Batch(NamedTuple):
+    """Tiles to train on or to validate with; row i of every member is the same tile.
 
-    images: npt.NDArray[np.uint8]
-    masks: npt.NDArray[np.uint8]
+    images: (B, H, W) uint8 grey; masks: (B, H, W) uint8 in {0, 1}; depths: (B,) float32 in 0..1, NaN where unknown
+    """
+
+    images: Tensor
+    masks: Tensor
+    depths: Tensor
+
+
+def batch_of(tiles: Tiles, rows: slice | Sequence[int]) -> Batch:
+    """Tiles as they are, without augmentation."""
+    return Batch(*(torch.from_numpy(array[rows]) for array in (*tiles.arrays, tiles.depths)))
+
+
+@dataclass(frozen=True)
+class TrainingTiles(Dataset[tuple[npt.NDArray, npt.NDArray, np.float32]]):
+    """Tiles with masks, each drawn with its own augmentation."""
+
+    tiles: Tiles
     augmentation: Any  # the albumentations pipeline
     seed: int
 
     def __len__(self) -> int:
-        return len(self.images)
+        return len(self.tiles)
 
-    def __getitem__(self, draw: Draw) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+    def __getitem__(self, draw: Draw) -> tuple[npt.NDArray, npt.NDArray, np.float32]:
         epoch, turn, row = draw
+        images, masks = self.tiles.arrays
         seed = stable_seed(self.seed, epoch, turn, row)
-        return augment.augment(self.augmentation, self.images[row], self.masks[row], seed)
+        return *augment.augment(self.augmentation, images[row], masks[row], seed), self.tiles.depths[row]
 
 
 @dataclass(frozen=True)
@@ -55,6 +73,7 @@ class EpochSampler(Sampler[list[Draw]]):
     epochs: int
     passes: int
     seed: int
+    start: tuple[int, int] = (0, 0)  # the epoch and the batch of it that iteration begins with
 
     @property
     def batches_per_epoch(self) -> int:
@@ -71,34 +90,34 @@ class EpochSampler(Sampler[list[Draw]]):
         return [draws[start * self.batch :][: self.batch] for start in range(self.batches_per_epoch)]
 
     def __iter__(self) -> Iterator[list[Draw]]:
-        for epoch in range(self.epochs):
-            yield from self.epoch(epoch)
+        first_epoch, first_batch = self.start
+        for epoch in range(first_epoch, self.epochs):
+            yield from self.epoch(epoch)[first_batch if epoch == first_epoch else 0 :]
 
 
 def create_loader(
-    images: npt.NDArray[np.uint8],
-    masks: npt.NDArray[np.uint8],
+    tiles: Tiles,
     augmentation: Sequence[Transform],
     sampler: EpochSampler,
     workers: int,
     pin_memory: bool,
 ) -> DataLoader[Any]:
-    """A loader of (images, masks) batches, uint8 tensors (B, H, W), over all epochs of the sampler."""
+    """A loader of batches over all epochs of the sampler."""
     pipeline = augment.create_augmentation(augmentation)
     return DataLoader(
-        TrainingTiles(images, masks, pipeline, sampler.seed),
+        TrainingTiles(tiles, pipeline, sampler.seed),
         batch_sampler=sampler,
         num_workers=workers,
         collate_fn=_stack,
-        worker_init_fn=_one_thread,
+        worker_init_fn=_set_up_worker,
         pin_memory=pin_memory,
     )
 
 
-def _stack(pairs: Sequence[tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]]) -> tuple[Tensor, Tensor]:
-    images, masks = (torch.from_numpy(np.stack(arrays)) for arrays in zip(*pairs, strict=True))
-    return images, masks
+def _stack(drawn: Sequence[tuple[npt.NDArray, npt.NDArray, np.float32]]) -> Batch:
+    return Batch(*(torch.from_numpy(np.stack(arrays)) for arrays in zip(*drawn, strict=True)))
 
 
-def _one_thread(worker: int) -> None:
+def _set_up_worker(worker: int) -> None:
+    leave_to_parent()
     cv2.setNumThreads(0)  # a worker is one thread; OpenCV would start one a core in each

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
+from salt.interrupts import Interrupted
 from schemas.config import ConfigError
 
 
@@ -24,6 +25,10 @@ CAUSES = {
     errno.EACCES: "permission is denied. Make the folder writable",
     errno.EROFS: "the file system is read-only. Make it writable",
 }
+MEMORY = (
+    "Close other programs, or lower --cores, compute.loader_workers or compute.predict_batch in the config, and type "
+    "the same command again; what was done is kept."
+)
 
 
 def run(main: Callable[[], None]) -> NoReturn:
@@ -35,6 +40,10 @@ def run(main: Callable[[], None]) -> NoReturn:
     except (UserError, ConfigError) as error:
         logging.shutdown()
         sys.exit(f"Error: {error}")
+    except Interrupted as stop:
+        logging.info(stop)
+        logging.shutdown()
+        sys.exit(128 + stop.signal_number)
     except OSError as error:
         if error.errno not in CAUSES:
             raise
@@ -42,6 +51,8 @@ def run(main: Callable[[], None]) -> NoReturn:
             f"Error: {error.filename or 'a file'} could not be written: {CAUSES[error.errno]} and type the same "
             "command again; what was done is kept."
         )
+    except MemoryError as error:
+        sys.exit(f"Error: this machine's memory is full ({error}). {MEMORY}")
     sys.exit(0)
 
 

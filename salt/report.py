@@ -15,7 +15,7 @@ from salt.folds import load_folds
 from salt.mosaics import load_mosaics
 from salt.records import open_records
 from salt.tiles import Tiles, load_tiles
-from schemas.config import Config, Transform
+from schemas.config import Augmentation, Config
 
 FOLDER = Path(__file__).parent.parent / "report"
 SHOWN_TILES = 12
@@ -26,16 +26,7 @@ VARIANTS = [(tta, jigsaw) for tta in (False, True) for jigsaw in (False, True)] 
 
 def page(config: Config, run: Path) -> str:
     """The page about the run in a folder, as HTML."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(FOLDER), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
-    )
-    environment.filters |= {
-        "score": score,
-        "percent": percent,
-        "own_ids": own_ids,
-        "rate": rate,
-        "number": "{:,}".format,
-    }
+    environment = templates()
     scores = pd.read_csv(run / "scores.csv")
     config = in_order(config, scores["name"])
     files = {
@@ -53,6 +44,21 @@ def page(config: Config, run: Path) -> str:
         | about_masks(config, run, train, test)
     )
     return environment.get_template("page.html").render(files | context)
+
+
+def templates() -> jinja2.Environment:
+    """The templates in report/ with the filters they use."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(FOLDER), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
+    )
+    environment.filters |= {
+        "score": score,
+        "percent": percent,
+        "own_ids": own_ids,
+        "rate": rate,
+        "number": "{:,}".format,
+    }
+    return environment
 
 
 # Words and numbers -------------------------------------------------------------------------------------------------
@@ -111,6 +117,14 @@ def first_round(config: Config) -> str:
         if all(of_model[member] == 1 for member in members):
             return name
     return next(name for name, number in of_model.items() if number == 1)
+
+
+def augmentations(config: Config) -> dict[Augmentation, list[str]]:
+    """The models that use each list of transformations."""
+    found: dict[Augmentation, list[str]] = {}
+    for name, model in config.models.items():
+        found.setdefault(model.augment, []).append(name)
+    return found
 
 
 # What the page shows -----------------------------------------------------------------------------------------------
@@ -201,20 +215,13 @@ def about_training(config: Config, run: Path) -> dict[str, Any]:
 
 
 def about_augmentation(config: Config, train: Tiles) -> dict[str, Any]:
-    """Each list of transformations, the models that use it, and what it makes of some tiles."""
-    used: dict[tuple[Transform, ...], list[str]] = {}
-    for name, model in config.models.items():
-        used.setdefault(model.augment, []).append(name)
-    return {
-        "augmentations": [
-            {
-                "transforms": transforms,
-                "models": models,
-                "samples": samples.augmented(train, transforms, AUGMENTED_TILES, DRAWS) if transforms else [],
-            }
-            for transforms, models in used.items()
-        ]
+    """What each list of transformations, but an empty one, makes of some tiles."""
+    drawn = {
+        transforms: samples.augmented(train, transforms, AUGMENTED_TILES, DRAWS)
+        for transforms in augmentations(config)
+        if transforms
     }
+    return {"augmentations": augmentations(config), "augmented": drawn}
 
 
 def about_pseudo_labels(config: Config, run: Path) -> dict[str, Any]:

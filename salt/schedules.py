@@ -8,9 +8,9 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from schemas.config import Cosine, Plateau
+from schemas.config import Cosine, Plateau, Swa, Triangular2
 
-Schedule = Cosine | Plateau
+Schedule = Cosine | Plateau | Triangular2
 
 
 def most_epochs(schedule: Schedule) -> int:
@@ -22,7 +22,9 @@ def learning_rate(schedule: Schedule, top: float, scores: Sequence[float], fract
     """Learning rate at `fraction` (0..1) of the next epoch; `top` is the largest."""
     if isinstance(schedule, Plateau):
         return plateau(schedule, top, scores).lr
-    return cosine(schedule, top, len(scores) + fraction)
+    if isinstance(schedule, Cosine):
+        return cosine(schedule, top, len(scores) + fraction)
+    return triangular2(schedule, top, len(scores) + fraction)
 
 
 def ends_cycle(schedule: Schedule, scores: Sequence[float]) -> bool:
@@ -39,12 +41,29 @@ def is_over(schedule: Schedule, scores: Sequence[float]) -> bool:
 
 def cosine(schedule: Cosine, top: float, epoch: float) -> float:
     """Learning rate at `epoch` (0-based, with a fraction inside it): SGDR (Loshchilov & Hutter 2017, eq. 5)."""
+    _, position = _cycle(schedule.cycles, epoch)
+    return schedule.min_lr + (top - schedule.min_lr) * (1 + math.cos(math.pi * position)) / 2
+
+
+def triangular2(schedule: Triangular2, top: float, epoch: float) -> float:
+    """Learning rate at `epoch` (0-based, with a fraction inside it): Smith 2017, section 3.2."""
+    cycle, position = _cycle(schedule.cycles, epoch)
+    return schedule.min_lr + (top - schedule.min_lr) * (1 - abs(2 * position - 1)) / 2**cycle
+
+
+def _cycle(lengths: Sequence[int], epoch: float) -> tuple[int, float]:
+    """The cycle (0-based) that `epoch` is in, and where in it, 0..1; the end of the last one after all."""
     start = 0.0
-    for length in schedule.cycles:
+    for cycle, length in enumerate(lengths):
         if epoch < start + length:
-            return schedule.min_lr + (top - schedule.min_lr) * (1 + math.cos(math.pi * (epoch - start) / length)) / 2
+            return cycle, (epoch - start) / length
         start += length
-    return schedule.min_lr
+    return len(lengths) - 1, 1.0
+
+
+def joins_average(average: Swa, epochs_done: int) -> bool:
+    """Whether the weights at the end of the epoch just done are a part of the average."""
+    return epochs_done >= average.start and (epochs_done - average.start) % average.every == 0
 
 
 class PlateauState(NamedTuple):

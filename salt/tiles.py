@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,8 @@ class Tiles:
     """The tiles of one split; row i of every member is the same tile.
 
     table: columns id (str), split ("train" or "test"), z (depth, in the data's unit; NaN where unknown),
-        constant (bool: every pixel has one value), coverage (share of mask pixels, 0..1; NaN for test tiles)
+        depth (z in 0..1 over both splits, from `load_tiles`), constant (bool: every pixel has one value),
+        coverage (share of mask pixels, 0..1; NaN for test tiles)
     images: (n, H, W) uint8 grey
     masks: (n, H, W) uint8 in {0, 1}; None for the test split
     """
@@ -31,6 +33,11 @@ class Tiles:
     def ids(self) -> list[str]:
         """The tiles' ids, in the order of the arrays."""
         return self.table["id"].tolist()
+
+    @cached_property
+    def depths(self) -> npt.NDArray[np.float32]:
+        """Depths of the tiles relative to those of both splits, (n,) in 0..1; NaN where unknown."""
+        return self.table["depth"].to_numpy(np.float32)
 
     def __len__(self) -> int:
         return len(self.table)
@@ -62,12 +69,18 @@ def load_tiles(folder: Path | str, split: str) -> Tiles:
     """One split ("train" or "test"), its arrays as read-only memory maps."""
     folder = Path(folder)
     table = load_table(folder)
+    table["depth"] = relative(table["z"])
     table = table[table["split"] == split].reset_index(drop=True)
     images = np.load(folder / f"{split}_images.npy", mmap_mode="r", allow_pickle=False)
     masks = np.load(folder / "train_masks.npy", mmap_mode="r", allow_pickle=False) if split == "train" else None
     if len(images) != len(table):
         raise ValueError(f"{folder}: {len(images)} {split} images, but tiles.csv lists {len(table)}")
     return Tiles(table, images, masks)
+
+
+def relative(z: "pd.Series[float]") -> "pd.Series[float]":
+    """Depths in any unit -> 0 for the least of them to 1 for the largest; 0 where they are all the same."""
+    return (z - z.min()) / ((z.max() - z.min()) or 1.0)
 
 
 def save_tiles(folder: Path | str, train: Tiles, test: Tiles) -> None:

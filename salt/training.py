@@ -1,27 +1,27 @@
-"""Training of one network through its phases (recipe 7): each a loss, an optimizer and a schedule."""
+"""Training of one network through its phases (recipe 7), from a checkpoint on where there is one."""
 
 import math
+import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from models.losses import create_loss
 from salt import metric, schedules
-from salt.device import autocast
-from salt.geometry import Geometry
-from salt.loader import EpochSampler, create_loader, stable_seed
-from salt.program import UserError
+from salt.checkpoints import Checkpoints
+from salt.device import faults_of_the_machine
+from salt.interrupts import Interrupted, wishes
+from salt.loader import batch_of
 from salt.progress import Clock, say
+from salt.steps import PhaseSteps, Setting
+from salt.tiles import Tiles
 from salt.weights import State, copy_state
-from schemas.config import Compute, Optimizer, Phase, Transform
-
-Arrays = tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]  # images and masks, both (n, H, W), masks in {0, 1}
+from schemas.config import Phase
 
 
 @dataclass(frozen=True)
@@ -37,174 +37,198 @@ class Epoch:
     score: float  # the competition's, at threshold 0.5, of the held-out tiles; NaN where nothing is held out
 
 
+class Best:
+    """The best weights so far, as a copy. Where nothing is held out (score NaN), the latest are the best."""
+
+    def __init__(self, score: float = -math.inf, state: State | None = None) -> None:
+        self.score, self.state = score, state or {}
+
+    def beaten_by(self, score: float) -> bool:
+        """Whether weights of this score are better than all before."""
+        return math.isnan(score) or score > self.score
+
+
 @dataclass
 class Training:
-    """What a training leaves: weights by name (`phase1`, `phase2_cycle1` ...) on the CPU, and its history."""
+    """What a training has so far, and leaves in the end.
+
+    snapshots: weights by name (`phase1`, `phase2_cycle1` ...) on the CPU
+    phase: the phase at hand, from 1; of_phase, of_cycle: its best weights
+    losses: of the steps done of the epoch at hand, on the device
+    """
 
     snapshots: dict[str, State] = field(default_factory=dict)
     history: list[Epoch] = field(default_factory=list)
+    phase: int = 1
+    of_phase: Best = field(default_factory=Best)
+    of_cycle: Best = field(default_factory=Best)
+    losses: list[Tensor] = field(default_factory=list)
+
+    @property
+    def scores(self) -> list[float]:
+        """Scores of the epochs done of the phase at hand."""
+        return [epoch.score for epoch in self.history if epoch.phase == self.phase]
+
+    def offer(self, score: float, network: nn.Module) -> None:
+        """Take the network's weights for the best ones where they are."""
+        beaten = [best for best in (self.of_phase, self.of_cycle) if best.beaten_by(score)]
+        state = copy_state(network) if beaten else {}
+        for best in beaten:
+            best.score, best.state = score, state
 
     def table(self) -> pd.DataFrame:
         """The history as a table."""
         return pd.DataFrame([asdict(epoch) for epoch in self.history])
 
+    def facts(self, losses: list[float]) -> dict[str, Any]:
+        """All but the tensors, for a checkpoint."""
+        history = [asdict(epoch) for epoch in self.history]
+        scores = {"of_phase": self.of_phase.score, "of_cycle": self.of_cycle.score}
+        return {"phase": self.phase, "losses": losses, "scores": scores, "history": history}
 
-class Best:
-    """The best weights so far, as a copy. Where nothing is held out (score NaN), the latest are the best."""
+    def states(self) -> dict[str, State]:
+        """The weights, for a checkpoint."""
+        snapshots = {f"snapshot {name}": state for name, state in self.snapshots.items()}
+        return {"of_phase": self.of_phase.state, "of_cycle": self.of_cycle.state, **snapshots}
 
-    def __init__(self) -> None:
-        self.score = -math.inf
-        self.state: State = {}
-
-    def offer(self, score: float, network: nn.Module) -> None:
-        """Take the network's weights if they score higher than all before."""
-        if math.isnan(score) or score > self.score:
-            self.score, self.state = score, copy_state(network)
+    @classmethod
+    def of(cls, facts: Mapping[str, Any], states: Mapping[str, State], device: torch.device) -> "Training":
+        """The training that a checkpoint holds."""
+        return cls(
+            {name.removeprefix("snapshot "): state for name, state in states.items() if name.startswith("snapshot ")},
+            [Epoch(**row) for row in facts["history"]],
+            facts["phase"],
+            Best(facts["scores"]["of_phase"], states["of_phase"]),
+            Best(facts["scores"]["of_cycle"], states["of_cycle"]),
+            [torch.tensor(loss, device=device) for loss in facts["losses"]],
+        )
 
 
 class Trainer:
     """Trains one network on tiles, validating on the held-out ones where there are any.
 
-    network: gives the outputs of `models`
     held_out: None while pretraining
-    seed: data order, augmentation and dropout are functions of (seed, phase, epoch, tile)
+    checkpoints: open; None keeps none
     """
 
-    def __init__(
-        self,
-        network: nn.Module,
-        geometry: Geometry,
-        tiles: Arrays,
-        held_out: Arrays | None,
-        augmentation: Sequence[Transform],
-        compute: Compute,
-        device: torch.device,
-        seed: int,
-    ) -> None:
-        self.network = network.to(device).to(memory_format=torch.channels_last)
-        self.geometry = geometry
-        self.tiles, self.held_out = tiles, held_out
-        self.augmentation = augmentation
-        self.compute, self.device, self.seed = compute, device, seed
-        self.result = Training()
+    def __init__(self, setting: Setting, held_out: Tiles | None, checkpoints: Checkpoints | None = None) -> None:
+        self.setting, self.held_out, self.checkpoints = setting, held_out, checkpoints
+        setting.network.to(setting.device).to(memory_format=torch.channels_last)
+        self.phases = setting.settings.phases
+        self.training = Training()
 
-    def run(self, phases: Sequence[Phase]) -> Training:
+    def run(self) -> Training:
         """Train through all phases, each from the best weights of the one before.
 
-        Raises UserError when the loss is no longer a finite number.
+        Raises UserError when the loss is no longer a finite number or the machine is too small, Interrupted after
+        TERM or Ctrl-C.
         """
-        passes = [schedules.most_epochs(phase.schedule) * phase.passes_per_epoch for phase in phases]
-        self.clock, self.passes_done = Clock(), 0
-        for number, phase in enumerate(phases, 1):
-            title = f"phase {number}/{len(phases)} {phase.loss}"
-            self._phase(number, phase, title, passes_ahead=sum(passes[number - 1 :]))
-        return self.result
+        found = self.checkpoints.load() if self.checkpoints else None
+        states: dict[str, dict[str, Tensor]] = {}
+        if found:
+            facts, states = found
+            self.training = Training.of(facts, states, self.setting.device)
+            epoch, step = len(self.training.scores) + 1, len(self.training.losses) + 1
+            say(f"goes on from a checkpoint: phase {self.training.phase}, epoch {epoch}, step {step}")
+        self.clock, self.passes_done, self.saved = Clock(), 0, time.monotonic()
+        with wishes() as self.wish, faults_of_the_machine():
+            for number in range(self.training.phase, len(self.phases) + 1):
+                self._phase(number, states)
+                states = {}
+        return self.training
 
-    def _phase(self, number: int, phase: Phase, title: str, passes_ahead: int) -> None:
-        """Train through one phase, keep its snapshots, and put the phase's best weights into the network."""
-        steps = PhaseSteps(self, phase, stable_seed(self.seed, number))
-        names = phase.snapshots(number)
-        of_phase, of_cycle, cycle, scores = Best(), Best(), 1, list[float]()
-        while not schedules.is_over(phase.schedule, scores):
-            lr = schedules.learning_rate(phase.schedule, phase.optimizer.lr, scores, 0)
-            start = time.monotonic()
-            loss = steps.epoch(scores)
-            speed = steps.sampler.batches_per_epoch * phase.batch / (time.monotonic() - start)
-            held_out_loss, score = self._validate(steps)
-            epoch = Epoch(number, cycle, len(scores) + 1, lr, loss, held_out_loss, score)
-            self.result.history.append(epoch)
-            scores.append(score)
-            of_phase.offer(score, self.network)
-            of_cycle.offer(score, self.network)
-            self.passes_done += phase.passes_per_epoch
-            left = self.clock.left(self.passes_done, passes_ahead - len(scores) * phase.passes_per_epoch)
-            say(f"{title} | {_line(epoch, phase, of_phase.score)} | {speed:.0f} images/s | {left} left")
-            if schedules.ends_cycle(phase.schedule, scores):
-                self.result.snapshots[names[cycle - 1]] = of_cycle.state
-                of_cycle, cycle = Best(), cycle + 1
-        self.network.load_state_dict(of_phase.state)
+    def _phase(self, number: int, states: dict[str, dict[str, Tensor]]) -> None:
+        """Train through one phase, keep its snapshots, and put the phase's best weights into the network.
+
+        states: of the checkpoint that the phase goes on from; none where it starts
+        """
+        training, phase = self.training, self.phases[number - 1]
+        if not states:
+            training.phase, training.of_phase, training.of_cycle = number, Best(), Best()
+        steps = PhaseSteps(self.setting, number, len(training.scores), len(training.losses))
+        if states:
+            steps.load(states)
+        while not schedules.is_over(phase.schedule, training.scores):
+            self._epoch(steps)
+            if schedules.ends_cycle(phase.schedule, training.scores):
+                training.snapshots[self._cycles_left()[0]] = training.of_cycle.state
+                training.of_cycle = Best()
+                self._save(steps)
+            self._save_if_due(steps)
+        self.setting.network.load_state_dict(training.of_phase.state)
+
+    def _cycles_left(self) -> list[str]:
+        """Names of the snapshots that the phase at hand has not left yet."""
+        names = self.phases[self.training.phase - 1].snapshots(self.training.phase)
+        return [name for name in names if name not in self.training.snapshots]
+
+    def _epoch(self, steps: PhaseSteps) -> None:
+        """Train through the rest of an epoch, validate, and add a row to the history."""
+        training, phase, scores = self.training, steps.phase, self.training.scores
+        cycle = 1 + len(phase.snapshots(training.phase)) - len(self._cycles_left())
+        start, done = time.monotonic(), len(training.losses)
+        for _ in steps.epoch(scores, training.losses):
+            self._save_if_due(steps)
+        speed = (len(training.losses) - done) * phase.batch / (time.monotonic() - start)
+        loss = float(np.mean(steps.check(len(scores), training.losses)))
+        lr = schedules.learning_rate(phase.schedule, phase.optimizer.lr, scores, 0)
+        held_out_loss, score = self._validate(steps)
+        epoch = Epoch(training.phase, cycle, len(scores) + 1, lr, loss, held_out_loss, score)
+        training.history.append(epoch)
+        training.losses = []
+        training.offer(score, steps.average.network)
+        say(f"{self._line(epoch, phase)} | {speed:.0f} images/s | {self._time_left(phase)} left")
 
     @torch.inference_mode()
-    def _validate(self, steps: "PhaseSteps") -> tuple[float, float]:
+    def _validate(self, steps: PhaseSteps) -> tuple[float, float]:
         """Mean loss and score of the held-out tiles, without augmentation and TTA; NaN where nothing is held out."""
         if self.held_out is None:
             return math.nan, math.nan
-        self.network.eval()
-        images, masks = self.held_out
+        network = steps.average.network.eval()
         losses, scores = [], []
-        for start in range(0, len(images), self.compute.predict_batch):
-            rows = slice(start, start + self.compute.predict_batch)
-            outputs, loss = steps.loss(torch.from_numpy(images[rows]), torch.from_numpy(masks[rows]))
-            salt = self.geometry.probabilities(outputs["mask"]) > 0.5
+        size = self.setting.compute.predict_batch
+        for start in range(0, len(self.held_out), size):
+            batch = batch_of(self.held_out, slice(start, start + size))
+            outputs, loss = steps.loss(network, batch)
+            salt = self.setting.geometry.probabilities(outputs["mask"]) > 0.5
             losses.append(loss.item() * len(salt))
-            scores.append(metric.score(salt.cpu().numpy().astype(np.uint8), masks[rows]))
-        return sum(losses) / len(images), float(np.concatenate(scores).mean())
+            scores.append(metric.score(salt.cpu().numpy().astype(np.uint8), batch.masks.numpy()))
+        return sum(losses) / len(self.held_out), float(np.concatenate(scores).mean())
 
+    # Checkpoints ----------------------------------------------------------------------------------------------
 
-class PhaseSteps:
-    """The steps of one phase: its batches, loss and optimizer."""
+    def _save_if_due(self, steps: PhaseSteps) -> None:
+        """Write a checkpoint when it is time, or when the program is asked to stop, which it then does."""
+        if self.wish.signal_number:
+            self._save(steps)
+            where = f"phase {self.training.phase}, epoch {len(self.training.scores) + 1}"
+            kept = f"A checkpoint is in {self.checkpoints.folder}; the" if self.checkpoints else "The"
+            name = signal.Signals(self.wish.signal_number).name
+            raise Interrupted(f"Stopped by {name} in {where}. {kept} same command goes on.", self.wish.signal_number)
+        if time.monotonic() - self.saved > self.setting.compute.checkpoint_seconds:
+            self._save(steps)
 
-    def __init__(self, trainer: Trainer, phase: Phase, seed: int) -> None:
-        self.network, self.geometry, self.device = trainer.network, trainer.geometry, trainer.device
-        self.phase, self.seed = phase, seed
-        epochs = schedules.most_epochs(phase.schedule)
-        self.sampler = EpochSampler(len(trainer.tiles[0]), phase.batch, epochs, phase.passes_per_epoch, seed)
-        workers, pin = trainer.compute.loader_workers, self.device.type == "cuda"
-        self.batches = iter(create_loader(*trainer.tiles, trainer.augmentation, self.sampler, workers, pin))
-        self.loss_of = create_loss(phase.loss)
-        self.optimizer = create_optimizer(self.network, phase.optimizer)
+    def _save(self, steps: PhaseSteps) -> None:
+        if self.checkpoints is None:
+            return
+        losses = steps.check(len(self.training.scores), self.training.losses)
+        if steps.is_finite():  # else the next step's loss is not, and the checkpoint from before is wanted
+            self.checkpoints.save(self.training.facts(losses), steps.states() | self.training.states())
+        self.saved = time.monotonic()
 
-    def loss(self, images: Tensor, masks: Tensor) -> tuple[dict[str, Tensor], Tensor]:
-        """The network's outputs and the loss of a batch, images and masks (B, H, W) uint8."""
-        images = images.to(self.device, non_blocking=True)
-        masks = self.geometry.masks(masks.to(self.device, non_blocking=True))
-        with autocast(self.device):
-            outputs = self.network(self.geometry.images(images).contiguous(memory_format=torch.channels_last))
-        return outputs, self.loss_of(outputs, masks)
+    # Words ----------------------------------------------------------------------------------------------------
 
-    def epoch(self, scores: Sequence[float]) -> float:
-        """Train through the next epoch, after those that scored `scores`; gives the mean loss of its steps."""
-        torch.manual_seed(stable_seed(self.seed, len(scores)))  # for dropout
-        self.network.train()
-        count = self.sampler.batches_per_epoch
-        total = torch.zeros((), device=self.device)
-        for step, (images, masks) in enumerate(_take(self.batches, count)):
-            lr = schedules.learning_rate(self.phase.schedule, self.phase.optimizer.lr, scores, step / count)
-            for group in self.optimizer.param_groups:
-                group["lr"] = lr
-            self.optimizer.zero_grad()
-            _, loss = self.loss(images, masks)
-            loss.backward()
-            self.optimizer.step()
-            total += loss.detach()  # read once an epoch: each read would make the CPU wait for the GPU
-        mean = total.item() / count
-        if not math.isfinite(mean):
-            raise UserError(
-                f"The training loss ({self.phase.loss}) became {mean} in epoch {len(scores) + 1}. Expected a finite "
-                f"number. Try a smaller learning rate than {self.phase.optimizer.lr:g}, or a larger batch."
-            )
-        return mean
+    def _line(self, epoch: Epoch, phase: Phase) -> str:
+        of_epochs = f"epoch {epoch.epoch}/{schedules.most_epochs(phase.schedule)}"
+        text = f"phase {epoch.phase}/{len(self.phases)} {phase.loss_words} | {of_epochs} | lr {epoch.lr:.2g}"
+        text += f" | loss {epoch.loss:.4f}"
+        if math.isnan(epoch.score):
+            return text
+        best = self.training.of_phase.score
+        return f"{text} | held-out loss {epoch.held_out_loss:.4f} score {epoch.score:.4f} best {best:.4f}"
 
-
-def create_optimizer(network: nn.Module, settings: Optimizer) -> torch.optim.Optimizer:
-    """The optimizer of a phase; its learning rate is set before each step."""
-    parameters, decay = network.parameters(), settings.weight_decay
-    match settings.name:
-        case "sgd":
-            return torch.optim.SGD(parameters, settings.lr, momentum=settings.momentum, weight_decay=decay)
-        case "rmsprop":  # Keras' constants: the ResNeXt50 author's framework
-            return torch.optim.RMSprop(parameters, settings.lr, alpha=0.9, eps=1e-7, weight_decay=decay)
-        case "adamw":
-            return torch.optim.AdamW(parameters, settings.lr, weight_decay=decay)
-
-
-def _take(batches: Iterator[tuple[Tensor, Tensor]], count: int) -> Iterator[tuple[Tensor, Tensor]]:
-    for _ in range(count):
-        yield next(batches)
-
-
-def _line(epoch: Epoch, phase: Phase, best: float) -> str:
-    text = f"epoch {epoch.epoch}/{schedules.most_epochs(phase.schedule)} | lr {epoch.lr:.2g} | loss {epoch.loss:.4f}"
-    if math.isnan(epoch.score):
-        return text
-    return f"{text} | held-out loss {epoch.held_out_loss:.4f} score {epoch.score:.4f} best {best:.4f}"
+    def _time_left(self, phase: Phase) -> str:
+        self.passes_done += phase.passes_per_epoch
+        ahead = [schedules.most_epochs(later.schedule) * later.passes_per_epoch for later in self.phases]
+        done_of_phase = len(self.training.scores) * phase.passes_per_epoch
+        return self.clock.left(self.passes_done, sum(ahead[self.training.phase - 1 :]) - done_of_phase)

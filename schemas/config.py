@@ -161,9 +161,16 @@ class Input(Section):
     resize: int | None = Field(None, ge=16, description="Side to resize the tile to, px, bilinear; none: as it is.")
     pad: int | None = Field(None, ge=16, description="Side to pad to, px, the odd pixel right and below; none: no pad.")
     pad_mode: Literal["reflect", "edge"] = "edge"
-    channels: Literal["grey3", "ramp"] = Field(
-        "ramp", description="grey3: grey three times. ramp: grey, 0..1 from top to bottom, their product."
+    channels: Literal["grey", "grey3", "ramp", "depth"] = Field(
+        "ramp",
+        description="grey: grey alone. grey3: grey three times. ramp: grey, 0..1 from top to bottom, their product. "
+        "depth: as ramp with the tile's depth, 0..1 over all tiles, in the ramp's place (the 28th place's).",
     )
+
+    @property
+    def channel_count(self) -> int:
+        """Channels of the network's input."""
+        return 1 if self.channels == "grey" else 3
 
 
 class RandomTransform(Section):
@@ -343,6 +350,17 @@ Augmentation = Annotated[
 ]
 
 
+class Mix(Section):
+    """Mixing of the tiles of a batch, two by two, after their own augmentation."""
+
+    name: Literal["mixup", "cutmix"] = Field(
+        description="mixup: sums of two tiles, and of their losses (Zhang et al. 2018). "
+        "cutmix: a rectangle of one tile and of its mask put on another (Yun et al. 2019)."
+    )
+    p: Share = Field(0.5, description="Probability per batch.")
+    alpha: Positive = Field(1.0, description="The shares are drawn from Beta(alpha, alpha): 1 is even, 0.2 mostly one.")
+
+
 class Optimizer(Section):
     """The optimizer and its largest learning rate."""
 
@@ -371,14 +389,66 @@ class Cosine(Section):
     min_lr: float = Field(0.0, ge=0)
 
 
+class Triangular2(Section):
+    """From `min_lr` up to the optimizer's rate and back in each cycle, the rise halved each time (Smith 2017)."""
+
+    name: Literal["triangular2"]
+    cycles: tuple[Count, ...] = Field(min_length=1, description="Epochs of each cycle; one snapshot a cycle.")
+    min_lr: float = Field(0.0, ge=0)
+
+
+class Ema(Section):
+    """Exponential moving average of the weights: after each step, decay x average + (1 - decay) x weights."""
+
+    name: Literal["ema"]
+    decay: float = Field(0.999, gt=0, lt=1, description="1 / (1 - decay) is about the number of steps remembered.")
+
+
+class Swa(Section):
+    """Stochastic weight averaging (Izmailov et al. 2018): the mean of the weights at the ends of some epochs."""
+
+    name: Literal["swa"]
+    start: Count = Field(description="The first epoch of the phase that counts; until then the weights as they are.")
+    every: Count = Field(1, description="Then each n-th epoch; a cycle's length takes the weights at its ends.")
+
+
+LossName = Literal[
+    "bce",
+    "dice",
+    "bce_dice",
+    "lovasz_relu",
+    "lovasz_elu",
+    "lovasz_symmetric",
+    "lovasz_non_empty",
+    "deep_supervision",
+]
+
+
 class Phase(Section):
     """A stretch of training with one loss, optimizer and schedule; starts from the best weights of the one before."""
 
-    loss: Literal["bce", "bce_dice", "lovasz_relu", "lovasz_elu", "lovasz_symmetric", "deep_supervision"]
+    loss: LossName | Annotated[dict[LossName, Positive], Field(min_length=1)] = Field(
+        description="A loss of models/losses.py, or several with their weights: {bce: 0.1, lovasz_relu: 0.9}."
+    )
     optimizer: Optimizer
-    schedule: Annotated[Plateau | Cosine, Field(discriminator="name")]
+    schedule: Annotated[Plateau | Cosine | Triangular2, Field(discriminator="name")]
+    average: Annotated[Ema | Swa, Field(discriminator="name")] | None = Field(
+        None, description="Validate and keep an average of the weights in place of the weights."
+    )
     batch: int = Field(ge=2, description="Tiles a step.")
     passes_per_epoch: Count = Field(1, description="Passes over the data that count as one epoch.")
+
+    @property
+    def losses(self) -> dict[str, float]:
+        """Weights of the loss's terms, by name."""
+        return {self.loss: 1.0} if isinstance(self.loss, str) else {str(name): w for name, w in self.loss.items()}
+
+    @property
+    def loss_words(self) -> str:
+        """The loss as it is shown: `lovasz_relu`, or `0.1 bce + 0.9 lovasz_relu`."""
+        if isinstance(self.loss, str):
+            return self.loss
+        return " + ".join(f"{weight:g} {name}" for name, weight in self.loss.items())
 
     def snapshots(self, number: int) -> list[str]:
         """Names of the weights that the phase leaves, as the `number`-th (1-based) of its training."""
@@ -406,6 +476,7 @@ class Model(Section):
     network: Network
     input: Input
     augment: Augmentation = PRESETS["write_up"]
+    mix: Mix | None = None
     pretrain: Pretrain | None = None
     add_pseudo_labels: Name | None = Field(None, description="Pseudo-labels that join each fold's training tiles.")
     phases: tuple[Phase, ...] = Field(min_length=1)
@@ -417,7 +488,7 @@ class Model(Section):
     @model_validator(mode="after")
     def _heads_for_the_loss(self) -> Self:
         phases = [*self.phases, *(self.pretrain.phases if self.pretrain else ())]
-        supervised = [phase.loss for phase in phases if phase.loss == "deep_supervision"]
+        supervised = any("deep_supervision" in phase.losses for phase in phases)
         if supervised and self.network.name not in ("res34_256_ds", "res34_resize128"):
             raise ValueError(
                 f"the loss deep_supervision needs a network with its heads, res34_256_ds or res34_resize128, "
@@ -444,6 +515,7 @@ class TrainSettings(Section):
     network: Network
     input: Input
     augment: Augmentation
+    mix: Mix | None = None
     phases: tuple[Phase, ...]
 
 
@@ -503,6 +575,12 @@ class Compute(Section):
     threads: Count = Field(2, description="CPU threads of one program (torch).")
     loader_workers: int = Field(4, ge=0, description="Processes that augment tiles; 0: the training itself does.")
     predict_batch: Count = Field(64, description="Tiles predicted at once.")
+    deterministic: bool = Field(
+        False, description="On a GPU: the same bits each time, at the cost of speed. A CPU repeats exactly anyway."
+    )
+    checkpoint_seconds: float = Field(
+        60, ge=0, description="A training writes a checkpoint after so many seconds, and at each cycle's end."
+    )
 
 
 class PathVars(Section):
@@ -599,6 +677,11 @@ def _misfit(config: Config) -> list[str]:
         side = model.input.pad or resized
         if side < resized:
             faults.append(f"models.{name}.input.pad: {side} px are less than the {resized} px that are to be padded")
+        elif model.input.pad_mode == "reflect" and (side - resized + 1) // 2 >= resized:
+            faults.append(
+                f"models.{name}.input.pad: {side} px would mirror more than there is of {resized} px; "
+                f"pad less than {3 * resized - 1} px, or set pad_mode: edge"
+            )
         elif side % model.network.stride:
             faults.append(
                 f"models.{name}.input: {model.network.name} needs a side that divides by {model.network.stride}, "

@@ -40,13 +40,14 @@ def main(argv: list[str] | None = None) -> None:
     labelled, test = load_tiles(args.tiles, "train"), load_tiles(args.tiles, "test")
     _, held_out_ids = folds.split(labelled.table, folds.load_folds(args.folds), args.fold)
     held_out = labelled.select(rows_of(labelled.ids, held_out_ids))
-    predictor = load_predictor(settings, compute, args.snapshots, tile=test.images.shape[1])
-    write(args.held_out, held_out, predictor, compute.predict_batch, "held-out tiles")
-    write(args.test, test, predictor, compute.predict_batch, "test tiles")
+    predictor = load_predictor(settings, compute, args.snapshots, Geometry.of(settings.input, held_out, test))
+    with device.faults_of_the_machine():
+        write(args.held_out, held_out, predictor, compute.predict_batch, "held-out tiles")
+        write(args.test, test, predictor, compute.predict_batch, "test tiles")
     say(f"predicted {len(held_out)} held-out and {len(test)} test tiles with {len(settings.members)} snapshots")
 
 
-def load_predictor(settings: PredictSettings, compute: Compute, snapshots: Path, tile: int) -> Predictor:
+def load_predictor(settings: PredictSettings, compute: Compute, snapshots: Path, geometry: Geometry) -> Predictor:
     """The fold's snapshots, ready to predict."""
     where = device.set_up(compute)
     networks = []
@@ -54,16 +55,17 @@ def load_predictor(settings: PredictSettings, compute: Compute, snapshots: Path,
         network = create_network(settings.network, pretrained=False)
         load_weights(network, snapshots / f"{name}.safetensors")
         networks.append(network.eval().to(where).to(memory_format=torch.channels_last))
-    return Predictor(networks, list(settings.members.values()), Geometry(settings.input, tile), where)
+    return Predictor(networks, list(settings.members.values()), geometry, where)
 
 
 def write(path: Path, tiles: Tiles, predictor: Predictor, batch: int, what: str) -> None:
     """Predict tiles batch by batch, straight into the file."""
     ticker = Ticker(what, len(tiles))
     height, width = tiles.images.shape[1:]
+    depths = tiles.depths
     with create_records(path, tiles.ids, {name: np.float16 for name in FIELDS}, height, width) as records:
         for rows in chunks(len(tiles), batch):
-            prediction = predictor.predict(tiles.images[rows])
+            prediction = predictor.predict(tiles.images[rows], depths[rows])
             records["plain"][rows], records["tta"][rows] = prediction.plain, prediction.tta
             ticker.tick(rows.stop)
 

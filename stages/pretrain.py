@@ -11,6 +11,7 @@ from salt.atomic import atomic_path
 from salt.geometry import Geometry
 from salt.loader import stable_seed
 from salt.progress import say
+from salt.steps import Setting
 from salt.tiles import load_tiles
 from salt.training import Trainer
 from salt.weights import copy_state, save_weights
@@ -41,9 +42,9 @@ def main(argv: list[str] | None = None) -> None:
     torch.manual_seed(seed)
     network = create_network(settings.network)
     say(f"{len(tiles)} pseudo-labelled tiles to train on, on {device.describe(where)}")
-    geometry = Geometry(settings.input, tile=tiles.images.shape[1])
-    trainer = Trainer(network, geometry, tiles.arrays, None, settings.augment, compute, where, seed)
-    result = trainer.run(settings.phases)
+    geometry = Geometry.of(settings.input, tiles)
+    setting = Setting(network, geometry, tiles, settings, compute, where, seed)
+    result = Trainer(setting, None).run()
     save_weights(args.weights, copy_state(network))
     with atomic_path(args.history) as path:
         result.table().to_csv(path, index=False, float_format="%.6g")

@@ -11,6 +11,7 @@ from salt.atomic import atomic_folder, atomic_path
 from salt.geometry import Geometry
 from salt.loader import stable_seed
 from salt.progress import say
+from salt.steps import Setting
 from salt.tiles import concatenate, load_tiles, rows_of
 from salt.training import Trainer
 from salt.weights import load_weights, save_weights
@@ -52,9 +53,9 @@ def main(argv: list[str] | None = None) -> None:
     if args.start_from:
         load_weights(network, args.start_from)
     say(f"{len(tiles)} tiles to train on, {len(held_out)} held out, on {device.describe(where)}")
-    geometry = Geometry(settings.input, tile=tiles.images.shape[1])
-    trainer = Trainer(network, geometry, tiles.arrays, held_out.arrays, settings.augment, compute, where, seed)
-    result = trainer.run(settings.phases)
+    geometry = Geometry.of(settings.input, tiles, held_out)
+    setting = Setting(network, geometry, tiles, settings, compute, where, seed)
+    result = Trainer(setting, held_out).run()
     with atomic_path(args.history) as path:
         result.table().to_csv(path, index=False, float_format="%.6g")
     with atomic_folder(args.snapshots) as folder:

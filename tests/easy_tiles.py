@@ -23,6 +23,7 @@ def easy_tiles(count: int, split: str = "train", seed: int = 0) -> Tiles:
             "id": [f"{split}{row:03d}" for row in range(count)],
             "split": split,
             "z": np.arange(count, dtype=float),
+            "depth": np.linspace(0, 1, count),
             "constant": images.reshape(count, -1).min(1) == images.reshape(count, -1).max(1),
             "coverage": masks.mean(axis=(1, 2)) if split == "train" else np.nan,
         }

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models import losses
-from schemas.config import Phase
+from schemas.config import LossName
 
 
 def lovasz_twin(logits, mask, surrogate):
@@ -58,7 +58,7 @@ def test_losses_and_gradients_are_finite_for_extreme_logits(name, fill):
     for value in (-50.0, 50.0):
         mask, pixel = (torch.full((2, 1, 8, 8), value, requires_grad=True) for _ in range(2))
         empty = torch.full((2, 1), value, requires_grad=True)
-        loss = losses.create_loss(name)({"mask": mask, "pixel": pixel, "empty": empty}, masks)
+        loss = losses.create_loss({name: 1})({"mask": mask, "pixel": pixel, "empty": empty}, masks)
         loss.backward()
         assert loss.isfinite()
         assert mask.grad is not None
@@ -69,7 +69,7 @@ def test_a_perfect_and_sure_prediction_costs_nothing():
     masks = (torch.rand(2, 1, 8, 8, generator=torch.Generator().manual_seed(0)) > 0.5).float()
     logits = (2 * masks - 1) * 40
     for name in ("bce", "bce_dice", "lovasz_relu", "lovasz_symmetric"):
-        assert losses.create_loss(name)({"mask": logits}, masks).item() == pytest.approx(0, abs=1e-3)
+        assert losses.create_loss({name: 1})({"mask": logits}, masks).item() == pytest.approx(0, abs=1e-3)
 
 
 def test_bce_dice_of_even_odds_by_hand():
@@ -96,8 +96,70 @@ def test_deep_supervision_teaches_that_a_tile_is_empty():
     assert says_salt.item() == pytest.approx(40, abs=1e-3)
 
 
+EVERY_LOSS = [*losses.MASK_LOSSES, "deep_supervision"]
+
+
 def test_every_loss_of_the_schema_exists():
-    for name in get_args(Phase.model_fields["loss"].annotation):
-        losses.create_loss(name)
+    assert set(get_args(LossName)) == set(EVERY_LOSS)
     with pytest.raises(ValueError, match="known are: bce"):
-        losses.create_loss("no_such_loss")
+        losses.create_loss({"no_such_loss": 1})
+
+
+def outputs_and_masks(side, count=3, dtype=torch.float64, seed=0):
+    """Random outputs of a network with all heads, and masks of which the first is empty and the second full."""
+    random = torch.Generator().manual_seed(seed)
+    shapes = {"mask": (count, 1, side, side), "pixel": (count, 1, side, side), "empty": (count, 1)}
+    outputs = {name: torch.randn(shape, generator=random, dtype=dtype) for name, shape in shapes.items()}
+    masks = (torch.rand(shapes["mask"], generator=random, dtype=dtype) > 0.5).to(dtype)
+    masks[0], masks[1] = 0, 1
+    return outputs, masks
+
+
+@pytest.mark.parametrize("name", EVERY_LOSS)
+def test_gradients_are_those_of_finite_differences(name):
+    outputs, masks = outputs_and_masks(side=3)
+    heads = [logits.requires_grad_() for logits in outputs.values()]
+
+    def loss(*logits):
+        return losses.create_loss({name: 1})(dict(zip(outputs, logits, strict=True)), masks)
+
+    assert torch.autograd.gradcheck(loss, heads)
+
+
+def test_a_weighted_sum_is_the_sum_of_its_weighted_terms():
+    outputs, masks = outputs_and_masks(side=4)
+    found = losses.create_loss({"bce": 0.1, "lovasz_relu": 0.9})(outputs, masks)
+    expected = 0.1 * losses.bce(outputs["mask"], masks) + 0.9 * losses.lovasz_relu(outputs["mask"], masks)
+    assert found.item() == pytest.approx(expected.item(), rel=1e-12)
+
+
+@pytest.mark.parametrize("name", EVERY_LOSS)
+def test_losses_are_taken_in_float32_under_bf16_autocast(name):
+    outputs, masks = outputs_and_masks(side=16, dtype=torch.float32)
+    half = {key: (20 * value).bfloat16().requires_grad_() for key, value in outputs.items()}
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = losses.create_loss({name: 1})(half, masks)
+    loss.backward()
+    expected = losses.create_loss({name: 1})({key: value.detach().float() for key, value in half.items()}, masks)
+    assert loss.dtype == torch.float32
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
+    assert half["mask"].grad.isfinite().all()
+
+
+@pytest.mark.parametrize("name", EVERY_LOSS)
+@pytest.mark.parametrize("salt", [0.0, 1.0])
+def test_tiles_of_one_pixel_have_finite_losses(name, salt):
+    outputs = {"mask": torch.zeros(1, 1, 1, 1), "pixel": torch.zeros(1, 1, 1, 1), "empty": torch.zeros(1, 1)}
+    assert losses.create_loss({name: 1})(outputs, torch.full((1, 1, 1, 1), salt)).isfinite()
+
+
+def test_lovasz_hinge_by_hand():
+    # Errors 1 - 2 = -1 (salt, right), 1 + 0.5 = 1.5 (salt, missed), 1 - 1 = 0 and 1 + 1 = 2 (background, wrong).
+    logits = torch.tensor([2.0, -0.5, -1.0, 1.0]).view(1, 1, 2, 2)
+    masks = torch.tensor([1.0, 1.0, 0.0, 0.0]).view(1, 1, 2, 2)
+    # Sorted 2, 1.5, 0, -1: wrong sets of Jaccard loss 1/3, 2/3, 3/4, 1, so weights 1/3, 1/3, 1/12, 1/4.
+    assert losses.lovasz_relu(logits, masks).item() == pytest.approx((2 + 1.5) / 3)
+    elu = (3 + 2.5) / 3 + 1 / 12 + np.exp(-1) / 4
+    assert losses.lovasz_elu(logits, masks).item() == pytest.approx(elu)
+    swapped = losses.lovasz_relu(-logits, 1 - masks).item()
+    assert losses.lovasz_symmetric(logits, masks).item() == pytest.approx((3.5 / 3 + swapped) / 2)

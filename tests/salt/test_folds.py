@@ -1,3 +1,5 @@
+import hashlib
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -43,6 +45,47 @@ def test_training_rows_keep_their_order():
     result = folds.assign(table, None, Folds(count=3))
     assert result["id"].tolist() == table["id"].tolist()
     assert result["fold"].tolist() == [2, 0, 1, 2, 1, 0, 0, 1, 2]
+
+
+ORIGINAL = [810, 804, 811, 790, 785]  # labelled tiles that each fold of the original held out (recipe 2)
+
+
+def full_size(seed, feet):
+    """A table of the competition's size, 4,000 labelled tiles and 18,000 more, its rows in any order.
+
+    Dealt in the order of depth and id, its folds hold out as many tiles as the original's.
+    feet: number of different depths
+    """
+    rng = np.random.default_rng(seed)
+    table = pd.DataFrame({"id": [f"{number:010x}" for number in rng.permutation(22_000)]})
+    table["z"] = (
+        rng.integers(0, feet, len(table)).astype(float) if feet < len(table) else rng.permutation(22_000).astype(float)
+    )
+    order = table.sort_values(["z", "id"]).index.to_numpy()
+    labelled = [rng.choice(order[fold::5], size, replace=False) for fold, size in enumerate(ORIGINAL)]
+    table["split"] = np.where(table.index.isin(np.concatenate(labelled)), "train", "test")
+    return table.assign(constant=False, coverage=np.where(table["split"] == "train", 0.5, np.nan))
+
+
+@pytest.mark.parametrize("feet", [22_000, 900], ids=["every depth once", "as many equal depths as in the competition"])
+def test_folds_of_a_full_size_table_have_the_originals_sizes_and_do_not_depend_on_the_order_of_rows(feet):
+    table = full_size(1, feet)
+    result = folds.assign(table, None, Folds(count=5)).set_index("id")["fold"]
+    sizes = result.value_counts().sort_index().tolist()
+    assert all(abs(size - original) <= 5 for size, original in zip(sizes, ORIGINAL, strict=True))
+    for seed in range(3):
+        shuffled = table.sample(frac=1, random_state=seed)
+        assert (
+            folds.assign(shuffled, None, Folds(count=5))
+            .set_index("id")["fold"]
+            .sort_index()
+            .equals(result.sort_index())
+        )
+
+
+def test_the_folds_of_a_full_size_table_are_the_same_on_every_machine():
+    result = folds.assign(full_size(2, 900), None, Folds(count=5)).sort_values("id")
+    assert hashlib.sha256(result["fold"].to_numpy(np.uint8).tobytes()).hexdigest()[:16] == "e82c4c339a5be2ad"
 
 
 def test_coverage_is_dealt_over_training_tiles_alone():

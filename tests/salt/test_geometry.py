@@ -1,9 +1,15 @@
+import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from salt.geometry import MEAN, STD, Geometry
+from salt.program import UserError
+from salt.tiles import Tiles
 from schemas.config import Input
 
+UNKNOWN = torch.full((1,), torch.nan)  # depths
 RECIPE = {  # recipe 3: settings, side, padding before
     "resnext50": (Input(resize=192, pad=224, pad_mode="reflect", channels="grey3"), 224, 16),
     "resnet34": (Input(resize=202, pad=256, pad_mode="edge", channels="ramp"), 256, 27),
@@ -21,34 +27,88 @@ def geometry_side_before(request):
 def test_the_recipes_inputs_have_its_sides_and_padding(geometry_side_before):
     geometry, side, before = geometry_side_before
     assert (geometry.side, geometry.before) == (side, before)
-    assert geometry.images(torch.zeros(2, 101, 101, dtype=torch.uint8)).shape == (2, 3, side, side)
+    assert geometry.images(torch.zeros(2, 101, 101, dtype=torch.uint8), UNKNOWN).shape == (2, 3, side, side)
 
 
 def test_a_mask_comes_back_where_it_was(geometry_side_before):
     geometry, _, _ = geometry_side_before
     masks = torch.zeros(3, 101, 101, dtype=torch.uint8)
     masks[0, :, 40:], masks[1, 17:60, 5:33], masks[2, 100:, 100:] = 1, 1, 1
-    logits = geometry.masks(masks) * 40 - 20
-    back = geometry.probabilities(logits) > 0.5
-    if geometry.resized == geometry.tile:
+    back = there_and_back(geometry, masks)
+    if geometry.resized % geometry.tile == 0:  # not resized, or each pixel doubled
         assert torch.equal(back, masks.bool())
     else:  # a border may move by a rounded pixel, an area by no more
         different = (back != masks.bool()).sum(dim=(1, 2))
         assert (different <= torch.tensor([101, 2 * (43 + 28), 2])).all()
 
 
+def there_and_back(geometry, masks):
+    """What a network that predicts its mask surely and rightly gets."""
+    return geometry.probabilities(geometry.masks(masks) * 40 - 20) > 0.5
+
+
+@given(st.data(), st.integers(4, 40), st.integers(0, 2**32 - 1))
+def test_any_padding_and_any_doubling_bring_any_mask_back_exactly(data, tile, seed):
+    times, extra = data.draw(st.integers(1, 3)), data.draw(st.integers(0, 9))
+    mode = data.draw(st.sampled_from(["edge", "reflect"])) if extra < tile else "edge"
+    settings = {"resize": tile * times if times > 1 else None, "pad": tile * times + extra if extra else None}
+    geometry = Geometry(Input.model_construct(**settings, pad_mode=mode, channels="ramp"), tile=tile)
+    masks = torch.from_numpy(np.random.default_rng(seed).integers(0, 2, (2, tile, tile), dtype=np.uint8))
+    assert torch.equal(there_and_back(geometry, masks), masks.bool())
+
+
+@pytest.mark.parametrize("resized", [64, 128, 192, 202, 224])
+def test_no_resizing_shifts_what_it_shows(resized):
+    """A disc keeps its centre to half a pixel, and a hundred of them to a fiftieth on the mean."""
+    rows, columns = np.mgrid[:101, :101]
+    centres = np.random.default_rng(0).uniform(35, 65, (100, 2, 1, 1))
+    discs = ((rows - centres[:, 0]) ** 2 + (columns - centres[:, 1]) ** 2 < 20**2).astype(np.uint8)
+    back = there_and_back(Geometry(Input(resize=resized), tile=101), torch.from_numpy(discs)).numpy()
+    for axis in (0, 1):
+        shifts = [
+            np.argwhere(b)[:, axis].mean() - np.argwhere(d)[:, axis].mean() for b, d in zip(back, discs, strict=True)
+        ]
+        assert max(np.abs(shifts)) < 0.5
+        assert abs(np.mean(shifts)) < 0.02
+
+
 def test_padding_repeats_the_edge_or_mirrors_without_it():
     tile = torch.arange(9, dtype=torch.uint8).view(1, 3, 3)
     edge = Geometry(Input.model_construct(pad=6, pad_mode="edge", channels="grey3", resize=None), tile=3)
     mirror = Geometry(Input.model_construct(pad=6, pad_mode="reflect", channels="grey3", resize=None), tile=3)
-    values = [(geometry.images(tile)[0, 0] * STD[0] + MEAN[0]) * 255 for geometry in (edge, mirror)]
+    values = [(geometry.images(tile, UNKNOWN)[0, 0] * STD[0] + MEAN[0]) * 255 for geometry in (edge, mirror)]
     assert values[0][2].round().tolist() == [3, 3, 4, 5, 5, 5]
     assert values[1][2].round().tolist() == [4, 3, 4, 5, 4, 3]
 
 
 def test_the_ramp_runs_from_top_to_bottom():
     geometry = Geometry(Input(resize=64, channels="ramp"), tile=101)
-    channels = geometry.images(torch.randint(0, 255, (1, 101, 101), dtype=torch.uint8))
+    channels = geometry.images(torch.randint(0, 255, (1, 101, 101), dtype=torch.uint8), UNKNOWN)
     assert channels[0, 1, 0].unique().tolist() == [0]
     assert channels[0, 1, -1].unique().tolist() == [1]
     assert torch.equal(channels[0, 2], channels[0, 0] * channels[0, 1])
+
+
+def test_grey_alone_is_the_first_channel_of_the_others():
+    tiles = torch.randint(0, 255, (2, 16, 16), dtype=torch.uint8)
+    images = {
+        name: Geometry(Input(channels=name), tile=16).images(tiles, UNKNOWN) for name in ("grey", "grey3", "ramp")
+    }
+    assert {name: channels.shape[1] for name, channels in images.items()} == {"grey": 1, "grey3": 3, "ramp": 3}
+    assert all(Input(channels=name).channel_count == channels.shape[1] for name, channels in images.items())
+    assert all(torch.equal(channels[:, :1], images["grey"]) for channels in images.values())
+
+
+def test_depth_takes_the_ramps_place():
+    tiles, depths = torch.randint(0, 255, (2, 16, 16), dtype=torch.uint8), torch.tensor([0.25, 1.0])
+    ramp, depth = (Geometry(Input(channels=name), tile=16).images(tiles, depths) for name in ("ramp", "depth"))
+    assert depth[:, 1].flatten(1).unique(dim=1).tolist() == [[0.25], [1.0]]
+    assert torch.equal(depth[:, [0, 2]], ramp[:, [0, 2]])
+
+
+def test_a_depth_that_is_not_known_is_an_error_where_depth_is_a_channel(tiles):
+    table = tiles.table.assign(depth=tiles.table["depth"].where(tiles.table.index > 1))
+    some = Tiles(table, tiles.images, tiles.masks)
+    assert Geometry.of(Input(channels="ramp"), some).tile == 32
+    with pytest.raises(UserError, match=r"2 of 24 have none \(the first is train000\).*channels: ramp"):
+        Geometry.of(Input(channels="depth"), tiles, some)

@@ -8,6 +8,7 @@ from salt.inference import Predictor
 from schemas.config import Input
 
 GEOMETRY = Geometry(Input(channels="grey3"), tile=8)
+DEPTHS = np.full(3, np.nan, np.float32)  # unknown
 
 
 class Left(nn.Module):
@@ -29,18 +30,18 @@ def images():
 
 
 def test_tta_is_the_mean_of_the_tile_and_its_mirror_image_turned_back(images):
-    found = Predictor([Left(40.0)], [1], GEOMETRY, torch.device("cpu")).predict(images)
+    found = Predictor([Left(40.0)], [1], GEOMETRY, torch.device("cpu")).predict(images, DEPTHS)
     assert found.plain[0, 0].tolist() == [1] * 4 + [0.5] * 4
     assert found.tta[0, 0].tolist() == [0.75] * 8
 
 
 def test_snapshots_are_averaged_by_weight_as_probabilities(images):
-    found = Predictor([Left(40.0), Left(-40.0)], [3, 1], GEOMETRY, torch.device("cpu")).predict(images)
+    found = Predictor([Left(40.0), Left(-40.0)], [3, 1], GEOMETRY, torch.device("cpu")).predict(images, DEPTHS)
     assert found.plain[0, 0, 0] == pytest.approx(0.75)
 
 
 def test_constant_tiles_hold_no_salt(images):
     images[1] = 7
-    found = Predictor([Left(40.0)], [1], GEOMETRY, torch.device("cpu")).predict(images)
+    found = Predictor([Left(40.0)], [1], GEOMETRY, torch.device("cpu")).predict(images, DEPTHS)
     assert found.plain[1].max() == found.tta[1].max() == 0
     assert found.plain[2].max() == 1

@@ -35,13 +35,15 @@ def test_order_depends_on_seed_and_epoch_alone():
 def test_batches_do_not_depend_on_the_number_of_workers(workers):
     tiles = easy_tiles(10)
     sampler = EpochSampler(10, 4, epochs=2, passes=1, seed=1)
-    ours = list(create_loader(*tiles.arrays, PRESETS["resnet34_author"], sampler, workers, pin_memory=False))
-    alone = list(create_loader(*tiles.arrays, PRESETS["resnet34_author"], sampler, 0, pin_memory=False))
+    ours = list(create_loader(tiles, PRESETS["resnet34_author"], sampler, workers, pin_memory=False))
+    alone = list(create_loader(tiles, PRESETS["resnet34_author"], sampler, 0, pin_memory=False))
     assert len(ours) == len(alone) == 4
     for batch, expected in zip(ours, alone, strict=True):
         assert all(torch.equal(a, b) for a, b in zip(batch, expected, strict=True))
-    assert alone[0][0].dtype == torch.uint8
-    assert alone[0][0].shape == (4, 32, 32)
+    assert alone[0].images.dtype == alone[0].masks.dtype == torch.uint8
+    assert alone[0].images.shape == alone[0].masks.shape == (4, 32, 32)
+    rows = [row for _, _, row in sampler.epoch(0)[0]]
+    assert alone[0].depths.tolist() == tiles.depths[rows].tolist()
 
 
 def test_seeds_are_stable_and_unrelated():

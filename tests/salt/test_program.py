@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from salt import program
+from salt.interrupts import Interrupted
 from schemas.config import ConfigError
 
 
@@ -46,6 +47,26 @@ def test_a_full_disk_is_told_with_its_remedy():
     with pytest.raises(SystemExit) as exit_:
         program.run(main)
     assert "results/x.npy could not be written: the disk is full. Free some space" in exit_.value.code
+
+
+def test_memory_that_is_full_is_told_with_its_remedy():
+    def main():
+        raise MemoryError("Unable to allocate 9 GiB")
+
+    with pytest.raises(SystemExit) as exit_:
+        program.run(main)
+    assert exit_.value.code.startswith("Error: this machine's memory is full (Unable to allocate 9 GiB). Close other")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_program_that_stopped_in_order_says_so_with_the_signals_exit_code(number, caplog):
+    def main():
+        raise Interrupted("Stopped; the same command goes on.", number)
+
+    with pytest.raises(SystemExit) as exit_, caplog.at_level("INFO"):
+        program.run(main)
+    assert exit_.value.code == 128 + number
+    assert caplog.messages == ["Stopped; the same command goes on."]
 
 
 STARTS_A_PROGRAM = """

@@ -13,13 +13,33 @@ def words():
     return yaml.safe_load((report.FOLDER / "words.yaml").read_text(encoding="utf-8"))
 
 
+SCHEDULES = (config.Plateau, config.Cosine, config.Triangular2)
+
+
+def winning(**changes):
+    """The winning recipe with some keys of its model `stage1_resnet34` changed."""
+    raw = yaml.safe_load((report.FOLDER.parent / "workflow_config.yaml").read_text(encoding="utf-8"))
+    raw["models"]["stage1_resnet34"] |= changes
+    return check_config(raw)
+
+
+def methods(settings):
+    """The methods of a run in words, without the tags."""
+    context = {"config": settings, "words": words(), "rounds": report.rounds(settings), "side": (101, 101)}
+    context["augmentations"] = report.augmentations(settings)
+    counts = {"tiles": 4000}
+    page = report.templates().get_template("methods.html").render(context | {"train": counts, "test": counts})
+    return " ".join(re.sub("<[^>]*>", "", page).split())
+
+
 def choices(section, key):
     return set(get_args(section.model_fields[key].annotation))
 
 
 def test_there_are_words_for_every_choice_of_the_config():
     known = words()
-    assert set(known["loss"]) == choices(config.Phase, "loss")
+    assert set(known["loss"]) == set(get_args(config.LossName))
+    assert {"plateau", *known["cycle"]} == {name for kind in SCHEDULES for name in choices(kind, "name")}
     assert set(known["optimizer"]) == choices(config.Optimizer, "name")
     assert set(known["channels"]) == choices(config.Input, "channels")
     assert set(known["pad_mode"]) == choices(config.Input, "pad_mode")
@@ -38,16 +58,38 @@ def test_the_words_for_a_transformation_tell_all_its_amounts():
 
 
 def test_the_winning_recipe_has_three_rounds_and_its_gain_is_over_stage_1():
-    winning = check_config(yaml.safe_load((report.FOLDER.parent / "workflow_config.yaml").read_text(encoding="utf-8")))
-    assert list(report.rounds(winning).values()) == [1, 1, 2, 2, 3, 3]
-    assert report.first_round(winning) == "stage1"
+    assert list(report.rounds(winning()).values()) == [1, 1, 2, 2, 3, 3]
+    assert report.first_round(winning()) == "stage1"
 
 
 def test_models_and_ensembles_take_the_order_of_the_scores():
-    winning = check_config(yaml.safe_load((report.FOLDER.parent / "workflow_config.yaml").read_text(encoding="utf-8")))
-    names = [*winning.models, *winning.ensembles]
-    ordered = report.in_order(winning, names[::-1])
+    names = [*winning().models, *winning().ensembles]
+    ordered = report.in_order(winning(), names[::-1])
     assert [*ordered.ensembles, *ordered.models] == names[::-1]
+
+
+def test_the_methods_tell_the_winning_schedules():
+    told = methods(winning())
+    assert (
+        "the Lovász hinge loss under SGD (batches of 18, learning rate 0.012, along cosine cycles of 50, 50, 50,"
+        in told
+    )
+    assert "multiplied by 0.25 after 10 epochs without a better score; stopped after 20 such epochs, or 125 in" in told
+    assert "epochs were two passes over the data" in told or "an epoch was two passes over the data" in told
+
+
+def test_the_methods_tell_of_sums_averages_triangles_and_mixing():
+    phase = {
+        "loss": {"bce": 0.1, "lovasz_relu": 0.9},
+        "optimizer": {"name": "sgd", "lr": 0.01},
+        "schedule": {"name": "triangular2", "cycles": [4]},
+        "average": {"name": "swa", "start": 2},
+        "batch": 18,
+    }
+    told = methods(winning(phases=[phase], members={"phase1_cycle1": 1}, mix={"name": "cutmix", "p": 0.25}))
+    assert "the sum of 0.1 × binary cross-entropy and 0.9 × the Lovász hinge loss under SGD" in told
+    assert "along a triangular cycle of 4 epochs down to 0; validated and kept as the mean of the weights after" in told
+    assert "Of the batches, 25.0 % were mixed by cutmix, with shares from Beta(1, 1)." in told
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,17 @@ def test_tiles_come_back_as_they_were(folder):
     assert load_table(folder)["constant"].tolist() == [True, False, False, False, False, True, False, False]
 
 
+def test_depths_are_relative_to_those_of_both_splits(tmp_path):
+    train, test = easy_tiles(3), easy_tiles(2, split="test")
+    train.table["z"], test.table["z"] = [100, 300, np.nan], [500, 200]
+    save_tiles(tmp_path, train, test)
+    assert load_tiles(tmp_path, "train").depths.tolist() == pytest.approx([0, 0.5, np.nan], nan_ok=True)
+    assert load_tiles(tmp_path, "test").depths.tolist() == [1, 0.25]
+    train.table["z"], test.table["z"] = 7.0, 7.0
+    save_tiles(tmp_path, train, test)
+    assert load_tiles(tmp_path, "train").depths.tolist() == [0, 0, 0]
+
+
 def test_a_tile_may_be_called_na(tmp_path):
     train = easy_tiles(2)
     train.table["id"] = ["NA", "null"]

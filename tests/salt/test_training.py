@@ -1,14 +1,22 @@
+import contextlib
 import math
+import signal
 
+import numpy as np
 import pytest
 import torch
 
 from models.registry import create_network
+from salt.checkpoints import Checkpoints
 from salt.geometry import Geometry
+from salt.interrupts import Interrupted
 from salt.program import UserError
-from salt.training import Best, Trainer, create_optimizer
-from schemas.config import PRESETS, Compute, Input, Optimizer, Phase, PlainUnet
+from salt.steps import PhaseSteps, Setting
+from salt.tiles import Tiles
+from salt.training import Trainer, Training
+from schemas.config import PRESETS, Compute, Mix, Phase, ShiftScale, TrainSettings
 
+AUGMENT = (*PRESETS["write_up"][:-1], ShiftScale(p=0.7, shift=0.1625, scale=0.1))  # small tiles learn little zoomed
 COSINE = {"name": "cosine", "cycles": [2, 3]}
 PLATEAU = {"name": "plateau", "epochs": 6, "factor": 0.5, "patience": 1, "stop_after": 2}
 
@@ -18,20 +26,25 @@ def phase(schedule=COSINE, loss="bce_dice", lr=0.01, **more):
     return Phase.model_validate({"loss": loss, "optimizer": optimizer, "schedule": schedule, "batch": 4, **more})
 
 
-def train(tiles, phases, held_out=True, seed=3, workers=0):
+def setting(tiles, phases, seed=3, workers=0, mix=None, channels="ramp", **compute):
     torch.manual_seed(seed)
-    network = create_network(PlainUnet(name="unet_plain", width=4, levels=3))
-    trainer = Trainer(
-        network,
-        Geometry(Input(channels="ramp"), tile=32),
-        tiles.arrays,
-        tiles.arrays if held_out else None,
-        PRESETS["resnet34_author"],
-        Compute(device="cpu", threads=1, loader_workers=workers),
+    network = {"name": "unet_plain", "width": 4, "levels": 3}
+    given = {"seed": seed, "network": network, "input": {"channels": channels}, "augment": AUGMENT}
+    settings = TrainSettings.model_validate(given | {"mix": mix, "phases": phases})
+    return Setting(
+        create_network(settings.network),
+        Geometry.of(settings.input, tiles),
+        tiles,
+        settings,
+        Compute(device="cpu", threads=1, loader_workers=workers, **compute),
         torch.device("cpu"),
         seed,
     )
-    return network, trainer.run(phases)
+
+
+def train(tiles, phases, held_out=True, **options):
+    given = setting(tiles, phases, **options)
+    return given.network, Trainer(given, tiles if held_out else None).run()
 
 
 def same(first, second):
@@ -94,31 +107,169 @@ def test_passes_make_an_epoch_longer(tiles):
     assert twice.snapshots["phase1_cycle1"]["down.0.1.num_batches_tracked"] == 24
 
 
+AVERAGES = [{"name": "ema", "decay": 0.9}, {"name": "swa", "start": 2}]
+
+
+@pytest.mark.parametrize("average", AVERAGES, ids=["ema", "swa"])
+def test_an_average_is_what_is_validated_kept_and_carried_on(tiles, average):
+    once = {"name": "cosine", "cycles": [3]}
+    _, plain = train(tiles, [phase(once)])
+    network, averaged = train(tiles, [phase(once, average=average)])
+    assert averaged.history[0].loss == plain.history[0].loss  # the steps themselves are the same
+    assert averaged.history[-1].loss == plain.history[-1].loss
+    assert averaged.history[-1].held_out_loss != plain.history[-1].held_out_loss
+    assert averaged.history[-1].score > 0.6
+    best = averaged.snapshots["phase1_cycle1"]
+    assert not same(best, plain.snapshots["phase1_cycle1"])
+    assert same(network.state_dict(), best)
+
+
+LONG = {"factor": 0.5, "patience": 9, "stop_after": 9}
+
+
+def test_a_mean_of_weights_is_the_mean_of_the_epochs_ends(tiles):
+    ends = [train(tiles, [phase({"name": "plateau", **LONG, "epochs": n})], held_out=False)[0] for n in (1, 2)]
+    swa = {"name": "swa", "start": 1}
+    network, _ = train(tiles, [phase({"name": "plateau", **LONG, "epochs": 2}, average=swa)], held_out=False)
+    found, parts = network.state_dict()["head.weight"], [end.state_dict()["head.weight"] for end in ends]
+    assert torch.allclose(found, (parts[0] + parts[1]) / 2, atol=1e-7)
+
+
+@pytest.mark.parametrize("name", ["mixup", "cutmix"])
+def test_mixed_batches_train_as_well(tiles, name):
+    _, plain = train(tiles, [phase()])
+    _, mixed = train(tiles, [phase()], mix=Mix(name=name, p=1))
+    again = train(tiles, [phase()], mix=Mix(name=name, p=1))[1]
+    assert mixed.history == again.history != plain.history
+    assert mixed.history[-1].score > 0.5
+
+
+def test_depth_as_a_channel_tells_tiles_apart_that_look_alike(tiles):
+    """Tiles of noise whose lower half of depths is full of salt: only the depth says which."""
+    deep = (tiles.depths > 0.5).astype(np.uint8)[:, None, None]
+    noise = np.random.default_rng(0).integers(0, 255, tiles.images.shape, dtype=np.uint8)
+    alike = Tiles(tiles.table, noise, np.broadcast_to(deep, noise.shape).copy())
+    scores = {}
+    for channels in ("depth", "ramp"):
+        _, result = train(alike, [phase({"name": "cosine", "cycles": [8]})], channels=channels, held_out=True)
+        scores[channels] = max(epoch.score for epoch in result.history)
+    assert scores["depth"] > 0.9 > 0.7 > scores["ramp"]
+
+
 def test_a_loss_that_is_no_number_stops_with_advice(tiles):
     with pytest.raises(UserError, match="smaller learning rate than 1e\\+30"):
         train(tiles, [phase(lr=1e30)])
 
 
 def test_the_best_weights_are_a_copy():
-    network = torch.nn.Linear(1, 1)
-    best = Best()
-    best.offer(0.5, network)
-    kept = best.state["weight"].clone()
+    network, training = torch.nn.Linear(1, 1), Training()
+    training.offer(0.5, network)
+    kept = training.of_phase.state["weight"].clone()
     with torch.no_grad():
         network.weight += 1
-    best.offer(0.4, network)
-    assert torch.equal(best.state["weight"], kept)
-    best.offer(0.6, network)
-    assert torch.equal(best.state["weight"], kept + 1)
+    training.offer(0.4, network)
+    assert torch.equal(training.of_phase.state["weight"], kept)
+    training.offer(0.6, network)
+    assert torch.equal(training.of_phase.state["weight"], kept + 1)
 
 
-@pytest.mark.parametrize("name", ["sgd", "rmsprop", "adamw"])
-def test_every_optimizer_moves_the_weights_downhill(name):
-    network = torch.nn.Linear(1, 1)
-    optimizer = create_optimizer(network, Optimizer(name=name, lr=0.01, weight_decay=1e-4))
-    for _ in range(50):
-        optimizer.zero_grad()
-        loss = (network(torch.ones(1, 1)) - 3).square().sum()
-        loss.backward()
-        optimizer.step()
-    assert (network(torch.ones(1, 1)) - 3).square().sum() < loss
+# Interrupted and continued ------------------------------------------------------------------------------------------
+
+SGD = {"optimizer": {"name": "sgd", "lr": 0.01}}
+EVERY_KIND = {  # trainings that need all that a checkpoint holds
+    "plateau, then cosine": [phase(PLATEAU), phase(COSINE, loss="lovasz_elu")],
+    "momentum and an exponential average": [
+        phase({"name": "triangular2", "cycles": [2, 2]}, **SGD, average=AVERAGES[0])
+    ],
+    "a mean of epochs": [phase({"name": "cosine", "cycles": [4]}, average={"name": "swa", "start": 2})],
+    "mixing, two passes": [phase({"name": "cosine", "cycles": [1, 1]}, passes_per_epoch=2)],
+}
+
+
+class Killed(BaseException):
+    """The process is gone."""
+
+
+class KilledAfter(Checkpoints):
+    """Checkpoints of a training that is killed when it has written so many of them."""
+
+    left = 0
+
+    def save(self, facts, states):
+        super().save(facts, states)
+        self.left -= 1
+        if not self.left:
+            raise Killed
+
+
+def train_killed(tiles, folder, given, kills, held_out=True):
+    """Train, killed after each number of checkpoints in turn, and started again; a checkpoint follows every step."""
+    for kill in [*kills, math.inf]:
+        fresh = setting(tiles, **given, checkpoint_seconds=0)
+        with KilledAfter(folder, "mine") as checkpoints:
+            checkpoints.left = kill
+            with contextlib.suppress(Killed):
+                return fresh.network, Trainer(fresh, tiles if held_out else None, checkpoints).run()
+    raise AssertionError("never finished")
+
+
+def equal(one, other):
+    return (
+        same(one[0].state_dict(), other[0].state_dict())
+        and one[1].table().equals(other[1].table())
+        and one[1].snapshots.keys() == other[1].snapshots.keys()
+        and all(same(state, other[1].snapshots[name]) for name, state in one[1].snapshots.items())
+    )
+
+
+@pytest.mark.parametrize("kind", EVERY_KIND)
+@pytest.mark.parametrize("held_out", [True, False], ids=["", "pretraining"])
+def test_a_training_killed_anywhere_ends_with_the_weights_of_one_that_was_not(tiles, tmp_path, kind, held_out):
+    if "plateau" in kind and not held_out:
+        return  # the config refuses it
+    given = {"phases": EVERY_KIND[kind], "mix": {"name": "mixup"} if "mixing" in kind else None}
+    whole = train(tiles, held_out=held_out, **given)
+    assert equal(train_killed(tiles, tmp_path, given, [1, 6, 1, 9, 4], held_out), whole)
+
+
+def test_a_training_that_goes_on_with_another_number_of_workers_is_the_same(tiles, tmp_path):
+    given = {"phases": [phase()]}
+    whole = train(tiles, **given)
+    with contextlib.suppress(Killed), KilledAfter(tmp_path, "mine") as checkpoints:
+        checkpoints.left = 8
+        Trainer(setting(tiles, **given, checkpoint_seconds=0), tiles, checkpoints).run()
+    assert equal(train_killed(tiles, tmp_path, given | {"workers": 2}, []), whole)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_training_that_is_asked_to_stop_saves_first(tiles, tmp_path, monkeypatch, number):
+    given = {"phases": [phase()]}
+    whole = train(tiles, **given)
+    taken = []
+    step = PhaseSteps.loss
+    monkeypatch.setattr(
+        PhaseSteps,
+        "loss",
+        lambda *args: taken.append(1) or (len(taken) == 9 and signal.raise_signal(number)) or step(*args),
+    )
+    with Checkpoints(tmp_path, "mine") as checkpoints, pytest.raises(Interrupted) as stop:
+        Trainer(setting(tiles, **given), tiles, checkpoints).run()
+    assert f"Stopped by {number.name} in phase 1, epoch 2. A checkpoint is in {tmp_path}/mine; the same" in str(
+        stop.value
+    )
+    assert stop.value.signal_number == number
+    monkeypatch.undo()
+    assert equal(train_killed(tiles, tmp_path, given, []), whole)
+
+
+def test_a_loss_that_is_no_number_names_the_step_and_its_tiles_and_leaves_a_checkpoint_from_before(tiles, tmp_path):
+    given = setting(tiles, [phase(lr=1e30)], checkpoint_seconds=0)
+    with Checkpoints(tmp_path, "mine") as checkpoints:
+        with pytest.raises(
+            UserError, match=r"in phase 1, epoch 1, step (\d) of 6.*The tiles of that step were train"
+        ) as error:
+            Trainer(given, tiles, checkpoints).run()
+        facts, states = checkpoints.load()
+    assert str(error.value).count("train0") == 4
+    assert all(math.isfinite(loss) for loss in facts["losses"])
+    assert all(value.isfinite().all() for value in states["network"].values())

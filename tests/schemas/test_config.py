@@ -58,6 +58,11 @@ FAULTS = [  # overlay, what the message says
     ({"pseudo_labels": {"stage1_confident": {"ensemble": "stage7"}}}, "pseudo_labels.stage1_confident.ensemble"),
     ({"models": {"stage1_resnet34": {"input": {"pad": 200}}}}, "input.pad: 200 px are less than the 202 px"),
     (
+        {"models": {"stage1_resnext50": {"input": {"pad": 576}}}},
+        "models.stage1_resnext50.input.pad: 576 px would mirror more than there is of 192 px; pad less than 575 px",
+    ),
+    ({"models": {"stage1_resnet34": {"phases": [{"loss": {"bse": 1}}]}}}, "models.stage1_resnet34.phases.0.loss"),
+    (
         {"models": {"stage1_resnet34": {"input": {"pad": 260}}}},
         "needs a side that divides by 64, and the input's is 260",
     ),

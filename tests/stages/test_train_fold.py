@@ -59,7 +59,7 @@ def test_pseudo_labels_of_the_fold_join_its_tiles(run, monkeypatch, fold, added)
     sizes = []
     trainer = train_fold.Trainer
     monkeypatch.setattr(
-        train_fold, "Trainer", lambda *args: sizes.append((len(args[2][0]), len(args[3][0]))) or trainer(*args)
+        train_fold, "Trainer", lambda *args: sizes.append((len(args[2]), len(args[3]))) or trainer(*args)
     )
     start(run, "--pseudo-labels", f"{run}/masks.npy", f"{run}/labels.csv", fold=fold)
     labelled = {0: 6, 1: 5}[fold]  # 12 tiles, the first constant and of fold 0

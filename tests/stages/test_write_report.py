@@ -268,7 +268,7 @@ def test_pseudo_labels_are_counted_by_fold(run, page):
 def test_each_list_of_transformations_is_shown_on_the_same_tiles_with_the_models_that_use_it(page):
     section = page[page.index('<section id="augmentation">') : page.index('<section id="thresholds">')]
     captions = re.findall("for the training of (.*?);", section)
-    assert captions == ["<code>first</code> and <code>second</code>", "<code>third</code>"]
+    assert captions == ["<code>first</code>, <code>second</code>", "<code>third</code>"]
     shown = re.findall(r'<div class="words"><code>(.*?)</code>', section)
     assert len(shown) == 8
     assert shown[:4] == shown[4:]

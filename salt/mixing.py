@@ -1,0 +1,52 @@
+"""Mixing of the tiles of a batch: mixup and cutmix, a function of (settings, seed) alone."""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from schemas.config import Mix
+
+
+class Mixed(NamedTuple):
+    """A batch after mixing.
+
+    images: (B, H, W) uint8
+    masks: what the loss is the weighted sum over: (weight, (B, H, W) uint8 in {0, 1}); the weights sum to 1
+    """
+
+    images: Tensor
+    masks: list[tuple[float, Tensor]]
+
+
+def mix(images: Tensor, masks: Tensor, settings: Mix | None, seed: int) -> Mixed:
+    """Mix each tile of a batch with another one of it, or none, as drawn.
+
+    images: (B, H, W) uint8; masks: (B, H, W) uint8 in {0, 1}
+    """
+    rng = np.random.default_rng(seed)
+    if settings is None or rng.random() >= settings.p:
+        return Mixed(images, [(1.0, masks)])
+    share = rng.beta(settings.alpha, settings.alpha)  # of the tile itself
+    partners = torch.from_numpy(rng.permutation(len(images))).to(images.device)
+    if settings.name == "mixup":
+        mixed = share * images.float() + (1 - share) * images[partners].float()
+        # A mask stays one of zeros and ones, as the Lovasz hinge needs it: the losses are mixed instead.
+        return Mixed(mixed.round().to(torch.uint8), [(share, masks), (1 - share, masks[partners])])
+    _, height, width = images.shape
+    rows, columns = _rectangle(height, width, 1 - share, rng)
+    images, masks, sources = images.clone(), masks.clone(), (images[partners], masks[partners])
+    for target, source in zip((images, masks), sources, strict=True):
+        target[:, rows, columns] = source[:, rows, columns]
+    return Mixed(images, [(1.0, masks)])
+
+
+def _rectangle(height: int, width: int, area: float, rng: np.random.Generator) -> tuple[slice, slice]:
+    """A rectangle of the tile's proportions and about this share of its area, cut off at its edges."""
+    spans = []
+    for side in (height, width):
+        half = side * area**0.5 / 2
+        centre = rng.uniform(0, side)
+        spans.append(slice(round(max(0, centre - half)), round(min(side, centre + half))))
+    return spans[0], spans[1]

@@ -1,0 +1,21 @@
+import signal
+
+import pytest
+
+from salt.interrupts import wishes
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_first_signal_is_a_wish_and_handlers_are_given_back(number):
+    before = signal.getsignal(number)
+    with wishes() as wish:
+        assert wish.signal_number == 0
+        signal.raise_signal(number)
+        assert wish.signal_number == number
+    assert signal.getsignal(number) is before
+
+
+def test_a_second_ctrl_c_ends_the_work_at_once():
+    with pytest.raises(KeyboardInterrupt), wishes():
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
