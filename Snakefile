@@ -21,6 +21,7 @@ wildcard_constraints:
     name="|".join(plan.names),
     labels="|".join(plan.pseudo_labels) or "none",
     fold=r"\d+",
+    learners=r"all_folds|fold\d+",  # who learns from a set of pseudo-labels: by its scope, all or one
 
 
 rule all:
@@ -96,12 +97,12 @@ rule make_folds:
 rule make_pseudo_labels:
     input:
         tiles=rules.prepare_tiles.output,
-        probabilities=plan.pseudo_label_source,
+        probabilities=plan.pseudo_label_sources,
     output:
-        masks="<results>/pseudo_labels/{labels}/masks.npy",
-        table="<results>/pseudo_labels/{labels}/pseudo_labels.csv",
+        masks="<results>/pseudo_labels/{labels}/{learners}/masks.npy",
+        table="<results>/pseudo_labels/{labels}/{learners}/pseudo_labels.csv",
     log:
-        "<results>/logs/make_pseudo_labels/{labels}.log",
+        "<results>/logs/make_pseudo_labels/{labels}_{learners}.log",
     params:
         settings=plan.pseudo_label_settings,
     shell:
@@ -114,10 +115,10 @@ rule pretrain:
         tiles=rules.prepare_tiles.output,
         pseudo_labels=plan.pretrain_pseudo_labels,
     output:
-        weights="<results>/models/{model}/pretrain/weights.safetensors",
-        history="<results>/models/{model}/pretrain/history.csv",
+        weights="<results>/models/{model}/pretrain/{learners}/weights.safetensors",
+        history="<results>/models/{model}/pretrain/{learners}/history.csv",
     log:
-        "<results>/logs/pretrain/{model}.log",
+        "<results>/logs/pretrain/{model}_{learners}.log",
     threads: plan.threads
     resources:
         gpu=plan.gpus,
@@ -252,7 +253,7 @@ rule write_report:
             f"<results>/ensembles/{plan.config.submission.ensemble}/{name}.npy" for name in ("out_of_fold", "test")
         ],
         histories=plan.histories(),
-        pseudo_labels=expand("<results>/pseudo_labels/{labels}/pseudo_labels.csv", labels=plan.pseudo_labels),
+        pseudo_labels=plan.pseudo_label_tables(),
         masks=rules.apply_jigsaw.output,
         submission=rules.write_submission.output,
     output:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from salt.predictions import FIELDS
 from salt.records import Records, chunks, create_records
@@ -16,24 +17,36 @@ def blend(members: Sequence[Records], weights: Sequence[float], out: Path | str)
         on the test tiles), the blend is their weighted mean. Where no two share a tile (folds on their held-out
         tiles), it is all of them, sorted by id. Raises ValueError for anything between.
     """
-    same = all(np.array_equal(member["id"], members[0]["id"]) for member in members)
+    same = same_tiles(members)
     ids = members[0]["id"] if same else np.sort(np.concatenate([member["id"] for member in members]))
     if len(np.unique(ids)) != len(ids):
         raise ValueError("members of a blend must hold the same tiles in the same order, or share none")
     height, width = members[0]["tta"].shape[1:]
     with create_records(out, ids.tolist(), {name: np.float16 for name in FIELDS}, height, width) as records:
         if same:
-            _average(members, np.asarray(weights) / np.sum(weights), records)
+            _average(members, weights, records)
         else:
             _collect(members, records)
     return len(ids)
 
 
-def _average(members: Sequence[Records], weights: np.ndarray, records: Records) -> None:
+def same_tiles(members: Sequence[Records]) -> bool:
+    """Whether predictions hold the same tiles in the same order."""
+    return all(np.array_equal(member["id"], members[0]["id"]) for member in members)
+
+
+def mean(members: Sequence[Records], weights: Sequence[float], field: str, rows: slice) -> npt.NDArray[np.float32]:
+    """The weighted mean of a field of some rows of predictions that hold the same tiles: (rows, H, W) in 0..1."""
+    total = np.zeros(members[0][field][rows].shape, np.float32)
+    for member, share in zip(members, np.asarray(weights) / np.sum(weights), strict=True):
+        total += np.float32(share) * member[field][rows].astype(np.float32)
+    return total
+
+
+def _average(members: Sequence[Records], weights: Sequence[float], records: Records) -> None:
     for rows in chunks(len(records)):
         for name in FIELDS:
-            parts = (w * member[name][rows].astype(np.float32) for member, w in zip(members, weights, strict=True))
-            records[name][rows] = sum(parts)
+            records[name][rows] = mean(members, weights, name, rows)
 
 
 def _collect(members: Sequence[Records], records: Records) -> None:

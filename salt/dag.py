@@ -64,13 +64,13 @@ class Plan:
 
     def pretrain_settings(self, wildcards: Any) -> str:
         """Settings of pretrain."""
-        return self._train_settings(self._model(wildcards), "pretrain")
+        return self._train_settings(self._model(wildcards), "pretrain", fold=_fold(wildcards.learners))
 
-    def _train_settings(self, model: Model, part: str) -> str:
+    def _train_settings(self, model: Model, part: str, **more: Any) -> str:
         dumped = model.model_dump(mode="json", include={"network", "input", "augment", "mix", part})
         phases = dumped.pop(part)
         dumped["phases"] = phases["phases"] if part == "pretrain" else phases
-        return _json({"seed": self.config.seed} | dumped)
+        return _json({"seed": self.config.seed} | dumped | more)
 
     def predict_settings(self, wildcards: Any) -> str:
         """Settings of predict_fold."""
@@ -88,7 +88,8 @@ class Plan:
     def pseudo_label_settings(self, wildcards: Any) -> str:
         """Settings of make_pseudo_labels."""
         settings = self.config.pseudo_labels[wildcards.labels].model_dump(mode="json")
-        return _json({"folds": len(self.folds)} | settings)
+        weights = list(self._predictions(wildcards).values())
+        return _json({"folds": len(self.folds), "fold": _fold(wildcards.learners), "weights": weights} | settings)
 
     def report_settings(self) -> str:
         """Settings of write_report: all that its methods paragraph tells."""
@@ -126,24 +127,43 @@ class Plan:
     def pretrain_pseudo_labels(self, wildcards: Any) -> list[str]:
         """What a model is pretrained on."""
         pretrain = self._model(wildcards).pretrain
-        return self._pseudo_labels(pretrain.pseudo_labels if pretrain else None)
+        return self._pseudo_labels(pretrain.pseudo_labels, wildcards.learners) if pretrain else []
 
-    def pseudo_label_source(self, wildcards: Any) -> str:
+    def pseudo_label_sources(self, wildcards: Any) -> list[str]:
         """The predictions of test tiles that a set of pseudo-labels is made of."""
-        return f"{self.results}/ensembles/{self.config.pseudo_labels[wildcards.labels].ensemble}/test.npy"
+        return list(self._predictions(wildcards))
+
+    def _predictions(self, wildcards: Any) -> dict[str, float]:
+        """Files of predictions that make a set and their weights: the ensemble's, or its models' of a fold."""
+        if wildcards.learners == "all_folds":
+            return {f"{self.results}/ensembles/{self.config.pseudo_labels[wildcards.labels].ensemble}/test.npy": 1.0}
+        models = self.config.predictors(wildcards.labels)
+        return {f"{self.results}/models/{model}/{wildcards.learners}/test.npy": w for model, w in models.items()}
 
     def added_pseudo_labels(self, wildcards: Any) -> list[str]:
-        """Pseudo-labels that join a model's training tiles, if any."""
-        return self._pseudo_labels(self._model(wildcards).add_pseudo_labels)
+        """Pseudo-labels that join a model's training tiles in a fold, if any."""
+        name = self._model(wildcards).add_pseudo_labels
+        return self._pseudo_labels(name, self.config.pseudo_labels[name].folder(int(wildcards.fold))) if name else []
 
-    def _pseudo_labels(self, name: str | None) -> list[str]:
-        folder = f"{self.results}/pseudo_labels/{name}"
-        return [f"{folder}/masks.npy", f"{folder}/pseudo_labels.csv"] if name else []
+    def _pseudo_labels(self, name: str, learners: str) -> list[str]:
+        folder = f"{self.results}/pseudo_labels/{name}/{learners}"
+        return [f"{folder}/masks.npy", f"{folder}/pseudo_labels.csv"]
+
+    def pseudo_label_tables(self) -> list[str]:
+        """What was selected, of every set."""
+        return [
+            f"{self.results}/pseudo_labels/{name}/{who}/pseudo_labels.csv"
+            for name, labels in self.config.pseudo_labels.items()
+            for who in labels.folders(len(self.folds))
+        ]
 
     def pretrained_weights(self, wildcards: Any) -> list[str]:
-        """The weights that a model's folds start from, where it is pretrained on pseudo-labels."""
-        path = f"{self.results}/models/{wildcards.model}/pretrain/weights.safetensors"
-        return [path] if self._model(wildcards).pretrain else []
+        """The weights that a fold starts from, where its model is pretrained on pseudo-labels."""
+        pretrain = self._model(wildcards).pretrain
+        if not pretrain:
+            return []
+        learners = self.config.pseudo_labels[pretrain.pseudo_labels].folder(int(wildcards.fold))
+        return [f"{self.results}/models/{wildcards.model}/pretrain/{learners}/weights.safetensors"]
 
     def labelled_members(self, wildcards: Any) -> list[str]:
         """Predictions of training tiles that a blend is made of."""
@@ -160,7 +180,7 @@ class Plan:
 
     def histories(self) -> list[str]:
         """The history of every training."""
-        folders = [f"models/{name}/pretrain" for name, model in self.config.models.items() if model.pretrain]
+        folders = [f"models/{name}/pretrain/{who}" for name in self.models for who in self.config.pretrainings(name)]
         folders += [f"models/{name}/fold{fold}" for name in self.models for fold in self.folds]
         return [f"{self.results}/{folder}/history.csv" for folder in folders]
 
@@ -181,6 +201,11 @@ class Plan:
             lines.append(f"{name:24}{columns}")
         lines += ["", f"submission  {self.results}/submission.csv", f"report      {self.results}/report.html"]
         return "\n".join(lines)
+
+
+def _fold(learners: str) -> int | None:
+    """The fold that learns from a set or a pretraining, by its folder's name; none: all of them."""
+    return None if learners == "all_folds" else int(learners.removeprefix("fold"))
 
 
 def _json(value: Any) -> str:

@@ -140,15 +140,14 @@ class Span:
 
 
 def on_one_axis(
-    pretraining: pd.DataFrame | None, folds: Sequence[pd.DataFrame]
+    pretraining: Sequence[pd.DataFrame], folds: Sequence[pd.DataFrame]
 ) -> tuple[list[pd.DataFrame], list[Span]]:
     """Histories with a column `at`, the epoch since the model's start, and the spans of their phases.
 
     Folds may stop a phase at different epochs; all start the next where the longest ended.
     """
-    parts = [("pre ", [pretraining])] if pretraining is not None else []
     placed, spans, start = [], list[Span](), 0
-    for label, histories in [*parts, ("", list(folds))]:
+    for label, histories in [("pre ", pretraining), ("", folds)]:
         starts = {}
         for phase in sorted({number for history in histories for number in history["phase"]}):
             longest = max(history.loc[history["phase"] == phase, "epoch"].max() for history in histories)
@@ -159,10 +158,10 @@ def on_one_axis(
 
 
 @chart(4.7, 3.7)
-def training(figure: Figure, pretraining: pd.DataFrame | None, folds: Sequence[pd.DataFrame]) -> None:
+def training(figure: Figure, pretraining: Sequence[pd.DataFrame], folds: Sequence[pd.DataFrame]) -> None:
     """Score and loss by epoch, a thin line a training; phases are numbered, cycles ruled off by dots.
 
-    pretraining, folds: history.csv of a model's pretraining, where it has one, and of its folds
+    pretraining, folds: history.csv of a model's pretraining (none, one for all folds, or one each) and of its folds
     """
     histories, spans = on_one_axis(pretraining, folds)
     score_axes, loss_axes = figure.subplots(2, sharex=True)

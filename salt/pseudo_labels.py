@@ -7,10 +7,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from salt.blending import mean, same_tiles
 from salt.program import UserError
-from salt.records import open_records
+from salt.records import Records, chunks, create_records, open_records
 from salt.tiles import Tiles, rows_of
-from schemas.config import PseudoLabels, SizeClass
+from schemas.config import PseudoLabels, PseudoLabelSettings, SizeClass
 
 ALL_FOLDS = -1  # the `fold` of a pseudo-label that every fold uses
 
@@ -21,20 +22,43 @@ def confidence(probabilities: npt.NDArray[np.floating], low: float, high: float)
     return ((probabilities < low) | (probabilities > high)).mean(axis=(1, 2))
 
 
-def select(table: pd.DataFrame, settings: PseudoLabels, folds: int) -> pd.DataFrame:
+def write_masks(predictions: Sequence[Records], settings: PseudoLabelSettings, out: Path | str) -> pd.DataFrame:
+    """Write the masks of the predictions' weighted mean, records (id, mask), a chunk of tiles at a time.
+
+    predictions: records (id, plain, tta) of the test tiles, of an ensemble or of the models of one fold
+    Gives a table of id, confidence (0..1), salt (px of the mask) and coverage (its share), one row a tile.
+    Raises ValueError where the predictions hold other tiles or another order.
+    """
+    if not same_tiles(predictions):
+        raise ValueError("predictions that make pseudo-labels must hold the same tiles in the same order")
+    ids = predictions[0]["id"]
+    height, width = predictions[0]["tta"].shape[1:]
+    sure, salt = np.zeros(len(ids)), np.zeros(len(ids), np.int64)
+    with create_records(out, ids.tolist(), {"mask": np.uint8}, height, width) as records:
+        for rows in chunks(len(ids)):
+            probabilities = mean(predictions, settings.weights, "tta", rows)
+            records["mask"][rows] = probabilities > 0.5
+            sure[rows] = confidence(probabilities, settings.low, settings.high)
+            salt[rows] = records["mask"][rows].sum(axis=(1, 2), dtype=np.int64)
+    return pd.DataFrame({"id": ids, "confidence": sure, "salt": salt, "coverage": salt / (height * width)})
+
+
+def select(table: pd.DataFrame, settings: PseudoLabels, folds: int, fold: int | None = None) -> pd.DataFrame:
     """Decide which tiles are selected, and for which fold.
 
     table: id, confidence (0..1), salt (px of the mask), constant, one row a test tile
-    Gives the table with `selected` (bool) and `fold` (k; ALL_FOLDS for all of them and for those not selected).
-    Constant tiles are never selected: they hold nothing to learn.
+    fold: the one that learns from this table, where each has its own; none: all learn from it
+    Gives the table with `selected` (bool) and `fold` (k; ALL_FOLDS for all of them and, in a table for all, for those
+    not selected). Constant tiles are never selected: they hold nothing to learn.
     """
-    table = table.assign(selected=False, fold=ALL_FOLDS)
+    table = table.assign(selected=False, fold=ALL_FOLDS if fold is None else fold)
     if settings.per_fold is None:
         return table.assign(selected=(table["confidence"] >= settings.min_confidence) & ~table["constant"])
     for size in settings.per_fold:
-        for fold, rows in enumerate(slices(qualified(table, size, settings.min_confidence), size.count, folds)):
-            table.loc[rows, "selected"] = True
-            table.loc[rows, "fold"] = fold
+        for number, rows in enumerate(slices(qualified(table, size, settings.min_confidence), size.count, folds)):
+            if fold in (None, number):
+                table.loc[rows, "selected"] = True
+                table.loc[rows, "fold"] = number
     return table
 
 

@@ -35,7 +35,7 @@ def page(config: Config, run: Path) -> str:
     }
     train, test = load_tiles(run / "tiles", "train"), load_tiles(run / "tiles", "test")
     context = (
-        {"title": run.resolve().name, "config": config, "rounds": rounds(config)}
+        {"title": run.resolve().name, "config": config, "rounds": rounds(config), "leaking": leaking(config)}
         | about_data(train, test, load_folds(run / "folds.csv"))
         | about_scores(config, scores, pd.read_csv(run / "threshold_curve.csv"))
         | about_training(config, run)
@@ -102,9 +102,8 @@ def rounds(config: Config) -> dict[str, int]:
 
     def of(name: str) -> int:
         if name not in found:
-            sources = {config.pseudo_labels[labels].ensemble for labels in config.models[name].pseudo_labels}
-            members = {member for source in sources for member in config.ensembles.get(source, {source: 1})}
-            found[name] = 1 + max(map(of, members), default=0)
+            sources = {model for labels in config.models[name].pseudo_labels for model in config.predictors(labels)}
+            found[name] = 1 + max(map(of, sources), default=0)
         return found[name]
 
     return {name: of(name) for name in config.models}
@@ -203,15 +202,20 @@ def threshold_charts(config: Config, curves: pd.DataFrame) -> dict[str, str]:
 
 def about_training(config: Config, run: Path) -> dict[str, Any]:
     """A chart for each model, and the number of trainings."""
-    charts = {
-        name: figures.training(
-            pd.read_csv(run / f"models/{name}/pretrain/history.csv") if model.pretrain else None,
-            [pd.read_csv(run / f"models/{name}/fold{fold}/history.csv") for fold in range(config.folds.count)],
-        )
-        for name, model in config.models.items()
-    }
-    pretrained = sum(model.pretrain is not None for model in config.models.values())
-    return {"training_charts": charts, "trainings": len(charts) * config.folds.count + pretrained}
+    charts, trainings = {}, 0
+    for name in config.models:
+        folder = run / "models" / name
+        pretraining = [pd.read_csv(folder / "pretrain" / who / "history.csv") for who in config.pretrainings(name)]
+        folds = [pd.read_csv(folder / f"fold{fold}" / "history.csv") for fold in range(config.folds.count)]
+        charts[name] = figures.training(pretraining, folds)
+        trainings += len(pretraining) + len(folds)
+    return {"training_charts": charts, "trainings": trainings}
+
+
+def leaking(config: Config) -> list[str]:
+    """Sets of pseudo-labels that a model learns from although models made them that saw its validation tiles."""
+    used = {name for model in config.models.values() for name in model.pseudo_labels}
+    return [name for name, labels in config.pseudo_labels.items() if name in used and labels.scope == "ensemble"]
 
 
 def about_augmentation(config: Config, train: Tiles) -> dict[str, Any]:
@@ -225,16 +229,22 @@ def about_augmentation(config: Config, train: Tiles) -> dict[str, Any]:
 
 
 def about_pseudo_labels(config: Config, run: Path) -> dict[str, Any]:
-    """For each set of pseudo-labels the numbers of tiles and the histograms."""
+    """For each set of pseudo-labels the numbers of tiles and the histograms.
+
+    Where each fold has its own pseudo-labels, a tile counts as selected if it is for any of them; the rest is over
+    all their tables together.
+    """
     sets = {}
     for name, settings in config.pseudo_labels.items():
-        table = pd.read_csv(run / f"pseudo_labels/{name}/pseudo_labels.csv", dtype={"id": str}, keep_default_na=False)
+        paths = [run / f"pseudo_labels/{name}/{folder}" for folder in settings.folders(config.folds.count)]
+        tables = [pd.read_csv(path / "pseudo_labels.csv", dtype={"id": str}, keep_default_na=False) for path in paths]
+        table = pd.concat(tables)
         chosen = table[table["selected"]]
         per_fold = chosen["fold"].value_counts().reindex(range(config.folds.count), fill_value=0)
         sets[name] = {
-            "tiles": len(table),
-            "selected": len(chosen),
-            "per_fold": per_fold.tolist() if settings.per_fold else None,
+            "tiles": table["id"].nunique(),
+            "selected": chosen["id"].nunique(),
+            "per_fold": per_fold.tolist() if settings.per_fold or settings.scope == "fold" else None,
             "empty": float((chosen["coverage"] == 0).mean()),
             "chart": figures.pseudo_labels(table, settings.min_confidence),
             "used_by": [model for model, of in config.models.items() if name in of.pseudo_labels],

@@ -458,7 +458,10 @@ class Phase(Section):
 
 
 class Pretrain(Section):
-    """Training on pseudo-labels alone, once for all folds. Its last weights are where the folds start."""
+    """Training on pseudo-labels alone, once for all folds or, where each has its own labels, once a fold.
+
+    Its last weights are where the folds start.
+    """
 
     pseudo_labels: Name
     phases: tuple[Phase, ...] = Field(min_length=1)
@@ -509,7 +512,7 @@ class Model(Section):
 
 
 class TrainSettings(Section):
-    """What a training depends on: the settings of pretrain and train_fold."""
+    """What a training depends on: the settings of train_fold."""
 
     seed: int
     network: Network
@@ -517,6 +520,12 @@ class TrainSettings(Section):
     augment: Augmentation
     mix: Mix | None = None
     phases: tuple[Phase, ...]
+
+
+class PretrainSettings(TrainSettings):
+    """The settings of pretrain."""
+
+    fold: int | None = Field(None, description="The fold that starts from the weights; none: all of them.")
 
 
 class PredictSettings(Section):
@@ -546,6 +555,11 @@ class PseudoLabels(Section):
     """Masks of confidently predicted test tiles, to train on (recipe 8)."""
 
     ensemble: Name
+    scope: Literal["ensemble", "fold"] = Field(
+        "ensemble",
+        description="Who predicts the tiles. ensemble: all of its models, one set for all folds (the first place's). "
+        "fold: for each fold its own models alone, which have not seen its validation tiles (the second place's).",
+    )
     low: Share = Field(0.2, description="A pixel with p < low is confidently not salt.")
     high: Share = Field(0.8, description="A pixel with p > high is confidently salt.")
     min_confidence: Share = Field(0.9, description="Least share of confident pixels in a selected tile.")
@@ -553,11 +567,21 @@ class PseudoLabels(Section):
         None, description="Disjoint slices a fold, by mask size; none: every confident tile, in every fold."
     )
 
+    def folder(self, fold: int) -> str:
+        """Name of the folder with what a fold learns from."""
+        return f"fold{fold}" if self.scope == "fold" else "all_folds"
+
+    def folders(self, folds: int) -> list[str]:
+        """Names of all the folders of the set: one that the folds share, or one each."""
+        return list(dict.fromkeys(self.folder(fold) for fold in range(folds)))
+
 
 class PseudoLabelSettings(PseudoLabels):
     """The settings of make_pseudo_labels."""
 
     folds: int
+    fold: int | None = Field(None, description="The fold that learns from the masks; none: all of them.")
+    weights: tuple[Positive, ...] = Field(description="Of the predictions that are averaged, in their order.")
 
 
 class Submission(Section):
@@ -604,6 +628,16 @@ class Config(Section):
     submission: Submission
     compute: Compute = Compute()
 
+    def predictors(self, labels: str) -> dict[str, float]:
+        """The models that make a set of pseudo-labels, by name in order, and their weights."""
+        ensemble = self.pseudo_labels[labels].ensemble
+        return dict(sorted(self.ensembles.get(ensemble, {ensemble: 1.0}).items()))
+
+    def pretrainings(self, model: str) -> list[str]:
+        """Names of the folders of a model's pretraining: none, one that its folds share, or one each."""
+        pretrain = self.models[model].pretrain
+        return self.pseudo_labels[pretrain.pseudo_labels].folders(self.folds.count) if pretrain else []
+
 
 S = TypeVar("S")
 
@@ -623,7 +657,7 @@ def check_config(raw: Mapping[str, Any]) -> Config:
         config = Config.model_validate(_drop_nulls(raw))
     except ValidationError as error:
         raise ConfigError("\n".join(_fault(detail) for detail in error.errors())) from None
-    faults = [*_misspelt(config), *_misfit(config)] or _circular(config)
+    faults = [*_misspelt(config), *_misfit(config)] or [*_circular(config), *_leaking(config)]
     if faults:
         raise ConfigError("\n".join(faults))
     return config
@@ -693,12 +727,9 @@ def _misfit(config: Config) -> list[str]:
 def _circular(config: Config) -> list[str]:
     """A fault where a model would learn from pseudo-labels that its own predictions make."""
 
-    def sources(model: str) -> set[str]:
-        ensembles = [config.pseudo_labels[name].ensemble for name in config.models[model].pseudo_labels]
-        return {source for ensemble in ensembles for source in config.ensembles.get(ensemble, {ensemble: 1})}
-
     def path_back(start: str, model: str, path: tuple[str, ...]) -> tuple[str, ...] | None:
-        for source in sorted(sources(model)):
+        sources = {source for name in config.models[model].pseudo_labels for source in config.predictors(name)}
+        for source in sorted(sources):
             if source == start:
                 return (*path, source)
             if source not in path and (found := path_back(start, source, (*path, source))):
@@ -709,3 +740,19 @@ def _circular(config: Config) -> list[str]:
         if path := path_back(model, model, (model,)):
             return [f"models.{model} learns from itself through pseudo-labels: {' <- '.join(path)}"]
     return []
+
+
+def _leaking(config: Config) -> list[str]:
+    """Faults of sets of scope fold whose models saw all validation tiles through what they learned from.
+
+    One step back suffices: a set of scope fold that they learned from is checked in its turn.
+    """
+    return [
+        f"pseudo_labels.{name}.scope is fold, and its model {model} learns from {source}, which models of all folds "
+        f"make; set pseudo_labels.{source}.scope: fold as well"
+        for name, labels in config.pseudo_labels.items()
+        if labels.scope == "fold"
+        for model in config.predictors(name)
+        for source in sorted(set(config.models[model].pseudo_labels))
+        if config.pseudo_labels[source].scope == "ensemble"
+    ]

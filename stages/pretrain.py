@@ -1,4 +1,4 @@
-"""Train a model on pseudo-labels alone: writes the weights that all of its folds start from."""
+"""Train a model on pseudo-labels alone: writes the weights that all of its folds, or one of them, start from."""
 
 import argparse
 from pathlib import Path
@@ -15,13 +15,13 @@ from salt.steps import Setting
 from salt.tiles import load_tiles
 from salt.training import Trainer
 from salt.weights import copy_state, save_weights
-from schemas.config import Compute, TrainSettings, read_settings
+from schemas.config import Compute, PretrainSettings, read_settings
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
     """Options of the program."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--settings", required=True, help="JSON of schemas.config.TrainSettings")
+    parser.add_argument("--settings", required=True, help="JSON of schemas.config.PretrainSettings")
     parser.add_argument("--compute", required=True, help="JSON of schemas.config.Compute")
     parser.add_argument("--tiles", type=Path, required=True, help="folder of prepare_tiles")
     parser.add_argument("--pseudo-labels", type=Path, nargs=2, required=True, help="masks.npy and pseudo_labels.csv")
@@ -33,12 +33,12 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> None:
     """Run the program."""
     args = parse_args(argv)
-    settings = read_settings(TrainSettings, args.settings)
+    settings = read_settings(PretrainSettings, args.settings)
     compute = read_settings(Compute, args.compute)
     where = device.set_up(compute)
     masks, table = args.pseudo_labels
     tiles = pseudo_labels.load(masks, table, load_tiles(args.tiles, "test"))
-    seed = stable_seed(settings.seed)
+    seed = stable_seed(settings.seed, *([] if settings.fold is None else [settings.fold]))
     torch.manual_seed(seed)
     network = create_network(settings.network)
     say(f"{len(tiles)} pseudo-labelled tiles to train on, on {device.describe(where)}")

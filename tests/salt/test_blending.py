@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from salt.blending import blend
+from salt.blending import blend, mean
 from salt.predictions import FIELDS
 from salt.records import create_records, open_records
 
@@ -27,6 +27,16 @@ def test_models_are_averaged_by_weight(tmp_path):
     for name in FIELDS:
         first, second = (member[name].astype(np.float64) for member in members)
         assert np.abs(found[name] - (3 * first + second) / 4).max() < 1e-3
+
+
+def test_a_mean_is_of_the_rows_asked_for_in_single_precision(tmp_path):
+    members = [predictions(tmp_path / f"{seed}.npy", IDS, seed) for seed in range(3)]
+    found = mean(members, [1, 2, 1], "plain", slice(10, 30))
+    first, second, third = (member["plain"][10:30].astype(np.float64) for member in members)
+    assert found.dtype == np.float32
+    assert np.allclose(found, (first + 2 * second + third) / 4, atol=1e-7)
+    alone = mean(members[:1], [7], "tta", slice(0, 600))
+    assert np.array_equal(alone, members[0]["tta"])
 
 
 def test_held_out_folds_are_collected_by_id(tmp_path):

@@ -22,9 +22,11 @@ def wildcards(**values):
 
 def test_the_three_rounds_follow_from_the_names(raw):
     plan = Plan(raw)
-    stage2 = wildcards(model="stage2_resnext50")
-    assert plan.pretrain_pseudo_labels(stage2)[0] == "results/tgs/pseudo_labels/stage1_confident/masks.npy"
-    assert plan.pseudo_label_source(wildcards(labels="stage1_confident")) == "results/tgs/ensembles/stage1/test.npy"
+    stage2 = wildcards(model="stage2_resnext50", learners="all_folds")
+    assert plan.pretrain_pseudo_labels(stage2)[0] == "results/tgs/pseudo_labels/stage1_confident/all_folds/masks.npy"
+    assert plan.pseudo_label_sources(wildcards(labels="stage1_confident", learners="all_folds")) == [
+        "results/tgs/ensembles/stage1/test.npy"
+    ]
     assert plan.test_members(wildcards(name="stage1")) == [
         "results/tgs/ensembles/stage1_resnet34/test.npy",
         "results/tgs/ensembles/stage1_resnext50/test.npy",
@@ -32,8 +34,59 @@ def test_the_three_rounds_follow_from_the_names(raw):
     assert plan.labelled_members(wildcards(name="stage1_resnet34"))[4] == (
         "results/tgs/models/stage1_resnet34/fold4/held_out.npy"
     )
-    assert plan.pretrained_weights(wildcards(model="stage1_resnet34")) == []
-    assert plan.added_pseudo_labels(wildcards(model="stage2_resnet34")) != []
+    assert plan.pretrained_weights(wildcards(model="stage1_resnet34", fold="3")) == []
+    assert plan.pretrained_weights(wildcards(model="stage2_resnext50", fold="3")) == [
+        "results/tgs/models/stage2_resnext50/pretrain/all_folds/weights.safetensors"
+    ]
+    assert plan.added_pseudo_labels(wildcards(model="stage2_resnet34", fold="3")) == [
+        f"results/tgs/pseudo_labels/stage1_by_size/all_folds/{name}" for name in ("masks.npy", "pseudo_labels.csv")
+    ]
+    assert len([path for path in plan.histories() if "/pretrain/" in path]) == 3
+    assert len(plan.pseudo_label_tables()) == 3
+
+
+@pytest.fixture
+def honest(raw):
+    """The winning recipe, its folds learning from their own models alone."""
+    for labels in raw["pseudo_labels"].values():
+        labels["scope"] = "fold"
+    raw["ensembles"]["stage1"]["stage1_resnet34"] = 2
+    return raw
+
+
+def test_in_the_scope_of_a_fold_all_that_it_learns_from_is_of_its_own_models(honest):
+    plan, results = Plan(honest), "results/tgs"
+    sources = plan.pseudo_label_sources(wildcards(labels="stage1_confident", learners="fold3"))
+    assert sources == [f"{results}/models/{model}/fold3/test.npy" for model in ("stage1_resnet34", "stage1_resnext50")]
+    assert plan.pretrain_pseudo_labels(wildcards(model="stage2_resnext50", learners="fold3"))[0] == (
+        f"{results}/pseudo_labels/stage1_confident/fold3/masks.npy"
+    )
+    assert plan.pretrained_weights(wildcards(model="stage2_resnext50", fold="3")) == [
+        f"{results}/models/stage2_resnext50/pretrain/fold3/weights.safetensors"
+    ]
+    assert plan.added_pseudo_labels(wildcards(model="stage2_resnet34", fold="3"))[1] == (
+        f"{results}/pseudo_labels/stage1_by_size/fold3/pseudo_labels.csv"
+    )
+    assert len([path for path in plan.histories() if "/pretrain/fold" in path]) == 3 * 5
+    assert len(plan.pseudo_label_tables()) == 3 * 5
+
+
+def test_the_models_of_a_fold_weigh_as_in_their_ensemble(honest):
+    plan = Plan(honest)
+
+    def settings(labels, learners):
+        return json.loads(plan.pseudo_label_settings(wildcards(labels=labels, learners=learners)))
+
+    assert settings("stage1_confident", "fold3")["weights"] == [2, 1]  # sorted by name, as the files
+    assert settings("stage1_confident", "fold3")["fold"] == 3
+    assert settings("stage1_confident", "all_folds")["weights"] == [1]
+    assert settings("stage1_confident", "all_folds")["fold"] is None
+
+
+def test_a_single_model_makes_pseudo_labels_of_a_fold_as_an_ensemble_does(honest):
+    honest["pseudo_labels"]["stage1_by_size"]["ensemble"] = "stage1_resnet34"
+    which = wildcards(labels="stage1_by_size", learners="fold0")
+    assert Plan(honest).pseudo_label_sources(which) == ["results/tgs/models/stage1_resnet34/fold0/test.npy"]
 
 
 def test_a_training_sees_only_its_own_settings(raw):
@@ -50,8 +103,8 @@ def test_a_training_sees_only_its_own_settings(raw):
     models = before.models
     assert [m for m in models if changed("train_settings", model=m)] == ["stage1_resnet34"]
     assert [m for m in models if changed("predict_settings", model=m)] == ["stage3_pad128"]
-    assert changed("pretrain_settings", model="stage2_resnext50")
-    assert not changed("pretrain_settings", model="stage3_pad128")
+    assert changed("pretrain_settings", model="stage2_resnext50", learners="all_folds")
+    assert not changed("pretrain_settings", model="stage3_pad128", learners="all_folds")
 
 
 def test_settings_do_not_depend_on_the_order_of_keys(raw):

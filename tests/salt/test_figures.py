@@ -57,7 +57,7 @@ def test_a_prefix_keeps_the_ids_of_two_charts_apart():
 
 
 def test_folds_that_stopped_early_start_the_next_phase_with_the_others():
-    placed, spans = figures.on_one_axis(history([4], score=False), [history([2, 3]), history([5, 3])])
+    placed, spans = figures.on_one_axis([history([4], score=False)], [history([2, 3]), history([5, 3])])
     assert [(span.label, span.start, span.end) for span in spans] == [("pre 1", 0, 4), ("1", 4, 9), ("2", 9, 12)]
     pretraining, short, long = (table["at"].tolist() for table in placed)
     assert pretraining == [1, 2, 3, 4]
@@ -65,13 +65,21 @@ def test_folds_that_stopped_early_start_the_next_phase_with_the_others():
     assert long == [5, 6, 7, 8, 9, 10, 11, 12]
 
 
-def test_pretraining_has_no_score_and_is_drawn_all_the_same():
-    assert figures.training(history([3, 2], score=False), [history([1]), history([2])]).count("<text") > 5
+def test_pretrainings_of_the_folds_share_a_span():
+    placed, spans = figures.on_one_axis([history([4], score=False)] * 2, [history([2]), history([3])])
+    assert [(span.label, span.start, span.end) for span in spans] == [("pre 1", 0, 4), ("1", 4, 7)]
+    assert [table["at"].tolist() for table in placed] == [[1, 2, 3, 4], [1, 2, 3, 4], [5, 6], [5, 6, 7]]
+
+
+@pytest.mark.parametrize("pretrainings", [1, 2])
+def test_pretraining_has_no_score_and_is_drawn_all_the_same(pretrainings):
+    pretraining = [history([3, 2], score=False)] * pretrainings
+    assert figures.training(pretraining, [history([1]), history([2])]).count("<text") > 5
 
 
 def test_cycles_are_ruled_off_where_the_next_one_starts_and_early_stops_are_not():
     cycles = history([6]).assign(cycle=[1, 1, 1, 2, 2, 2])
-    placed, _ = figures.on_one_axis(None, [cycles, history([2])])
+    placed, _ = figures.on_one_axis([], [cycles, history([2])])
     assert [at for at in range(1, 7) if figures._ends_a_cycle(placed, at)] == [3]
 
 

@@ -1,13 +1,18 @@
+from pathlib import Path
+
+import hypothesis
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from salt import pseudo_labels
+from salt.predictions import FIELDS
 from salt.program import UserError
-from salt.records import create_records
-from schemas.config import PseudoLabels
+from salt.records import create_records, open_records
+from schemas.config import PseudoLabels, PseudoLabelSettings
 from tests.easy_tiles import easy_tiles
 
 BY_SIZE = PseudoLabels.model_validate(
@@ -61,6 +66,85 @@ def test_slices_by_size_are_disjoint_equal_and_within_their_quota(count, folds, 
         sizes = chosen.loc[chosen["salt"].between(low, high), "fold"].value_counts().reindex(range(folds), fill_value=0)
         assert sizes.nunique() <= 1
         assert sizes.max() <= quota
+
+
+WINNING = PseudoLabels.model_validate(
+    yaml.safe_load(Path("workflow_config.yaml").read_text())["pseudo_labels"]["stage1_by_size"]
+)
+
+
+def competition(seed):
+    """18,000 predicted test tiles, most of them sure; not half of them empty, the others more often small."""
+    rng = np.random.default_rng(seed)
+    salt = np.where(rng.random(18000) < 0.45, 0, 101 * 101 * rng.random(18000) ** 2).astype(int)
+    confident = rng.choice([0.9, 0.97, 0.99, 1.0], 18000, p=[0.1, 0.3, 0.3, 0.3])
+    ids = [f"t{row}" for row in range(18000)]
+    return pd.DataFrame({"id": ids, "confidence": confident, "salt": salt, "constant": rng.random(18000) < 0.01})
+
+
+@hypothesis.settings(max_examples=10)
+@given(st.integers(0, 1000), st.integers(0, 101 * 101))
+def test_at_the_competitions_size_each_fold_gets_1580_tiles_of_its_own(seed, scarce):
+    tiles = competition(seed)
+    found = pseudo_labels.select(tiles, WINNING, folds=5)
+    chosen = found[found["selected"]]
+    assert chosen["fold"].value_counts().to_dict() == dict.fromkeys(range(5), 1580)
+    for size in WINNING.per_fold:
+        assert set(chosen.loc[chosen["salt"].between(*size.pixels), "fold"].value_counts()) == {size.count}
+    assert chosen["confidence"].min() >= 0.97
+    fewer = pseudo_labels.select(tiles.assign(confidence=np.where(tiles["salt"] > scarce, 0.5, 1)), WINNING, folds=5)
+    assert fewer.loc[fewer["selected"], "fold"].value_counts().nunique() <= 1
+
+
+def test_in_the_scope_of_a_fold_it_alone_gets_its_slice():
+    tiles = table(300)
+    shared = pseudo_labels.select(tiles, BY_SIZE, folds=3)
+    for fold in range(3):
+        own = pseudo_labels.select(tiles, BY_SIZE, folds=3, fold=fold)
+        assert own["selected"].tolist() == (shared["selected"] & (shared["fold"] == fold)).tolist()
+        assert own["selected"].any()
+        assert set(own["fold"]) == {fold}
+
+
+def test_in_the_scope_of_a_fold_every_confident_tile_is_for_it_alone():
+    settings = PseudoLabels(ensemble="any", min_confidence=0.97)
+    own = pseudo_labels.select(table(200), settings, folds=5, fold=2)
+    assert own["selected"].equals(pseudo_labels.select(table(200), settings, folds=5)["selected"])
+    assert set(own["fold"]) == {2}
+
+
+def predictions(path, ids, probabilities):
+    """Records of predictions, of which only those with mirror images make pseudo-labels."""
+    with create_records(path, ids, dict.fromkeys(FIELDS, np.float16), *probabilities.shape[1:]) as records:
+        records["tta"] = probabilities
+    return open_records(path)
+
+
+IDS = [f"{number:04d}" for number in range(600)]  # more than a chunk
+
+
+def test_masks_and_confidence_are_of_the_weighted_mean_of_the_predictions(tmp_path):
+    rng = np.random.default_rng(0)
+    settings = PseudoLabelSettings(ensemble="any", folds=5, fold=1, weights=(3, 1), low=0.3, high=0.6)
+    first, second = (rng.random((600, 6, 5)).astype(np.float16) for _ in range(2))
+    members = [predictions(tmp_path / f"{n}.npy", IDS, p) for n, p in enumerate((first, second))]
+    found = pseudo_labels.write_masks(members, settings, tmp_path / "masks.npy")
+    mean = 0.75 * first.astype(float) + 0.25 * second.astype(float)
+    masks = open_records(tmp_path / "masks.npy")
+    assert masks["id"].tolist() == found["id"].tolist() == IDS
+    assert np.array_equal(masks["mask"], mean > 0.5)
+    assert np.allclose(found["confidence"], ((mean < 0.3) | (mean > 0.6)).mean(axis=(1, 2)))
+    assert found["salt"].tolist() == (mean > 0.5).sum(axis=(1, 2)).tolist()
+    assert np.allclose(found["coverage"], (mean > 0.5).mean(axis=(1, 2)))
+
+
+def test_predictions_of_other_tiles_are_refused(tmp_path):
+    settings = PseudoLabelSettings(ensemble="any", folds=2, weights=(1, 1))
+    members = [
+        predictions(tmp_path / f"{n}.npy", ids, np.zeros((3, 2, 2))) for n, ids in enumerate((IDS[:3], IDS[1:4]))
+    ]
+    with pytest.raises(ValueError, match="must hold the same tiles in the same order"):
+        pseudo_labels.write_masks(members, settings, tmp_path / "masks.npy")
 
 
 def test_every_second_one_is_taken_where_the_config_says_so():

@@ -26,7 +26,7 @@ def winning(**changes):
 def methods(settings):
     """The methods of a run in words, without the tags."""
     context = {"config": settings, "words": words(), "rounds": report.rounds(settings), "side": (101, 101)}
-    context["augmentations"] = report.augmentations(settings)
+    context |= {"augmentations": report.augmentations(settings), "leaking": report.leaking(settings)}
     counts = {"tiles": 4000}
     page = report.templates().get_template("methods.html").render(context | {"train": counts, "test": counts})
     return " ".join(re.sub("<[^>]*>", "", page).split())
@@ -76,6 +76,10 @@ def test_the_methods_tell_the_winning_schedules():
     )
     assert "multiplied by 0.25 after 10 epochs without a better score; stopped after 20 such epochs, or 125 in" in told
     assert "epochs were two passes over the data" in told or "an epoch was two passes over the data" in told
+
+
+def test_the_methods_tell_which_pseudo_labels_leak():
+    assert "and the pseudo-labels stage1_confident, stage2_confident and stage1_by_size came from" in methods(winning())
 
 
 def test_the_methods_tell_of_sums_averages_triangles_and_mixing():

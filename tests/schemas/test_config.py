@@ -87,6 +87,12 @@ FAULTS = [  # overlay, what the message says
         {"pseudo_labels": {"stage1_confident": {"ensemble": "stage2"}}},
         "models.stage2_resnext50 learns from itself through pseudo-labels: stage2_resnext50 <- stage2_resnext50",
     ),
+    ({"pseudo_labels": {"stage1_confident": {"scope": "folds"}}}, "pseudo_labels.stage1_confident.scope"),
+    (
+        {"pseudo_labels": {"stage2_confident": {"scope": "fold"}, "stage1_by_size": {"scope": "fold"}}},
+        "pseudo_labels.stage2_confident.scope is fold, and its model stage2_resnext50 learns from stage1_confident, "
+        "which models of all folds make; set pseudo_labels.stage1_confident.scope: fold as well",
+    ),
 ]
 
 
@@ -101,6 +107,21 @@ def test_all_mistakes_are_told_at_once():
     with pytest.raises(ConfigError) as error:
         check_config(merge(WINNING, {"sead": 3, "folds": {"count": 1}}))
     assert len(str(error.value).splitlines()) == 2
+
+
+def test_every_set_that_leaks_into_the_scope_of_a_fold_is_told():
+    leaks = ["stage2_resnet34 learns from stage1_by_size", "stage2_resnext50 learns from stage1_confident"]
+    with pytest.raises(ConfigError) as error:
+        check_config(merge(WINNING, {"pseudo_labels": {"stage2_confident": {"scope": "fold"}}}))
+    faults = str(error.value).splitlines()
+    assert all(leak in fault for leak, fault in zip(leaks, faults, strict=True))
+
+
+@pytest.mark.parametrize("sets", [["stage1_confident"], list(WINNING["pseudo_labels"])])
+def test_a_set_of_scope_fold_needs_those_before_it_to_be_so_and_none_after_it(sets):
+    config = check_config(merge(WINNING, {"pseudo_labels": {name: {"scope": "fold"} for name in sets}}))
+    folders = {name: labels.folders(2) for name, labels in config.pseudo_labels.items()}
+    assert folders == {name: ["fold0", "fold1"] if name in sets else ["all_folds"] for name in folders}
 
 
 def test_null_takes_out_what_is_inherited():

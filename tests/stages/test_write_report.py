@@ -1,3 +1,4 @@
+import html
 import json
 import re
 import tempfile
@@ -12,7 +13,7 @@ from salt import jigsaw, pseudo_labels, scoring
 from salt.predictions import FIELDS
 from salt.records import create_records, open_records
 from salt.tiles import Tiles, save_tiles
-from schemas.config import PseudoLabels, check_config
+from schemas.config import check_config
 from stages import write_report
 
 SIDE = 16
@@ -58,6 +59,11 @@ NO_ROUNDS = CONFIG | {  # one model, which is submitted; no survey
     "ensembles": {"stage1": {"first": 1}},
     "pseudo_labels": {},
     "submission": {"ensemble": "first", "jigsaw": False},
+}
+
+
+HONEST = CONFIG | {
+    "pseudo_labels": {name: labels | {"scope": "fold"} for name, labels in CONFIG["pseudo_labels"].items()}
 }
 
 
@@ -131,15 +137,15 @@ def write_scores(folder, config, true, folds, mosaics, test):
 def write_trainings(folder, rng, config):
     for name, settings in config.models.items():
         trainings = {f"fold{fold}": settings.phases for fold in range(config.folds.count)}
-        if settings.pretrain:
-            trainings["pretrain"] = settings.pretrain.phases
+        for learners in config.pretrainings(name):
+            trainings[f"pretrain/{learners}"] = settings.pretrain.phases
         for training, phases in trainings.items():
             rows = [
                 {"phase": number, "cycle": 1 + (epoch > 2), "epoch": epoch, "lr": 0.001, "loss": rng.uniform()}
                 for number, phase in enumerate(phases, 1)
                 for epoch in range(1, (5 if phase.schedule.name == "cosine" else 4))
             ]
-            held_out = np.nan if training == "pretrain" else rng.uniform(size=len(rows))
+            held_out = np.nan if training.startswith("pretrain") else rng.uniform(size=len(rows))
             path = folder / "models" / name / training / "history.csv"
             path.parent.mkdir(parents=True)
             pd.DataFrame(rows).assign(held_out_loss=held_out, score=held_out).to_csv(path, index=False)
@@ -151,11 +157,13 @@ def write_pseudo_labels(folder, config):
         table = pd.DataFrame({"id": predicted["id"], "constant": False})
         table["confidence"] = pseudo_labels.confidence(predicted["tta"], of.low, of.high)
         table["salt"] = (predicted["tta"] > 0.5).sum(axis=(1, 2))
-        table = pseudo_labels.select(table, PseudoLabels(**of.model_dump()), config.folds.count)
-        path = folder / "pseudo_labels" / name / "pseudo_labels.csv"
-        path.parent.mkdir(parents=True)
-        table = table.assign(coverage=table["salt"] / SIDE**2)
-        table[["id", "confidence", "coverage", "selected", "fold"]].to_csv(path, index=False)
+        table["coverage"] = table["salt"] / SIDE**2
+        for fold, learners in enumerate(of.folders(config.folds.count)):
+            own = fold if of.scope == "fold" else None
+            selected = pseudo_labels.select(table, of, config.folds.count, own)
+            path = folder / "pseudo_labels" / name / learners / "pseudo_labels.csv"
+            path.parent.mkdir(parents=True)
+            selected[["id", "confidence", "coverage", "selected", "fold"]].to_csv(path, index=False)
 
 
 def write_masks(folder, config, mosaics, train, true):
@@ -257,7 +265,7 @@ def test_the_summary_gives_the_submitted_score_and_its_gain_over_the_first_round
 
 
 def test_pseudo_labels_are_counted_by_fold(run, page):
-    labels = pd.read_csv(run / "pseudo_labels" / "by_size" / "pseudo_labels.csv")
+    labels = pd.read_csv(run / "pseudo_labels" / "by_size" / "all_folds" / "pseudo_labels.csv")
     selected = labels[labels["selected"]].groupby("fold").size()
     row = re.search(r"<tr><th><code>by_size</code>.*?</tr>", page)[0]
     assert f"{selected.sum()} of 18</td>" in row
@@ -279,8 +287,12 @@ def test_what_the_jigsaw_rule_changed_is_counted_by_reason(page):
     assert re.search(r"<tr><th>below a vertical tile</th><td>2</td><td>[12]</td><td>\d+</td></tr>", page)
 
 
+def methods_of(page):
+    return " ".join(re.sub("<[^>]*>", "", page[page.index('<section id="methods">') :]).split())
+
+
 def test_methods_tell_the_rounds_in_words(page):
-    methods = " ".join(re.sub("<[^>]*>", "", page[page.index('<section id="methods">') :]).split())
+    methods = methods_of(page)
     assert "20 labelled and 18 unlabelled tiles of 16 × 16 px were segmented in two rounds" in methods
     assert "Round 2, second: a plain U-Net. Tiles were resized to 32 px, given as grey, a vertical ramp" in methods
     assert "The network was pretrained once on the pseudo-labels sure with the mean of binary" in methods
@@ -294,6 +306,33 @@ def test_methods_tell_the_rounds_in_words(page):
     )
     assert "The pseudo-labels by_size joined the training tiles of each fold." in methods
     assert "stage1 of first; final of second (weight 2) and third (weight 1)." in methods
+    assert "the pseudo-labels by_size and sure came from ensembles whose other models had trained on it" in methods
+    assert "sure held the masks (p > 0.5) that stage1 gave to the test tiles" in html.unescape(methods)
+
+
+@pytest.fixture(scope="module")
+def honest(tmp_path_factory):
+    """A run whose folds learn from their own models alone, and its report."""
+    run = write_run(tmp_path_factory.mktemp("runs") / "honest", HONEST)
+    return run, report(run, HONEST)
+
+
+def test_methods_say_where_each_fold_learned_from_its_own_models_alone(honest):
+    methods = html.unescape(methods_of(honest[1]))
+    assert "The network was pretrained for each fold on the pseudo-labels sure with the mean of binary" in methods
+    assert "sure held, for each fold, the masks (p > 0.5) that this fold's models of stage1 alone" in methods
+    assert "had trained on it" not in methods
+    assert "3 models in 2 rounds, 8 trainings over 2 folds" in honest[1]
+
+
+def test_a_tile_of_two_folds_is_one_pseudo_label_and_counts_for_both(honest):
+    run, page = honest
+    tables = [pd.read_csv(run / f"pseudo_labels/sure/fold{fold}/pseudo_labels.csv") for fold in range(2)]
+    ids = [set(table.loc[table["selected"], "id"]) for table in tables]
+    row = re.search(r"<tr><th><code>sure</code>.*?</tr>", page)[0]
+    assert "<code>stage1</code>, each fold's own models</td>" in row
+    assert f"{len(ids[0] | ids[1])} of 18</td>" in row
+    assert f"<td>{len(ids[0])}, {len(ids[1])}</td>" in row
 
 
 def test_the_same_run_gives_the_same_bytes(run, page):

@@ -84,8 +84,18 @@ def test_a_training_shows_how_far_it_is_in_terminal_and_log(run):
     assert all(len(re.findall(line, log.read_text())) == 6 for log in logs)
 
 
-def test_what_only_serves_until_the_blend_is_gone(run):
+def test_what_only_serves_until_blends_and_pseudo_labels_are_made_is_gone(run):
     assert list(run.results.glob("models/*/fold*/*.npy")) == []
+
+
+def test_each_fold_has_pseudo_labels_and_a_pretraining_of_its_own(run):
+    for labels in ("stage1_confident", "stage1_by_size"):
+        paths = [run.results / f"pseudo_labels/{labels}/fold{fold}/pseudo_labels.csv" for fold in (0, 1)]
+        tables = [pd.read_csv(path) for path in paths]
+        assert [set(table["fold"]) for table in tables] == [{0}, {1}]
+        assert not tables[0]["confidence"].equals(tables[1]["confidence"])
+    pretrained = [run.results / f"models/stage2_plain/pretrain/fold{fold}/weights.safetensors" for fold in (0, 1)]
+    assert pretrained[0].read_bytes() != pretrained[1].read_bytes()
 
 
 def test_no_rest_of_a_temporary_file_is_left(run):
@@ -114,9 +124,15 @@ def dry_run(run, overlay, tmp_path):
 
 
 END = {"score", "apply_jigsaw", "write_submission", "write_report", "all"}
+
+
+def of_both_folds(models, *rules):
+    return {f"{rule} model={model}, fold={fold}" for rule in rules for model in models for fold in (0, 1)}
+
+
 STAGE3 = {
-    "pretrain model=stage3_plain",
-    *(f"{rule} model=stage3_plain, fold={fold}" for rule in ("train_fold", "predict_fold") for fold in (0, 1)),
+    "pretrain model=stage3_plain, learners=all_folds",
+    *of_both_folds(["stage3_plain"], "train_fold", "predict_fold"),
     *("blend name=stage3_plain", "blend name=stage3", "blend name=final"),
 }
 
@@ -142,9 +158,32 @@ def test_other_members_predict_again_and_train_nothing(run, tmp_path):
 def test_an_edit_of_round_two_leaves_round_one_alone(run, tmp_path):
     edit = {"models": {"stage2_resnet10": {"augment": "resnet34_author"}}}
     round_two = {
-        f"{rule} model=stage2_resnet10, fold={fold}" for rule in ("train_fold", "predict_fold") for fold in (0, 1)
-    } | {"blend name=stage2_resnet10", "blend name=stage2", "make_pseudo_labels labels=stage2_confident"}
+        *of_both_folds(["stage2_resnet10"], "train_fold", "predict_fold"),
+        *("blend name=stage2_resnet10", "blend name=stage2"),
+        "make_pseudo_labels labels=stage2_confident, learners=all_folds",
+    }
     assert dry_run(run, edit, tmp_path) == round_two | STAGE3 | END
+
+
+def test_pseudo_labels_for_all_folds_rerun_what_learns_from_them(run, tmp_path):
+    found = dry_run(run, {"pseudo_labels": {"stage1_by_size": {"scope": "ensemble"}}}, tmp_path)
+    assert found == {
+        *(f"make_pseudo_labels labels={name}, learners=all_folds" for name in ("stage1_by_size", "stage2_confident")),
+        *of_both_folds(["stage2_resnet10"], "train_fold", "predict_fold"),
+        *("blend name=stage2_resnet10", "blend name=stage2"),
+        *(STAGE3 | END),
+    }
+
+
+def test_pseudo_labels_of_each_fold_predict_again_what_was_temporary_and_train_what_learns_from_them(run, tmp_path):
+    found = dry_run(run, {"pseudo_labels": {"stage2_confident": {"scope": "fold"}}}, tmp_path)
+    assert found == {
+        *of_both_folds(["stage2_plain", "stage2_resnet10"], "predict_fold"),
+        *("blend name=stage2_plain", "blend name=stage2_resnet10", "blend name=stage2"),
+        *(f"make_pseudo_labels labels=stage2_confident, learners=fold{fold}" for fold in (0, 1)),
+        *(f"pretrain model=stage3_plain, learners=fold{fold}" for fold in (0, 1)),
+        *(STAGE3 - {"pretrain model=stage3_plain, learners=all_folds"} | END),
+    }
 
 
 def test_another_threshold_predicts_nothing_again(run, tmp_path):

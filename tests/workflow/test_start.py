@@ -53,9 +53,29 @@ def test_the_winning_recipe_resolves_on_the_competitions_layout(repository):
     for model in (*models, "stage3_resize128"):
         assert {f"train_fold model={model}, fold={fold}" for fold in range(5)} <= found
     assert {job for job in found if job.startswith("pretrain")} == {
-        f"pretrain model={model}" for model in ("stage2_resnext50", "stage3_pad128", "stage3_resize128")
+        f"pretrain model={model}, learners=all_folds"
+        for model in ("stage2_resnext50", "stage3_pad128", "stage3_resize128")
     }
-    assert {"blend name=final", "make_pseudo_labels labels=stage1_by_size", "apply_jigsaw"} <= found
+    assert {"blend name=final", "make_pseudo_labels labels=stage1_by_size, learners=all_folds", "apply_jigsaw"} <= found
+
+
+def test_fold_honest_pseudo_labels_keep_the_folds_apart(repository):
+    write_competition_layout(repository / "data" / "tgs")
+    sets = ("stage1_confident", "stage1_by_size", "stage2_confident")
+    overlay = "".join(f"\n  {name}: {{scope: fold}}" for name in sets)
+    (repository / "honest.yaml").write_text(f"pseudo_labels:{overlay}\n")
+    last = "results/tgs/models/stage3_pad128/fold3/history.csv"
+    done = snakemake(repository, "-n", "--configfile", "honest.yaml", "--", last)
+    assert done.returncode == 0, done.stdout
+    found = jobs(done.stdout)
+    models = ("stage1_resnext50", "stage1_resnet34", "stage2_resnext50", "stage2_resnet34", "stage3_pad128")
+    assert found == {
+        *(f"train_fold model={model}, fold=3" for model in models),
+        *(f"predict_fold model={model}, fold=3" for model in models[:-1]),
+        *(f"pretrain model={model}, learners=fold3" for model in ("stage2_resnext50", "stage3_pad128")),
+        *(f"make_pseudo_labels labels={name}, learners=fold3" for name in sets),
+        *("prepare_tiles", "make_folds"),
+    }
 
 
 def test_a_misspelt_name_is_told_at_once(repository):
