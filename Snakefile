@@ -145,6 +145,7 @@ rule pretrain:
         "{python} stages.pretrain --settings {params.settings:q} --compute {plan.compute:q}"
         " --tiles {plan.results}/tiles --pseudo-labels {input.pseudo_labels}"
         " --encoder-weights {input.encoder_weights}"
+        " --checkpoints {plan.results}/checkpoints/{wildcards.model}_pretrain_{wildcards.learners}"
         " --weights {output.weights} --history {output.history} 3>&2 > {log} 2>&1"
 
 
@@ -169,6 +170,7 @@ rule train_fold:
         "{python} stages.train_fold --settings {params.settings:q} --compute {plan.compute:q}"
         " --tiles {plan.results}/tiles --folds {input.folds} --fold {wildcards.fold}"
         " --encoder-weights {input.encoder_weights} --start-from {input.start_from} --pseudo-labels {input.pseudo_labels}"
+        " --checkpoints {plan.results}/checkpoints/{wildcards.model}_fold{wildcards.fold}"
         " --snapshots {output.snapshots} --history {output.history} 3>&2 > {log} 2>&1"
 
 
@@ -179,7 +181,7 @@ rule predict_fold:
         snapshots=rules.train_fold.output.snapshots,
     output:
         held_out=temp("<results>/models/{model}/fold{fold}/held_out.npy"),
-        test=temp("<results>/models/{model}/fold{fold}/test.npy"),
+        test=(str if plan.folds_learn_alone else temp)("<results>/models/{model}/fold{fold}/test.npy"),
     log:
         "<results>/logs/predict_fold/{model}_fold{fold}.log",
     threads: plan.threads

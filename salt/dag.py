@@ -35,6 +35,9 @@ class Plan:
         encoders = [model.network.pretrained for model in self.config.models.values()]
         self.encoders = {encoder.slug: encoder for encoder in encoders if encoder}
         self.folds = range(self.config.folds.count)
+        # Folds' predictions of test tiles are kept where pseudo-labels are made of them: were they gone, an edit of
+        # such a set would predict again, and everything that has read the predictions would follow.
+        self.folds_learn_alone = any(labels.scope == "fold" for labels in self.config.pseudo_labels.values())
         self.compute = self.config.compute.model_dump_json()
         self.on_cpu = self.config.compute.device == "cpu"
         # A job on a GPU claims one core, whatever else it uses: with more, the GPU would wait for idle cores.

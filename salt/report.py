@@ -15,11 +15,12 @@ from salt.folds import load_folds
 from salt.mosaics import load_mosaics
 from salt.records import open_records
 from salt.tiles import Tiles, load_tiles
-from schemas.config import Config
+from schemas.config import Augmentation, Config
 
 FOLDER = Path(__file__).parent.parent / "report"
 SHOWN_TILES = 12
 SHOWN_MOSAICS = 2
+AUGMENTED_TILES, DRAWS = 4, 6  # a draw more or less leaves a gap in the layout of style.css
 VARIANTS = [(tta, jigsaw) for tta in (False, True) for jigsaw in (False, True)]  # of a score
 
 
@@ -38,6 +39,7 @@ def page(config: Config, run: Path) -> str:
         | about_data(train, test, load_folds(run / "folds.csv"))
         | about_scores(config, scores, pd.read_csv(run / "threshold_curve.csv"))
         | about_training(config, run)
+        | about_augmentation(config, train)
         | about_pseudo_labels(config, run)
         | about_masks(config, run, train, test)
     )
@@ -114,6 +116,14 @@ def first_round(config: Config) -> str:
         if all(of_model[member] == 1 for member in members):
             return name
     return next(name for name, number in of_model.items() if number == 1)
+
+
+def augmentations(config: Config) -> dict[Augmentation, list[str]]:
+    """The models that use each list of transformations."""
+    found: dict[Augmentation, list[str]] = {}
+    for name, model in config.models.items():
+        found.setdefault(model.augment, []).append(name)
+    return found
 
 
 # What the page shows -----------------------------------------------------------------------------------------------
@@ -206,6 +216,16 @@ def leaking(config: Config) -> list[str]:
     """Sets of pseudo-labels that a model learns from although models made them that saw its validation tiles."""
     used = {name for model in config.models.values() for name in model.pseudo_labels}
     return [name for name, labels in config.pseudo_labels.items() if name in used and labels.scope == "ensemble"]
+
+
+def about_augmentation(config: Config, train: Tiles) -> dict[str, Any]:
+    """What each list of transformations, but an empty one, makes of some tiles."""
+    drawn = {
+        transforms: samples.augmented(train, transforms, AUGMENTED_TILES, DRAWS)
+        for transforms in augmentations(config)
+        if transforms
+    }
+    return {"augmentations": augmentations(config), "augmented": drawn}
 
 
 def about_pseudo_labels(config: Config, run: Path) -> dict[str, Any]:

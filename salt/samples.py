@@ -1,6 +1,6 @@
 """Which tiles and mosaics the report shows, by rules that it states; only these are read into memory."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,6 +11,7 @@ from salt import metric, predictions
 from salt.records import Records, chunks
 from salt.sheets import Picture, draw_mosaic, evenly, picture, probability_map
 from salt.tiles import Tiles, rows_of
+from schemas.config import Transform
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,16 @@ class Sample:
     probabilities: Picture
     alike: int = 1
     jigsaw: bool = False
+
+
+@dataclass(frozen=True)
+class Augmented:
+    """A tile to show and draws of its augmentation, all with the outline of the mask; coverage: its share of salt."""
+
+    id: str
+    coverage: float
+    tile: Picture
+    draws: list[Picture]
 
 
 @dataclass(frozen=True)
@@ -80,6 +91,26 @@ def test(tiles: Tiles, predicted: Records, masks: Records, changed: frozenset[st
         sample = _sample(ids[row], coverage[row], image, probabilities, outlines)
         samples.append(replace(sample, jigsaw=ids[row] in changed))
     return samples
+
+
+def augmented(tiles: Tiles, transforms: Sequence[Transform], wanted: int, draws: int) -> list[Augmented]:
+    """Training tiles with a tenth to nine tenths of salt, evenly spaced in that order, each with draws of its own.
+
+    The same tiles and the same seeds, 0, 1 ..., for every list of transformations.
+    """
+    from salt.augment import augment, create_augmentation  # here: albumentations takes seconds to import
+
+    images, masks = tiles.arrays
+    coverage = tiles.table["coverage"].to_numpy()
+    pipeline = create_augmentation(transforms)
+    shown = []
+    for number, row in enumerate(_spread((coverage >= 0.1) & (coverage <= 0.9), coverage, np.array(tiles.ids), wanted)):
+        image, mask = np.array(images[row]), np.array(masks[row])
+        seeds = range(number * draws, (number + 1) * draws)
+        changed = [augment(pipeline, image, mask, seed) for seed in seeds]
+        pictures = [picture(pixels, true=outlined) for pixels, outlined in [(image, mask), *changed]]
+        shown.append(Augmented(tiles.ids[row], float(coverage[row]), pictures[0], pictures[1:]))
+    return shown
 
 
 def largest_mosaics(

@@ -11,6 +11,7 @@ from models import Network
 from models.losses import create_loss
 from salt import schedules
 from salt.averaging import WeightAverage
+from salt.checkpoints import fingerprint
 from salt.device import autocast
 from salt.geometry import Geometry
 from salt.loader import Batch, EpochSampler, batch_of, create_loader, stable_seed
@@ -36,6 +37,11 @@ class Setting:
     compute: Compute
     device: torch.device
     seed: int
+
+    def fingerprint(self, held_out: Tiles | None) -> str:
+        """Digest of all that the training's result is a function of."""
+        arrays = [array for some in (self.tiles, held_out) if some for array in (*some.arrays, some.depths)]
+        return fingerprint(f"{self.seed} {self.settings.model_dump_json()}", arrays, self.network.state_dict())
 
 
 class PhaseSteps:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$", description="Becomes a folder's name.")]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -232,17 +232,181 @@ class Input(Section):
         return 1 if self.channels == "grey" else 3
 
 
-class Augment(Section):
-    """Random changes of the training tiles (recipe 4). Probabilities per tile; limits as in albumentations."""
+class RandomTransform(Section):
+    """A random change of a training tile. Amounts are drawn evenly, up to the given one either way."""
 
-    flip: Share = Field(0.5, description="Probability of a horizontal flip. Never vertical: gravity has a direction.")
-    brightness: Share = Field(0.2, description="Probability of a brightness shift.")
-    brightness_limit: Share = Field(0.2, description="Largest shift, share of the grey range.")
-    contrast: Share = Field(0.1, description="Probability of a contrast change.")
-    contrast_limit: Share = Field(0.2, description="Largest relative change.")
-    shift_scale: Share = Field(0.7, description="Probability of a shift and zoom.")
-    shift_limit: Share = Field(0.1625, description="Largest shift, share of the tile's side.")
-    scale_limit: float = Field(0.6, ge=0, lt=1, description="Zoom factor between 1 - limit and 1 + limit.")
+    p: Share = Field(description="Probability that a tile is changed; inside one_of, the weight.")
+
+
+class Flip(RandomTransform):
+    """Mirror left and right."""
+
+    name: Literal["flip"] = "flip"
+
+
+class VerticalFlip(RandomTransform):
+    """Mirror top and bottom. In no preset: gravity has a direction, and it hurt (recipe 4)."""
+
+    name: Literal["vertical_flip"] = "vertical_flip"
+
+
+class Brightness(RandomTransform):
+    """Add to the grey values."""
+
+    name: Literal["brightness"] = "brightness"
+    limit: Share = Field(description="Largest shift, share of the grey range.")
+
+
+class Contrast(RandomTransform):
+    """Multiply the grey values: about black, as albumentations does, not about their mean."""
+
+    name: Literal["contrast"] = "contrast"
+    limit: Share = Field(description="Factor between 1 - limit and 1 + limit.")
+
+
+class ShiftScale(RandomTransform):
+    """Shift along both axes, and zoom about the centre."""
+
+    name: Literal["shift_scale"] = "shift_scale"
+    shift: Share = Field(description="Largest shift along an axis, share of the tile's side.")
+    scale: float = Field(ge=0, lt=1, description="Zoom factor between 1 - scale and 1 + scale.")
+
+
+class CropResize(RandomTransform):
+    """Cut each of the four sides by its own amount, and resize to the tile's size again."""
+
+    name: Literal["crop_resize"] = "crop_resize"
+    share: float = Field(ge=0, lt=0.5, description="Most that is cut from one side, share of the height or width.")
+
+
+class Shear(RandomTransform):
+    """Slant: rows move sideways in proportion to their height above the centre."""
+
+    name: Literal["shear"] = "shear"
+    share: Share = Field(description="Largest shift of the top row against the bottom row, share of the height.")
+
+
+Angle = Annotated[float, Field(ge=-180, le=180)]
+
+
+class Rotate(RandomTransform):
+    """Turn about the centre."""
+
+    name: Literal["rotate"] = "rotate"
+    degrees: tuple[Angle, Angle] = Field(description="Least and largest angle, counter-clockwise, degrees.")
+
+    @model_validator(mode="after")
+    def _least_before_largest(self) -> Self:
+        least, largest = self.degrees
+        if least > largest:
+            raise ValueError(f"the least angle, {least:g}, is more than the largest, {largest:g}; swap them")
+        return self
+
+
+class Blur(RandomTransform):
+    """Gaussian blur of the image."""
+
+    name: Literal["blur"] = "blur"
+    sigma: float = Field(gt=0, le=20, description="Largest standard deviation, px.")
+
+
+class Noise(RandomTransform):
+    """Gaussian noise on the image, each pixel its own."""
+
+    name: Literal["noise"] = "noise"
+    std: Share = Field(description="Largest standard deviation, share of the grey range.")
+
+
+class Elastic(RandomTransform):
+    """Displace pixels by a smooth random field."""
+
+    name: Literal["elastic"] = "elastic"
+    shift: float = Field(ge=0, le=50, description="Root mean square of the displacements along an axis, px.")
+    sigma: float = Field(ge=1, le=50, description="Standard deviation of the Gaussian that smooths the field, px.")
+
+
+class Grid(RandomTransform):
+    """Stretch or squeeze each row and each column of a grid; the tile's borders stay where they are."""
+
+    name: Literal["grid"] = "grid"
+    cells: Count = Field(description="Rows, and columns, of the grid.")
+    limit: float = Field(ge=0, lt=1, description="A row's height changes by a factor of 1 - limit to 1 + limit.")
+
+
+class CoarseDropout(RandomTransform):
+    """Hide rectangles of the image and not of the mask: the network is to guess what was there."""
+
+    name: Literal["coarse_dropout"] = "coarse_dropout"
+    holes: Count = Field(description="Most rectangles; at least one.")
+    size: float = Field(gt=0, lt=1, description="Largest height and width of a rectangle, share of the tile's.")
+
+
+class OneOf(RandomTransform):
+    """Exactly one of several transformations, drawn by their weights."""
+
+    name: Literal["one_of"] = "one_of"
+    of: tuple["Transform", ...] = Field(min_length=1, description="Each weighs by its own p.")
+
+    @model_validator(mode="after")
+    def _something_to_draw(self) -> Self:
+        if not any(transform.p for transform in self.of):
+            raise ValueError("the p of every transformation to choose from is 0; give at least one of them a weight")
+        return self
+
+
+Transform = Annotated[
+    Flip
+    | VerticalFlip
+    | Brightness
+    | Contrast
+    | ShiftScale
+    | CropResize
+    | Shear
+    | Rotate
+    | Blur
+    | Noise
+    | Elastic
+    | Grid
+    | CoarseDropout
+    | OneOf,
+    Field(discriminator="name"),
+]
+OneOf.model_rebuild()
+
+PRESETS: dict[str, tuple[Transform, ...]] = {  # augmentations by name (recipe 4)
+    "write_up": (  # used by both authors
+        Flip(p=0.5),
+        Brightness(p=0.2, limit=0.2),
+        Contrast(p=0.1, limit=0.2),
+        ShiftScale(p=0.7, shift=0.1625, scale=0.6),
+    ),
+    "resnet34_author": (  # his own variant
+        Flip(p=0.5),
+        OneOf(p=0.5, of=(CropResize(p=1, share=0.2), Shear(p=1, share=0.07), Rotate(p=1, degrees=(0, 15)))),
+        OneOf(p=0.5, of=(Brightness(p=1, limit=0.1), Contrast(p=1, limit=0.08))),
+    ),
+    "none": (),
+}
+
+
+def _spell_out(augment: Any) -> Any:
+    """Put the transformations of presets in the place of their names; a name alone is a list of one."""
+    items = [augment] if isinstance(augment, str) else augment
+    if not isinstance(items, list | tuple):
+        raise ValueError(f"give a list of transformations and presets, or the name of a preset: {', '.join(PRESETS)}")
+    unknown = [item for item in items if isinstance(item, str) and item not in PRESETS]
+    if unknown:
+        raise ValueError(
+            f"there is no preset '{unknown[0]}'; choose from {', '.join(PRESETS)}, or list transformations"
+        )
+    return [transform for item in items for transform in (PRESETS[item] if isinstance(item, str) else [item])]
+
+
+Augmentation = Annotated[
+    tuple[Transform, ...],
+    BeforeValidator(_spell_out),
+    Field(description="Transformations one after another, each drawn independently; names of presets among them."),
+]
 
 
 class Mix(Section):
@@ -373,7 +537,7 @@ class Model(Section):
 
     network: Network
     input: Input
-    augment: Augment = Augment()
+    augment: Augmentation = PRESETS["write_up"]
     mix: Mix | None = None
     pretrain: Pretrain | None = None
     add_pseudo_labels: Name | None = Field(None, description="Pseudo-labels that join each fold's training tiles.")
@@ -412,7 +576,7 @@ class TrainSettings(Section):
     seed: int
     network: Network
     input: Input
-    augment: Augment
+    augment: Augmentation
     mix: Mix | None = None
     phases: tuple[Phase, ...]
 

@@ -8,6 +8,7 @@ import torch
 from models.registry import create_network
 from salt import device, program, pseudo_labels
 from salt.atomic import atomic_path
+from salt.checkpoints import Checkpoints
 from salt.geometry import Geometry
 from salt.loader import stable_seed
 from salt.progress import say
@@ -26,6 +27,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--tiles", type=Path, required=True, help="folder of prepare_tiles")
     parser.add_argument("--encoder-weights", type=Path, nargs="?", help="weights of fetch_weights")
     parser.add_argument("--pseudo-labels", type=Path, nargs=2, required=True, help="masks.npy and pseudo_labels.csv")
+    parser.add_argument("--checkpoints", type=Path, required=True, help="folder to go on from, gone when all is done")
     parser.add_argument("--weights", type=Path, required=True, help="safetensors to write")
     parser.add_argument("--history", type=Path, required=True, help="csv to write")
     return parser.parse_args(argv)
@@ -45,10 +47,12 @@ def main(argv: list[str] | None = None) -> None:
     say(f"{len(tiles)} pseudo-labelled tiles to train on, on {device.describe(where)}")
     geometry = Geometry.of(settings.input, tiles)
     setting = Setting(network, geometry, tiles, settings, compute, where, seed)
-    result = Trainer(setting, None).run()
-    save_weights(args.weights, copy_state(network))
-    with atomic_path(args.history) as path:
-        result.table().to_csv(path, index=False, float_format="%.6g")
+    with Checkpoints(args.checkpoints, setting.fingerprint(None)) as checkpoints:
+        result = Trainer(setting, None, checkpoints).run()
+        save_weights(args.weights, copy_state(network))
+        with atomic_path(args.history) as path:
+            result.table().to_csv(path, index=False, float_format="%.6g")
+        checkpoints.remove()
     say(f"pretrained: loss {result.history[-1].loss:.4f}")
 
 

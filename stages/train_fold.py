@@ -8,6 +8,7 @@ import torch
 from models.registry import create_network
 from salt import device, folds, program, pseudo_labels
 from salt.atomic import atomic_folder, atomic_path
+from salt.checkpoints import Checkpoints
 from salt.geometry import Geometry
 from salt.loader import stable_seed
 from salt.progress import say
@@ -29,6 +30,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--fold", type=int, required=True, help="the fold to hold out")
     parser.add_argument("--start-from", type=Path, nargs="?", help="weights of pretrain")
     parser.add_argument("--pseudo-labels", type=Path, nargs="*", help="masks.npy and pseudo_labels.csv to add")
+    parser.add_argument("--checkpoints", type=Path, required=True, help="folder to go on from, gone when all is done")
     parser.add_argument("--snapshots", type=Path, required=True, help="folder to write weights to")
     parser.add_argument("--history", type=Path, required=True, help="csv to write")
     return parser.parse_args(argv)
@@ -56,12 +58,14 @@ def main(argv: list[str] | None = None) -> None:
     say(f"{len(tiles)} tiles to train on, {len(held_out)} held out, on {device.describe(where)}")
     geometry = Geometry.of(settings.input, tiles, held_out)
     setting = Setting(network, geometry, tiles, settings, compute, where, seed)
-    result = Trainer(setting, held_out).run()
-    with atomic_path(args.history) as path:
-        result.table().to_csv(path, index=False, float_format="%.6g")
-    with atomic_folder(args.snapshots) as folder:
-        for name, state in result.snapshots.items():
-            save_weights(folder / f"{name}.safetensors", state)
+    with Checkpoints(args.checkpoints, setting.fingerprint(held_out)) as checkpoints:
+        result = Trainer(setting, held_out, checkpoints).run()
+        with atomic_path(args.history) as path:
+            result.table().to_csv(path, index=False, float_format="%.6g")
+        with atomic_folder(args.snapshots) as folder:
+            for name, state in result.snapshots.items():
+                save_weights(folder / f"{name}.safetensors", state)
+        checkpoints.remove()
     say(f"trained fold {args.fold}: best score {max(epoch.score for epoch in result.history):.4f}")
 
 

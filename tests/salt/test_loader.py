@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from salt.loader import EpochSampler, create_loader, stable_seed
-from schemas.config import Augment
+from schemas.config import PRESETS
 from tests.easy_tiles import easy_tiles
 
 
@@ -35,8 +35,8 @@ def test_order_depends_on_seed_and_epoch_alone():
 def test_batches_do_not_depend_on_the_number_of_workers(workers):
     tiles = easy_tiles(10)
     sampler = EpochSampler(10, 4, epochs=2, passes=1, seed=1)
-    ours = list(create_loader(tiles, Augment(), sampler, workers, pin_memory=False))
-    alone = list(create_loader(tiles, Augment(), sampler, 0, pin_memory=False))
+    ours = list(create_loader(tiles, PRESETS["resnet34_author"], sampler, workers, pin_memory=False))
+    alone = list(create_loader(tiles, PRESETS["resnet34_author"], sampler, 0, pin_memory=False))
     assert len(ours) == len(alone) == 4
     for batch, expected in zip(ours, alone, strict=True):
         assert all(torch.equal(a, b) for a, b in zip(batch, expected, strict=True))

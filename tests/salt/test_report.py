@@ -26,7 +26,7 @@ def winning(**changes):
 def methods(settings):
     """The methods of a run in words, without the tags."""
     context = {"config": settings, "words": words(), "rounds": report.rounds(settings), "side": (101, 101)}
-    context["leaking"] = report.leaking(settings)
+    context |= {"augmentations": report.augmentations(settings), "leaking": report.leaking(settings)}
     counts = {"tiles": 4000}
     page = report.templates().get_template("methods.html").render(context | {"train": counts, "test": counts})
     return " ".join(re.sub("<[^>]*>", "", page).split())
@@ -45,7 +45,16 @@ def test_there_are_words_for_every_choice_of_the_config():
     assert set(known["pad_mode"]) == choices(config.Input, "pad_mode")
     assert set(known["folds"]) == choices(config.Folds, "by")
     networks = get_args(get_args(config.Network)[0])
+    transforms = config.RandomTransform.__subclasses__()
+    assert set(known["transform"]) == {name for transform in transforms for name in choices(transform, "name")}
     assert set(known["network"]) == {name for network in networks for name in choices(network, "name")}
+
+
+def test_the_words_for_a_transformation_tell_all_its_amounts():
+    for kind in config.RandomTransform.__subclasses__():
+        (name,) = choices(kind, "name")
+        told = set(re.findall(r"{0\.(\w+)", words()["transform"][name]))
+        assert told == set(kind.model_fields) - {"name", "p", "of"}
 
 
 def test_the_winning_recipe_has_three_rounds_and_its_gain_is_over_stage_1():

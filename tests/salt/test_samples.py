@@ -5,6 +5,7 @@ import pytest
 from salt import samples
 from salt.records import create_records, open_records
 from salt.tiles import Tiles
+from schemas.config import Flip, Noise
 
 SIDE = 10
 
@@ -59,6 +60,23 @@ def test_where_every_mask_is_empty_empty_ones_are_shown(records):
     test = tiles([left(0)] * 30, "test")
     final = records(test.ids, mask=test.masks, tta=test.masks.astype(np.float16))
     assert len(samples.test(test, final, final, frozenset(), 12)) == 12
+
+
+def test_augmented_tiles_have_a_border_of_salt_in_sight_and_mirrored_draws_mirrored_masks():
+    masks = [left(columns) for columns in (0, 9, 3, 10, 6, 5)]
+    train = tiles(masks)
+    train.table["coverage"] = np.mean(masks, axis=(1, 2))
+    shown = samples.augmented(train, [Flip(p=1)], 3, draws=2)
+    assert [(tile.id, tile.coverage) for tile in shown] == [("train02", 0.3), ("train04", 0.6), ("train01", 0.9)]
+    assert shown[0].tile.outlines == {"true": "M3 0v10"}
+    assert [draw.outlines for draw in shown[0].draws] == [{"true": "M7 0v10"}] * 2
+
+
+def test_every_augmented_tile_has_draws_of_its_own_and_always_the_same():
+    train, noise = tiles([left(5)] * 3), [Noise(p=1, std=1)]
+    shown = samples.augmented(train, noise, 3, draws=4)
+    assert len({draw.image for tile in shown for draw in tile.draws}) == 3 * 4
+    assert samples.augmented(train, noise, 3, draws=4) == shown
 
 
 def test_mosaics_are_drawn_of_both_splits(records):

@@ -14,8 +14,9 @@ from salt.program import UserError
 from salt.steps import PhaseSteps, Setting
 from salt.tiles import Tiles
 from salt.training import Trainer, Training
-from schemas.config import Augment, Compute, Mix, Phase, TrainSettings
+from schemas.config import PRESETS, Compute, Mix, Phase, ShiftScale, TrainSettings
 
+AUGMENT = (*PRESETS["write_up"][:-1], ShiftScale(p=0.7, shift=0.1625, scale=0.1))  # small tiles learn little zoomed
 COSINE = {"name": "cosine", "cycles": [2, 3]}
 PLATEAU = {"name": "plateau", "epochs": 6, "factor": 0.5, "patience": 1, "stop_after": 2}
 
@@ -28,12 +29,8 @@ def phase(schedule=COSINE, loss="bce_dice", lr=0.01, **more):
 def setting(tiles, phases, seed=3, workers=0, mix=None, channels="ramp", pad=None, **compute):
     torch.manual_seed(seed)
     network = {"name": "unet_plain", "width": 4, "levels": 3}
-    given = {
-        "seed": seed,
-        "network": network,
-        "input": {"channels": channels, "pad": pad},
-        "augment": Augment(scale_limit=0.1),
-    }
+    shape = {"channels": channels, "pad": pad}
+    given = {"seed": seed, "network": network, "input": shape, "augment": AUGMENT}
     settings = TrainSettings.model_validate(given | {"mix": mix, "phases": phases})
     return Setting(
         create_network(settings.network),

@@ -7,7 +7,18 @@ from pathlib import Path
 import pytest
 import yaml
 
-from schemas.config import Config, ConfigError, Input, PretrainedEncoder, Section, check_config
+from schemas.config import (
+    PRESETS,
+    Blur,
+    Config,
+    ConfigError,
+    Input,
+    PretrainedEncoder,
+    Section,
+    TrainSettings,
+    check_config,
+    read_settings,
+)
 
 WINNING = yaml.safe_load(Path("workflow_config.yaml").read_text())
 
@@ -33,6 +44,11 @@ def test_every_key_that_is_not_plain_from_its_name_is_explained():
 
     assert all(kind.__doc__ for kind in sections(Section))
     assert Config in sections(Section)
+
+
+def augmented(augment):
+    """An overlay with another augmentation of a model."""
+    return {"models": {"stage1_resnet34": {"augment": augment}}}
 
 
 FAULTS = [  # overlay, what the message says
@@ -67,6 +83,18 @@ FAULTS = [  # overlay, what the message says
     ({"ensembles": {"stage1": {"stage1_resnext50": None, "stage1_resnet34": None}}}, "ensembles.stage1"),
     ({"pathvars": {"results": "results/my run"}}, "pathvars.results"),
     ({"submission": {"ensemble": "finale"}}, "submission.ensemble names 'finale'; defined are: final, stage1"),
+    (
+        augmented("writeup"),
+        "models.stage1_resnet34.augment: Value error, there is no preset 'writeup'; choose from write_up, "
+        "resnet34_author, none, or list transformations (found: 'writeup')",
+    ),
+    (augmented({"flip": 0.4}), "give a list of transformations and presets, or the name of a preset: write_up, resne"),
+    (augmented([{"name": "flop", "p": 1}]), "'vertical_flip'"),
+    (augmented([{"name": "flip"}]), "models.stage1_resnet34.augment.0.flip.p: Field required"),
+    (augmented(["none", {"name": "blur", "p": 2, "sigma": 1}]), "augment.0.blur.p: Input should be less than or equal"),
+    (augmented([{"name": "crop_resize", "p": 1, "share": 0.5}]), "share: Input should be less than 0.5 (found: 0.5)"),
+    (augmented([{"name": "rotate", "p": 1, "degrees": [15, 0]}]), "the least angle, 15, is more than the largest, 0"),
+    (augmented([{"name": "one_of", "p": 1, "of": [{"name": "flip", "p": 0}]}]), "give at least one of them a weight"),
     (
         {"pseudo_labels": {"stage1_confident": {"ensemble": "stage2"}}},
         "models.stage2_resnext50 learns from itself through pseudo-labels: stage2_resnext50 <- stage2_resnext50",
@@ -136,3 +164,38 @@ def test_pretraining_cannot_watch_a_score_it_does_not_have():
     model["pretrain"]["phases"] = raw["models"]["stage1_resnext50"]["phases"]
     with pytest.raises(ConfigError, match="pretraining has none; use cosine"):
         check_config(raw)
+
+
+def augmentation(augment):
+    return check_config(merge(WINNING, augmented(augment))).models["stage1_resnet34"].augment
+
+
+def test_the_winning_recipe_writes_out_the_write_ups_augmentation_which_is_the_default():
+    assert {model.augment for model in check_config(WINNING).models.values()} == {PRESETS["write_up"]}
+    assert augmentation(None) == augmentation("write_up") == PRESETS["write_up"]
+
+
+def test_the_resnet34_authors_augmentation_has_the_numbers_of_the_recipe():
+    lighting = [{"name": "brightness", "p": 1, "limit": 0.1}, {"name": "contrast", "p": 1, "limit": 0.08}]
+    shape = [
+        {"name": "crop_resize", "p": 1, "share": 0.2},
+        {"name": "shear", "p": 1, "share": 0.07},
+        {"name": "rotate", "p": 1, "degrees": [0, 15]},
+    ]
+    chosen = [{"name": "one_of", "p": 0.5, "of": transforms} for transforms in (shape, lighting)]
+    assert augmentation([{"name": "flip", "p": 0.5}, *chosen]) == augmentation("resnet34_author")
+
+
+def test_presets_and_transformations_stand_in_one_list():
+    blur = {"name": "blur", "p": 0.1, "sigma": 2}
+    assert augmentation(["write_up", blur]) == (*PRESETS["write_up"], Blur(p=0.1, sigma=2))
+    assert augmentation(["none", blur]) == (Blur(p=0.1, sigma=2),)
+    assert augmentation("none") == augmentation([]) == ()
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_program_gets_the_numbers_of_a_preset_and_not_its_name(preset):
+    model = check_config(merge(WINNING, augmented(preset))).models["stage1_resnet34"]
+    settings = TrainSettings(seed=1, **{key: getattr(model, key) for key in ("network", "input", "augment", "phases")})
+    assert preset not in settings.model_dump_json()
+    assert read_settings(TrainSettings, settings.model_dump_json()).augment == PRESETS[preset]

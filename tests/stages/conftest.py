@@ -25,7 +25,7 @@ def train_settings(cycles=(2,), network=NETWORK) -> str:
         "seed": 3,
         "network": network.model_dump(),
         "input": {"channels": "ramp"},
-        "augment": {},
+        "augment": "write_up",
         "phases": [phase | {"schedule": {"name": "cosine", "cycles": cycles}}],
     }
     return TrainSettings.model_validate(settings).model_dump_json()

@@ -32,7 +32,7 @@ def test_tiles_are_packed_and_summed_up(root, tmp_path, caplog):
     assert (train.ids, test.ids) == (["a"], ["b", "c"])
     np.testing.assert_array_equal(train.masks[0].sum(axis=1), [0, 0, 4, 4])
     np.testing.assert_array_equal(test.images[0], test.images[1].T)
-    assert train.table.drop(columns="z").to_dict("records") == [
+    assert train.table.drop(columns=["z", "depth"]).to_dict("records") == [
         {"id": "a", "split": "train", "constant": True, "coverage": 0.5}
     ]
     assert caplog.messages == ["train: 1 tiles, 1 constant, 0 without salt", "test: 2 tiles, 0 constant"]

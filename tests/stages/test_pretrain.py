@@ -26,6 +26,7 @@ def start(run, pseudo_labels, *options, network=NETWORK, **more):
         [
             *("--settings", settings, "--compute", COMPUTE, "--tiles", f"{run}/tiles"),
             *("--pseudo-labels", *pseudo_labels),
+            *("--checkpoints", f"{run}/checkpoints"),
             *("--weights", f"{run}/out/weights.safetensors", "--history", f"{run}/out/history.csv", *options),
         ]
     )
@@ -42,7 +43,7 @@ def test_it_leaves_the_last_weights_and_a_history_without_scores(run, pseudo_lab
 def test_each_fold_has_a_seed_of_its_own_that_stays(run, pseudo_labels):
     def head(**more):
         start(run, pseudo_labels, **more)
-        return load_file(run / "out" / "weights.safetensors")["head.weight"].tobytes()
+        return load_file(run / "out" / "weights.safetensors")["head.weight"].numpy().tobytes()
 
     assert head(fold=1) == head(fold=1)
     assert len({head(), head(fold=None), head(fold=0), head(fold=1)}) == 3

@@ -14,6 +14,7 @@ def start(run, *more, cycles=(2,), fold=1, network=NETWORK):
         [
             *("--settings", train_settings(cycles, network), "--compute", COMPUTE, "--fold", str(fold)),
             *("--tiles", f"{run}/tiles", "--folds", f"{run}/folds.csv"),
+            *("--checkpoints", f"{run}/checkpoints"),
             *("--snapshots", f"{run}/out/snapshots", "--history", f"{run}/out/history.csv", *more),
         ]
     )
@@ -28,6 +29,27 @@ def test_a_training_leaves_its_snapshots_and_a_row_an_epoch(run):
     assert history["score"].between(0, 1).all()
 
 
+def test_a_finished_training_leaves_no_checkpoints(run):
+    start(run)
+    assert not (run / "checkpoints").exists()
+
+
+def test_a_training_that_is_cut_goes_on_where_it_was_and_other_settings_start_afresh(run, monkeypatch, caplog):
+    start(run, cycles=(2, 2))
+    whole = (run / "out" / "snapshots" / "phase1_cycle2.safetensors").read_bytes()
+    monkeypatch.setattr(train_fold, "save_weights", lambda *_: 1 / 0)  # all is trained, nothing is written
+    with pytest.raises(ZeroDivisionError):
+        start(run, cycles=(2, 2))
+    monkeypatch.undo()
+    caplog.set_level("INFO")
+    start(run, cycles=(2, 3))
+    assert "is kept aside" in caplog.text
+    assert "goes on from a checkpoint" not in caplog.text
+    start(run, cycles=(2, 2))
+    assert "goes on from a checkpoint: phase 1, epoch 5" in caplog.text
+    assert (run / "out" / "snapshots" / "phase1_cycle2.safetensors").read_bytes() == whole
+
+
 def test_no_pseudo_labels_and_no_weights_may_be_empty_options(run):
     start(run, "--encoder-weights", "--start-from", "--pseudo-labels")
     assert (run / "out" / "history.csv").exists()
@@ -39,7 +61,9 @@ def starts(monkeypatch):
     found = []
     trainer = train_fold.Trainer
     monkeypatch.setattr(
-        train_fold, "Trainer", lambda network, *args: found.append(copy_state(network)) or trainer(network, *args)
+        train_fold,
+        "Trainer",
+        lambda setting, *args: found.append(copy_state(setting.network)) or trainer(setting, *args),
     )
     return found
 
@@ -69,7 +93,11 @@ def test_pseudo_labels_of_the_fold_join_its_tiles(run, monkeypatch, fold, added)
     sizes = []
     trainer = train_fold.Trainer
     monkeypatch.setattr(
-        train_fold, "Trainer", lambda *args: sizes.append((len(args[2]), len(args[3]))) or trainer(*args)
+        train_fold,
+        "Trainer",
+        lambda setting, held_out, *args: (
+            sizes.append((len(setting.tiles), len(held_out))) or trainer(setting, held_out, *args)
+        ),
     )
     start(run, "--pseudo-labels", f"{run}/masks.npy", f"{run}/labels.csv", fold=fold)
     labelled = {0: 6, 1: 5}[fold]  # 12 tiles, the first constant and of fold 0

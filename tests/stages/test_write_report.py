@@ -44,7 +44,7 @@ CONFIG = {
     "models": {
         "first": model((PLATEAU, COSINE)),
         "second": model(pretrain={"pseudo_labels": "sure", "phases": model()["phases"]}),
-        "third": model(add_pseudo_labels="by_size"),
+        "third": model(add_pseudo_labels="by_size", augment="resnet34_author"),
     },
     "ensembles": {"stage1": {"first": 1}, "final": {"second": 2, "third": 1}},
     "pseudo_labels": {
@@ -273,6 +273,16 @@ def test_pseudo_labels_are_counted_by_fold(run, page):
     assert row.endswith("<code>third</code></td></tr>")
 
 
+def test_each_list_of_transformations_is_shown_on_the_same_tiles_with_the_models_that_use_it(page):
+    section = page[page.index('<section id="augmentation">') : page.index('<section id="thresholds">')]
+    captions = re.findall("for the training of (.*?);", section)
+    assert captions == ["<code>first</code>, <code>second</code>", "<code>third</code>"]
+    shown = re.findall(r'<div class="words"><code>(.*?)</code>', section)
+    assert len(shown) == 8
+    assert shown[:4] == shown[4:]
+    assert section.count("<image ") == 8 * 7
+
+
 def test_what_the_jigsaw_rule_changed_is_counted_by_reason(page):
     assert re.search(r"<tr><th>below a vertical tile</th><td>2</td><td>[12]</td><td>\d+</td></tr>", page)
 
@@ -286,6 +296,14 @@ def test_methods_tell_the_rounds_in_words(page):
     assert "20 labelled and 18 unlabelled tiles of 16 × 16 px were segmented in two rounds" in methods
     assert "Round 2, second: a plain U-Net. Tiles were resized to 32 px, given as grey, a vertical ramp" in methods
     assert "The network was pretrained once on the pseudo-labels sure with the mean of binary" in methods
+    assert (
+        "In the training of first and second, tiles were augmented by mirroring left and right (p = 0.5); add"
+        in methods
+    )
+    assert (
+        "one of [adding up to ±0.1 of the grey range; multiplying the grey values by 1 ± 0.08] (p = 0.5); each"
+        in methods
+    )
     assert "The pseudo-labels by_size joined the training tiles of each fold." in methods
     assert "stage1 of first; final of second (weight 2) and third (weight 1)." in methods
     assert "the pseudo-labels by_size and sure came from ensembles whose other models had trained on it" in methods
@@ -332,9 +350,10 @@ def test_ids_are_shown_as_text_whatever_they_hold(tmp_path):
 
 @pytest.fixture(scope="module")
 def bare_page(tmp_path_factory):
-    """The report on a run without a survey, pseudo-labels, mosaics and the jigsaw rule."""
+    """The report on a run without a survey, augmentation, pseudo-labels, mosaics and the jigsaw rule."""
     folder = tmp_path_factory.mktemp("runs") / "bare"
-    return report(write_run(folder, NO_ROUNDS, mosaics=False), NO_ROUNDS)
+    bare = NO_ROUNDS | {"models": {"first": CONFIG["models"]["first"] | {"augment": "none"}}}
+    return report(write_run(folder, bare, mosaics=False), bare)
 
 
 def test_a_run_of_one_round_without_survey_and_mosaics_has_a_report_too(bare_page):
@@ -342,6 +361,8 @@ def test_a_run_of_one_round_without_survey_and_mosaics_has_a_report_too(bare_pag
     assert "in 1 round," in bare_page
     assert "true test" not in bare_page
     assert 'href="#pseudo-labels"' not in bare_page
+    assert 'href="#augmentation"' not in bare_page
+    assert "In the training of all models, tiles were not augmented." in bare_page
     assert "No tile found a neighbour" in bare_page
     assert "<h4>first</h4>" in bare_page  # a submitted model has a threshold curve
     assert "The jigsaw rule was not applied." in bare_page

@@ -156,7 +156,7 @@ def test_other_members_predict_again_and_train_nothing(run, tmp_path):
 
 
 def test_an_edit_of_round_two_leaves_round_one_alone(run, tmp_path):
-    edit = {"models": {"stage2_resnet10": {"augment": {"flip": 0.4}}}}
+    edit = {"models": {"stage2_resnet10": {"augment": "resnet34_author"}}}
     round_two = {
         *of_both_folds(["stage2_resnet10"], "train_fold", "predict_fold"),
         *("blend name=stage2_resnet10", "blend name=stage2"),
