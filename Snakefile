@@ -284,8 +284,8 @@ rule write_report:
     params:
         settings=plan.report_settings(),
     shell:
-        "{python} stages.write_report --settings {params.settings:q} --run {plan.results} --out {output}"
-        " 3>&2 > {log} 2>&1"
+        "{python} stages.write_report --settings {params.settings:q} --run {plan.results} --reads {input}"
+        " --out {output} 3>&2 > {log} 2>&1"
 
 
 onsuccess:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
+from salt import provenance
 from salt.interrupts import Interrupted
 from schemas.config import ConfigError
 
@@ -34,6 +35,7 @@ MEMORY = (
 def run(main: Callable[[], None]) -> NoReturn:
     """Run a stage's `main` and exit: 0 when it returns, 1 with the message alone after a user's mistake."""
     end_with_parent()
+    provenance.origin()
     logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(asctime)s %(message)s")
     try:
         main()

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from salt import predictions
+from salt import predictions, provenance
 from salt.atomic import atomic_path
 from salt.jigsaw import Change, find_changes, repaint
 from salt.mosaics import load_mosaics
@@ -39,6 +39,8 @@ def main(argv: list[str] | None = None) -> None:
     constant = table.loc[table["constant"], "id"]
     pixels = write_masks(args.masks_out, probabilities, settings.threshold, set(constant), changes)
     write_changes(args.changes_out, changes, pixels)
+    inputs = {"probabilities": args.probabilities, "tiles": args.tiles, "mosaics": args.mosaics}
+    provenance.leave(args.masks_out, args.settings, inputs)
     logging.info(
         "%d masks; the jigsaw rule %s: %d tiles, %d pixels changed",
         len(probabilities),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from salt import provenance
 from salt.atomic import atomic_path
 from salt.mosaics import assemble
 from salt.neighbours import find_neighbours
@@ -32,6 +33,7 @@ def main(argv: list[str] | None = None) -> None:
     mosaics = assemble([*train.ids, *test.ids], pairs)
     with atomic_path(args.out) as path:
         mosaics.to_csv(path, index=False)
+    provenance.leave(args.out, args.settings, {"tiles": args.tiles})
     logging.info(
         "%d of %d tiles in %d mosaics, from %d pairs of neighbours",
         len(mosaics),

@@ -4,7 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
-from salt import program
+from salt import program, provenance
 from salt.blending import blend
 from salt.progress import say
 from salt.records import open_records
@@ -29,6 +29,7 @@ def main(argv: list[str] | None = None) -> None:
     weights = list(json.loads(args.settings).values())
     labelled = blend([open_records(path) for path in args.labelled], weights, args.out_of_fold_out)
     test = blend([open_records(path) for path in args.test], weights, args.test_out)
+    provenance.leave(args.out_of_fold_out, args.settings, {"labelled": args.labelled, "test": args.test})
     say(f"blended {len(weights)} members: {labelled} training tiles out of fold, {test} test tiles")
 
 

@@ -5,7 +5,7 @@ import hashlib
 from pathlib import Path
 
 from models.pretrained import fetch_encoder
-from salt import program
+from salt import program, provenance
 from salt.progress import say
 from salt.weights import save_weights
 from schemas.config import PretrainedEncoder, read_settings
@@ -25,6 +25,7 @@ def main(argv: list[str] | None = None) -> None:
     settings = read_settings(PretrainedEncoder, args.settings)
     state, origin = fetch_encoder(settings)
     save_weights(args.out, state)
+    provenance.leave(args.out, args.settings, {"file": Path(settings.file) if settings.file else None}, source=origin)
     digest = hashlib.sha256(args.out.read_bytes()).hexdigest()
     say(f"fetched weights of {settings.encoder} from {origin}: {args.out.name}, sha256 {digest}")
 

@@ -4,7 +4,7 @@ import argparse
 import logging
 from pathlib import Path
 
-from salt import folds, mosaics
+from salt import folds, mosaics, provenance
 from salt.atomic import atomic_path
 from salt.program import run
 from salt.tiles import load_table
@@ -29,6 +29,7 @@ def main(argv: list[str] | None = None) -> None:
     dealt = folds.assign(table, mosaics.load_mosaics(args.mosaics) if args.mosaics else None, settings)
     with atomic_path(args.out) as path:
         dealt.to_csv(path, index=False)
+    provenance.leave(args.out, args.settings, {"tiles": args.tiles / "tiles.csv", "mosaics": args.mosaics})
     sizes = ", ".join(str(len(folds.split(table, dealt, fold)[1])) for fold in range(settings.count))
     logging.info("%d training tiles by %s; held out without constant ones: %s", len(dealt), settings.by, sizes)
 

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from salt import program, pseudo_labels
+from salt import program, provenance, pseudo_labels
 from salt.atomic import atomic_path
 from salt.progress import say
 from salt.records import open_records
@@ -35,6 +35,8 @@ def main(argv: list[str] | None = None) -> None:
     with atomic_path(args.table) as path:
         columns = ["id", "confidence", "coverage", "selected", "fold"]
         table[columns].to_csv(path, index=False, float_format="%.6f")
+    inputs = {"tiles": args.tiles / "tiles.csv", "probabilities": args.probabilities}
+    provenance.leave(args.masks, args.settings, inputs)
     say(f"selected {table['selected'].sum()} of {len(table)} tiles, mean confidence {table['confidence'].mean():.3f}")
 
 

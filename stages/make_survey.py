@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from salt import provenance
 from salt.program import run
 from salt.survey import make_tiles, write_survey
 from schemas.config import SurveySettings, read_settings
@@ -27,6 +28,7 @@ def main(argv: list[str] | None = None) -> None:
     settings = read_settings(SurveySettings, args.settings)
     tiles = make_tiles(settings, settings.tile)
     write_survey(args.out, tiles)
+    provenance.leave(args.out, args.settings, {})
     train = sum(each.split == "train" for each in tiles)
     empty = np.mean([not each.mask.any() for each in tiles])
     log.info("%d train and %d test tiles, %.0f %% empty, in %s", train, len(tiles) - train, 100 * empty, args.out)

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from models.registry import create_network
-from salt import device, folds, program
+from salt import device, folds, program, provenance
 from salt.geometry import Geometry
 from salt.inference import Predictor
 from salt.predictions import FIELDS
@@ -44,6 +44,13 @@ def main(argv: list[str] | None = None) -> None:
     with device.faults_of_the_machine():
         write(args.held_out, held_out, predictor, compute.predict_batch, "held-out tiles")
         write(args.test, test, predictor, compute.predict_batch, "test tiles")
+    provenance.leave(
+        args.held_out,
+        args.settings,
+        {"tiles": args.tiles, "folds": args.folds, "snapshots": args.snapshots},
+        device=device.describe(predictor.device),
+        threads=compute.threads,
+    )
     say(f"predicted {len(held_out)} held-out and {len(test)} test tiles with {len(settings.members)} snapshots")
 
 

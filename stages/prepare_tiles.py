@@ -4,8 +4,10 @@ import argparse
 import logging
 from pathlib import Path
 
+from salt import provenance
 from salt.competition import read_competition
 from salt.program import run
+from salt.sources import sources
 from salt.tiles import save_tiles
 from schemas.config import DataSettings, read_settings
 
@@ -22,6 +24,7 @@ def main(argv: list[str] | None = None) -> None:
 
     train, test = read_competition(Path(data.root), data.tile)
     save_tiles(args.out, train, test)
+    provenance.leave(args.out, args.settings, {"root": sources(Path(data.root))})
 
     for split, tiles in (("train", train), ("test", test)):
         empty = "" if tiles.masks is None else f", {(tiles.table['coverage'] == 0).sum()} without salt"

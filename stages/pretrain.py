@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from models.registry import create_network
-from salt import device, program, pseudo_labels
+from salt import device, program, provenance, pseudo_labels
 from salt.atomic import atomic_path
 from salt.checkpoints import Checkpoints
 from salt.geometry import Geometry
@@ -52,6 +52,14 @@ def main(argv: list[str] | None = None) -> None:
         save_weights(args.weights, copy_state(network))
         with atomic_path(args.history) as path:
             result.table().to_csv(path, index=False, float_format="%.6g")
+        provenance.leave(
+            args.weights,
+            args.settings,
+            {"tiles": args.tiles, "encoder_weights": args.encoder_weights, "pseudo_labels": args.pseudo_labels},
+            device=device.describe(where),
+            threads=compute.threads,
+            seed=seed,
+        )
         checkpoints.remove()
     say(f"pretrained: loss {result.history[-1].loss:.4f}")
 

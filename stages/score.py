@@ -6,13 +6,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from salt import program, rle, scoring
+from salt import program, provenance, rle, scoring
 from salt.atomic import atomic_path
 from salt.folds import load_folds
 from salt.mosaics import load_mosaics
 from salt.progress import say
 from salt.records import open_records
 from salt.tiles import load_tiles
+
+READ = ("out_of_fold", "test", "tiles", "folds", "mosaics", "true_test_masks")  # options that name inputs
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
@@ -50,6 +52,7 @@ def main(argv: list[str] | None = None) -> None:
     for tables, out in ((scores, args.scores), (curves, args.threshold_curve)):
         with atomic_path(out) as path:
             pd.concat(tables).to_csv(path, index=False, float_format="%.6f")
+    provenance.leave(args.scores, args.settings, {name: getattr(args, name) for name in READ})
 
 
 def load_truths(args: argparse.Namespace) -> list[scoring.Truth]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from models.registry import create_network
-from salt import device, folds, program, pseudo_labels
+from salt import device, folds, program, provenance, pseudo_labels
 from salt.atomic import atomic_folder, atomic_path
 from salt.checkpoints import Checkpoints
 from salt.geometry import Geometry
@@ -17,6 +17,8 @@ from salt.tiles import concatenate, load_tiles, rows_of
 from salt.training import Trainer
 from salt.weights import load_weights, save_weights
 from schemas.config import Compute, TrainSettings, read_settings
+
+READ = ("tiles", "encoder_weights", "folds", "start_from", "pseudo_labels")  # options that name inputs
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
@@ -65,6 +67,14 @@ def main(argv: list[str] | None = None) -> None:
         with atomic_folder(args.snapshots) as folder:
             for name, state in result.snapshots.items():
                 save_weights(folder / f"{name}.safetensors", state)
+        provenance.leave(
+            args.snapshots,
+            args.settings,
+            {name: getattr(args, name) for name in READ},
+            device=device.describe(where),
+            threads=compute.threads,
+            seed=seed,
+        )
         checkpoints.remove()
     say(f"trained fold {args.fold}: best score {max(epoch.score for epoch in result.history):.4f}")
 

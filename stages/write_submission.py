@@ -4,6 +4,7 @@ import argparse
 import logging
 from pathlib import Path
 
+from salt import provenance
 from salt.program import run
 from salt.records import open_records
 from salt.submission import write_submission
@@ -23,6 +24,7 @@ def main(argv: list[str] | None = None) -> None:
     tiles = load_table(args.tiles)
     ids = tiles.loc[tiles["split"] == "test", "id"].tolist()
     empty = write_submission(args.out, ids, open_records(args.masks))
+    provenance.leave(args.out, None, {"masks": args.masks, "tiles": args.tiles / "tiles.csv"})
 
     log.info("%s: %d tiles, %d of them empty, %d bytes", args.out, len(ids), empty, args.out.stat().st_size)
 

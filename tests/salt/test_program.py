@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from salt import program
+from salt import program, provenance
 from salt.interrupts import Interrupted
 from schemas.config import ConfigError
 
@@ -67,6 +67,16 @@ def test_a_program_that_stopped_in_order_says_so_with_the_signals_exit_code(numb
         program.run(main)
     assert exit_.value.code == 128 + number
     assert caplog.messages == ["Stopped; the same command goes on."]
+
+
+def test_the_commit_is_asked_for_before_the_work():
+    def main():
+        assert provenance.origin.cache_info().currsize == 1
+
+    provenance.origin.cache_clear()
+    with pytest.raises(SystemExit) as exit_:
+        program.run(main)
+    assert exit_.value.code == 0
 
 
 STARTS_A_PROGRAM = """

@@ -180,7 +180,9 @@ def write_masks(folder, config, mosaics, train, true):
 
 def report(run, config):
     out = run / "report.html"
-    write_report.main(["--settings", settings(config), "--run", str(run), "--out", str(out)])
+    write_report.main(
+        ["--settings", settings(config), "--run", str(run), "--reads", str(run / "scores.csv"), "--out", str(out)]
+    )
     return out.read_text(encoding="utf-8")
 
 
