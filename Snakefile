@@ -288,5 +288,9 @@ rule write_report:
         " --out {output} 3>&2 > {log} 2>&1"
 
 
+onstart:
+    plan.save_config()
+
+
 onsuccess:
     print(plan.closing_words(), file=sys.stderr)

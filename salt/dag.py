@@ -10,7 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from salt import sources
+from salt.atomic import atomic_path
 from salt.program import UserError
 from schemas.config import ConfigError, Model, check_config
 
@@ -206,6 +209,13 @@ class Plan:
         folders = [f"models/{name}/pretrain/{who}" for name in self.models for who in self.config.pretrainings(name)]
         folders += [f"models/{name}/fold{fold}" for name in self.models for fold in self.folds]
         return [f"{self.results}/{folder}/history.csv" for folder in folders]
+
+    # The start of a run ---------------------------------------------------------------------------------------
+
+    def save_config(self) -> None:
+        """Write the config that the jobs are about to run with, merged, checked and filled in: `config.yaml`."""
+        with atomic_path(Path(self.results, "config.yaml")) as path:
+            path.write_text(yaml.safe_dump(self.config.model_dump(mode="json"), sort_keys=False), encoding="utf-8")
 
     # The end of a run -----------------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from salt.dag import Plan
+from schemas.config import check_config
 
 WINNING = yaml.safe_load(Path("workflow_config.yaml").read_text())
 
@@ -205,3 +206,12 @@ def test_the_closing_words_show_all_scores_and_where_the_results_are(raw, tmp_pa
     assert words[0].split() == ["out", "of", "fold", "+", "jigsaw", "true", "test", "+", "jigsaw"]
     assert words[1].split() == ["stage1_resnext50", "0.0010", "0.0011", "0.0010", "0.0011"]
     assert words[-1].split() == ["report", f"{tmp_path}/report.html"]
+
+
+def test_the_config_that_is_kept_beside_the_results_is_the_whole_one(raw, tmp_path):
+    raw["pathvars"] = {"results": str(tmp_path)}
+    plan = Plan(raw)
+    plan.save_config()
+    kept = yaml.safe_load((tmp_path / "config.yaml").read_text())
+    assert kept["compute"]["predict_batch"] == 64  # filled in
+    assert check_config(kept) == plan.config
