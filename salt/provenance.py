@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from salt.atomic import atomic_path
+from schemas.config import Config
 
 ROOT = Path(__file__).parent.parent
 CODE = ("Snakefile", "stages", "salt", "models", "schemas", "report")  # below ROOT; an edited config is no edited code
@@ -40,16 +41,51 @@ def leave(output: Path, settings: Any, inputs: Mapping[str, Path | Sequence[Path
         "settings": json.loads(settings) if isinstance(settings, str) else settings,
         "inputs": {name: {str(path): sha256(path) for path in some} for name, some in paths.items() if some},
     }
-    with atomic_path(_beside(output)) as path:
+    with atomic_path(beside(output)) as path:
         path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
 def read(output: Path) -> Record:
     """The provenance of a program's first output; where there is none, that its code is unknown."""
     try:
-        return json.loads(_beside(output).read_text(encoding="utf-8"))
+        return json.loads(beside(output).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {"commit": UNKNOWN, "changed": None, "versions": {}}
+
+
+def beside(output: Path) -> Path:
+    """The file that holds the provenance of an output."""
+    return output.with_name(f"{output.name}.provenance.json")
+
+
+def results(config: Config, run: Path) -> dict[str, list[Path]]:
+    """The first output of every program that has a part in a run's report, by stage."""
+    models, folds = config.models, range(config.folds.count)
+    encoders = [model.network.pretrained for model in models.values()]
+    below_run: dict[str, list[str]] = {
+        "fetch_weights": [f"encoders/{slug}.safetensors" for slug in sorted({each.slug for each in encoders if each})],
+        "prepare_tiles": ["tiles"],
+        "assemble_mosaics": ["mosaics.csv"],
+        "make_folds": ["folds.csv"],
+        "make_pseudo_labels": [
+            f"pseudo_labels/{name}/{learners}/masks.npy"
+            for name, labels in config.pseudo_labels.items()
+            for learners in labels.folders(config.folds.count)
+        ],
+        "pretrain": [
+            f"models/{name}/pretrain/{learners}/weights.safetensors"
+            for name in models
+            for learners in config.pretrainings(name)
+        ],
+        "train_fold": [f"models/{name}/fold{fold}/snapshots" for name in models for fold in folds],
+        "predict_fold": [f"models/{name}/fold{fold}/held_out.npy" for name in models for fold in folds],
+        "blend": [f"ensembles/{name}/out_of_fold.npy" for name in [*models, *config.ensembles]],
+        "score": ["scores.csv"],
+        "apply_jigsaw": ["jigsaw/masks.npy"],
+        "write_submission": ["submission.csv"],
+    }
+    survey = {"make_survey": [Path(config.data.root)]} if config.survey else {}
+    return survey | {stage: [run / name for name in names] for stage, names in below_run.items()}
 
 
 @cache
@@ -99,7 +135,3 @@ def sha256(path: Path) -> str:
 def now() -> str:
     """UTC, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _beside(output: Path) -> Path:
-    return output.with_name(f"{output.name}.provenance.json")

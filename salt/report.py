@@ -1,5 +1,6 @@
 """The report: one self-contained page about a run. Its words and its looks are in report/."""
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from salt import figures, samples
+from salt import figures, provenance, samples
 from salt.folds import load_folds
 from salt.mosaics import load_mosaics
 from salt.records import open_records
@@ -42,6 +43,7 @@ def page(config: Config, run: Path) -> str:
         | about_augmentation(config, train)
         | about_pseudo_labels(config, run)
         | about_masks(config, run, train, test)
+        | about_provenance(config, run)
     )
     return environment.get_template("page.html").render(files | context)
 
@@ -277,3 +279,22 @@ def about_masks(config: Config, run: Path, train: Tiles, test: Tiles) -> dict[st
             for reason, rows in changes.groupby("reason")
         ],
     }
+
+
+def about_provenance(config: Config, run: Path) -> dict[str, Any]:
+    """Which code made the results, with which packages.
+
+    codes: for each commit, and whether it was changed, the number of results by stage, and where they were computed;
+    packages: versions by name
+    """
+    codes: dict[tuple[str, bool | None], dict[str, Counter[str]]] = {}
+    packages: dict[str, set[str]] = {}
+    for stage, outputs in provenance.results(config, run).items():
+        for record in map(provenance.read, outputs):
+            code = codes.setdefault((record["commit"], record["changed"]), {"stages": Counter(), "devices": Counter()})
+            code["stages"][stage] += 1
+            code["devices"].update([record["device"]] if "device" in record else [])
+            for name, version in record["versions"].items():
+                packages.setdefault(name, set()).add(version)
+    rows = [{"commit": commit, "changed": changed} | of for (commit, changed), of in codes.items()]
+    return {"codes": rows, "packages": {name: sorted(versions) for name, versions in packages.items()}}

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from salt import jigsaw, pseudo_labels, scoring
+from salt import jigsaw, provenance, pseudo_labels, scoring
 from salt.predictions import FIELDS
 from salt.records import create_records, open_records
 from salt.tiles import Tiles, save_tiles
@@ -372,6 +372,62 @@ def test_a_run_of_one_round_without_survey_and_mosaics_has_a_report_too(bare_pag
 
 def test_both_jigsaw_columns_are_there_when_the_rule_is_off(bare_page):
     assert bare_page.count("<th>no jigsaw</th><th>+ jigsaw</th>") == 2
+
+
+@pytest.fixture
+def traced(tmp_path, monkeypatch):
+    """A run whose results were all made by the code of one commit; and what makes some of them again by another's."""
+    run = write_run(tmp_path / "traced", NO_ROUNDS)
+    results = provenance.results(check_config(NO_ROUNDS | {"pathvars": {"results": "x"}}), run)
+
+    def make(commit, *stages, changed=False, device="CPU"):
+        monkeypatch.setattr(provenance, "origin", lambda: {"commit": commit, "changed": changed})
+        for output in (output for stage in stages for output in results[stage]):
+            provenance.leave(output, None, {}, device=device)
+
+    make("a" * 40, *results)
+    return run, make
+
+
+def origins(page):
+    """The rows of the table of commits, as text."""
+    table = page[page.index('<section id="provenance">') :]
+    rows = re.findall("<tr><th>(.*?)</th><td[^>]*>(.*?)</td><td>(.*?)</td></tr>", table)
+    return {re.sub("<[^>]*>", "", commit): (stages, devices) for commit, stages, devices in rows}
+
+
+def test_results_of_one_commit_are_told_with_their_packages_and_no_warning(traced):
+    page = report(traced[0], NO_ROUNDS)
+    assert list(origins(page)) == ["a" * 10]
+    assert "train_fold (2), predict_fold (2), blend (2), score" in origins(page)["a" * 10][0]
+    assert f"numpy {np.__version__}" in page
+    assert "The seed was 1." in page
+    assert 'class="warning"' not in page
+
+
+def test_results_of_different_code_are_warned_of_with_their_stages(traced):
+    run, make = traced
+    make("b" * 40, "train_fold", device="H200, bf16")
+    provenance.beside(run / "scores.csv").unlink()  # made by code that left no such file
+    page = report(run, NO_ROUNDS)
+    assert "The results on this page come from different code." in page
+    assert set(origins(page)) == {"a" * 10, "b" * 10, "unknown"}
+    assert origins(page)["b" * 10] == ("train_fold (2)", "H200, bf16")
+    assert origins(page)["unknown"] == ("score", "–")
+
+
+def test_results_of_changed_code_are_warned_of(traced):
+    run, make = traced
+    make("a" * 40, "blend", changed=True)
+    page = report(run, NO_ROUNDS)
+    assert "Some results come from code that is in no commit" in page
+    assert origins(page)["aaaaaaaaaa, changed"] == ("blend (2)", "CPU")
+
+
+def test_results_that_nothing_is_known_of_say_so_without_a_warning(page):
+    assert list(origins(page)) == ["unknown"]
+    assert "The commit is unknown of what was made outside a git checkout" in page
+    assert 'class="warning"' not in page
 
 
 @pytest.mark.skipif(not (CHROMIUM.exists() and DRIVER.exists()), reason="needs Debian's chromium and chromium-driver")
