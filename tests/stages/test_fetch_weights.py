@@ -6,6 +6,7 @@ import timm
 from safetensors.torch import load_file, save_file
 
 from models.pretrained import create_encoder
+from salt import provenance
 from schemas.config import ConfigError, PretrainedEncoder
 from stages import fetch_weights
 
@@ -16,7 +17,7 @@ def start(folder, encoder, weights):
     return load_file(folder / "encoders" / "out.safetensors")
 
 
-def test_a_local_file_becomes_the_encoders_state_and_the_log_says_from_where(tmp_path, caplog):
+def test_a_local_file_becomes_the_encoders_state_and_log_and_provenance_say_from_where(tmp_path, caplog):
     caplog.set_level(logging.INFO)
     save_file(timm.create_model("test_resnet").state_dict(), tmp_path / "mine.safetensors")
     state = start(tmp_path, "tu-test_resnet", tmp_path / "mine.safetensors")
@@ -25,6 +26,7 @@ def test_a_local_file_becomes_the_encoders_state_and_the_log_says_from_where(tmp
     digest = hashlib.sha256((tmp_path / "encoders" / "out.safetensors").read_bytes()).hexdigest()
     assert f"tu-test_resnet from {tmp_path}/mine.safetensors" in caplog.text
     assert digest in caplog.text
+    assert provenance.read(tmp_path / "encoders" / "out.safetensors")["source"] == f"{tmp_path}/mine.safetensors"
 
 
 @pytest.mark.parametrize("weights", ["imagenet", "nowhere.safetensors"])

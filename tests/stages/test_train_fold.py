@@ -2,6 +2,7 @@ import pandas as pd
 import pytest
 from safetensors.numpy import load_file
 
+from salt import provenance
 from salt.records import create_records
 from salt.tiles import load_tiles
 from salt.weights import copy_state, save_weights
@@ -32,6 +33,15 @@ def test_a_training_leaves_its_snapshots_and_a_row_an_epoch(run):
 def test_a_finished_training_leaves_no_checkpoints(run):
     start(run)
     assert not (run / "checkpoints").exists()
+
+
+def test_where_a_training_comes_from_lies_beside_its_snapshots(run, encoder_weights):
+    start(run, "--encoder-weights", str(encoder_weights), "--start-from", "--pseudo-labels", network=ON_ENCODER)
+    found = provenance.read(run / "out" / "snapshots")
+    assert found["inputs"].keys() == {"tiles", "folds", "encoder_weights"}
+    assert found["settings"]["seed"] == 3
+    assert (found["device"], found["threads"]) == ("CPU, 1 threads, float32", 1)
+    assert found["versions"].keys() >= {"torch", "segmentation_models_pytorch", "timm", "albumentations"}
 
 
 def test_a_training_that_is_cut_goes_on_where_it_was_and_other_settings_start_afresh(run, monkeypatch, caplog):

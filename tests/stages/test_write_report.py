@@ -401,7 +401,7 @@ def test_results_of_one_commit_are_told_with_their_packages_and_no_warning(trace
     assert list(origins(page)) == ["a" * 10]
     assert "train_fold (2), predict_fold (2), blend (2), score" in origins(page)["a" * 10][0]
     assert f"numpy {np.__version__}" in page
-    assert "The seed was 1." in page
+    assert "from the seed 1 with python 3" in page
     assert 'class="warning"' not in page
 
 
@@ -420,7 +420,7 @@ def test_results_of_changed_code_are_warned_of(traced):
     run, make = traced
     make("a" * 40, "blend", changed=True)
     page = report(run, NO_ROUNDS)
-    assert "Some results come from code that is in no commit" in page
+    assert "Some of their code is in no commit." in page
     assert origins(page)["aaaaaaaaaa, changed"] == ("blend (2)", "CPU")
 
 

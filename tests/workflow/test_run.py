@@ -1,5 +1,6 @@
 """The whole DAG on a tiny survey: what a run leaves, how it goes on after a kill, and what an edit reruns."""
 
+import json
 import re
 
 import numpy as np
@@ -9,12 +10,12 @@ import torch
 import yaml
 
 from models.registry import create_network
-from salt import rle
+from salt import provenance, rle
 from salt.geometry import Geometry
 from salt.inference import Predictor
 from salt.records import open_records
 from salt.tiles import load_tiles
-from schemas.config import Input, PlainUnet
+from schemas.config import Input, PlainUnet, check_config
 from tests.workflow.conftest import jobs, snakemake
 
 pytestmark = pytest.mark.slow
@@ -103,6 +104,18 @@ def test_no_rest_of_a_temporary_file_is_left(run):
     assert hidden == set()
 
 
+def kept_config(run):
+    return yaml.safe_load((run.results / "config.yaml").read_text())
+
+
+def test_beside_every_result_stands_which_program_made_it(run):
+    results = provenance.results(check_config(kept_config(run)), run.results)
+    made = {run.folder / output: stage for stage, outputs in results.items() for output in outputs}
+    made[run.results / "report.html"] = "write_report"
+    found = {path: json.loads(path.read_text())["program"] for path in run.results.rglob("*.provenance.json")}
+    assert found == {provenance.beside(output): stage for output, stage in made.items()}
+
+
 def test_a_second_run_was_refused_while_the_first_was_at_work(run):
     assert run.second_run is not None
     assert run.second_run.returncode != 0
@@ -139,6 +152,11 @@ STAGE3 = {
 
 def test_nothing_is_left_to_do(run, tmp_path):
     assert dry_run(run, {}, tmp_path) == set()
+
+
+def test_a_dry_run_leaves_the_config_of_the_run_as_it_was(run, tmp_path):
+    dry_run(run, {"seed": 99}, tmp_path)
+    assert kept_config(run)["seed"] == 13
 
 
 def test_a_change_of_the_machines_use_reruns_nothing(run, tmp_path):

@@ -24,6 +24,10 @@ def test_rule_program_and_test_share_one_name():
         assert f"stages.{rule} " in Path("Snakefile").read_text()
 
 
+def test_every_program_leaves_its_provenance():
+    assert {stage for stage in STAGES if "provenance.leave(" not in Path(f"stages/{stage}.py").read_text()} == set()
+
+
 def imported(path):
     """Packages of this project that a file imports."""
     for node in ast.walk(ast.parse(path.read_text())):
