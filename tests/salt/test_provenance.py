@@ -1,5 +1,6 @@
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -20,9 +21,10 @@ def git(folder, *arguments):
 
 @pytest.fixture
 def checkout(tmp_path, monkeypatch):
-    """A repository with one module, whatever repository a hook of git that started the tests names."""
+    """A repository with one module, whatever a user's git does, or a hook of git that started the tests."""
     for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
     folder = tmp_path / "checkout"
     (folder / "salt").mkdir(parents=True)
     (folder / "salt" / "tiles.py").write_text("")
