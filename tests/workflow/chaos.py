@@ -60,7 +60,7 @@ class Victim:
     def command(self, workers: int | None = None) -> list[str]:
         """The same command each time; how the machine is used changes nothing, so it changes each time."""
         workers = int(self.rng.choice([0, 1, 4])) if workers is None else workers
-        compute = {"loader_workers": workers, "checkpoint_seconds": float(self.rng.choice([0, 0.3, 2]))}
+        compute = {"loader_workers": workers, "checkpoint_seconds": float(self.rng.choice([0.1, 0.5, 2]))}
         (self.folder / "compute.yaml").write_text(yaml.safe_dump({"compute": compute}))
         return ["--cores", str(self.rng.integers(1, 3)), "--resources", "gpu=1", *overlays("compute.yaml")]
 
@@ -237,7 +237,15 @@ def small_disk(folder: Path, megabytes: int) -> Iterator[bool]:
 
 
 def remount(folder: Path, how: str) -> None:
-    subprocess.run(["mount", "-o", f"remount,{how}", str(folder)], check=True)
+    """Killed programs may hold their files open for a moment more."""
+    for _ in range(100):
+        if (
+            subprocess.run(["mount", "-o", f"remount,{how}", str(folder)], capture_output=True, check=False).returncode
+            == 0
+        ):
+            return
+        time.sleep(0.1)
+    raise OSError(f"{folder} could not be mounted again as {how}")
 
 
 def digests(results: Path) -> dict[str, str]:
