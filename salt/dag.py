@@ -14,7 +14,7 @@ import yaml
 
 from salt import sources
 from salt.atomic import atomic_path
-from salt.program import UserError
+from salt.program import UserError, unwritable
 from schemas.config import ConfigError, Model, check_config
 
 
@@ -214,8 +214,12 @@ class Plan:
 
     def save_config(self) -> None:
         """Write the config that the jobs are about to run with, merged, checked and filled in: `config.yaml`."""
-        with atomic_path(Path(self.results, "config.yaml")) as path:
-            path.write_text(yaml.safe_dump(self.config.model_dump(mode="json"), sort_keys=False), encoding="utf-8")
+        text = yaml.safe_dump(self.config.model_dump(mode="json"), sort_keys=False)
+        try:
+            with atomic_path(Path(self.results, "config.yaml")) as path:
+                path.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise SystemExit(unwritable(error)) from None
 
     # The end of a run -----------------------------------------------------------------------------------------
 

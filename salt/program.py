@@ -47,15 +47,20 @@ def run(main: Callable[[], None]) -> NoReturn:
         logging.shutdown()
         sys.exit(128 + stop.signal_number)
     except OSError as error:
-        if error.errno not in CAUSES:
-            raise
-        sys.exit(
-            f"Error: {error.filename or 'a file'} could not be written: {CAUSES[error.errno]} and type the same "
-            "command again; what was done is kept."
-        )
+        sys.exit(unwritable(error))
     except MemoryError as error:
         sys.exit(f"Error: this machine's memory is full ({error}). {MEMORY}")
     sys.exit(0)
+
+
+def unwritable(error: OSError) -> str:
+    """One paragraph for a file that the machine did not let be written. Raises the error where it says otherwise."""
+    if error.errno not in CAUSES:
+        raise error
+    return (
+        f"Error: {error.filename or 'a file'} could not be written: {CAUSES[error.errno]} and type the same command "
+        "again; what was done is kept."
+    )
 
 
 def end_with_parent() -> None:

@@ -1,4 +1,5 @@
 import copy
+import errno
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -6,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
+from salt import dag
 from salt.dag import Plan
 from schemas.config import check_config
 
@@ -215,3 +217,12 @@ def test_the_config_that_is_kept_beside_the_results_is_the_whole_one(raw, tmp_pa
     kept = yaml.safe_load((tmp_path / "config.yaml").read_text())
     assert kept["compute"]["predict_batch"] == 64  # filled in
     assert check_config(kept) == plan.config
+
+
+def test_a_config_that_cannot_be_kept_ends_the_run_with_one_paragraph(raw, monkeypatch):
+    def full(path):
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(dag, "atomic_path", full)
+    with pytest.raises(SystemExit, match="config.yaml could not be written: the disk is full. Free some space"):
+        Plan(raw).save_config()
