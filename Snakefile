@@ -146,7 +146,8 @@ rule pretrain:
         " --tiles {plan.results}/tiles --pseudo-labels {input.pseudo_labels}"
         " --encoder-weights {input.encoder_weights}"
         " --checkpoints {plan.results}/checkpoints/{wildcards.model}_pretrain_{wildcards.learners}"
-        " --weights {output.weights} --history {output.history} 3>&2 > {log} 2>&1"
+        " --weights {output.weights} --history {output.history}"
+        " --timing {plan.results}/timings/{wildcards.model}_pretrain_{wildcards.learners}.json 3>&2 > {log} 2>&1"
 
 
 rule train_fold:
@@ -171,7 +172,8 @@ rule train_fold:
         " --tiles {plan.results}/tiles --folds {input.folds} --fold {wildcards.fold}"
         " --encoder-weights {input.encoder_weights} --start-from {input.start_from} --pseudo-labels {input.pseudo_labels}"
         " --checkpoints {plan.results}/checkpoints/{wildcards.model}_fold{wildcards.fold}"
-        " --snapshots {output.snapshots} --history {output.history} 3>&2 > {log} 2>&1"
+        " --snapshots {output.snapshots} --history {output.history}"
+        " --timing {plan.results}/timings/{wildcards.model}_fold{wildcards.fold}.json 3>&2 > {log} 2>&1"
 
 
 rule predict_fold:
