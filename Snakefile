@@ -4,7 +4,7 @@
 import shlex
 import sys
 
-from salt import run_lock
+from salt import outlook, run_lock
 from salt.dag import Plan
 
 
@@ -13,6 +13,7 @@ configfile: "workflow_config.yaml"
 
 plan = Plan(config)
 run_lock.hold(workflow)
+outlook.tell_after_dry_run(workflow, plan.config)
 python = f"PROGRESS_TO=3 exec {shlex.quote(sys.executable)} -m"
 
 
@@ -290,5 +291,13 @@ rule write_report:
         " 3>&2 > {log} 2>&1"
 
 
+onstart:
+    outlook.check(workflow, plan.config)
+
+
 onsuccess:
     print(plan.closing_words(), file=sys.stderr)
+
+
+onerror:
+    print(plan.words_after_a_failure(), file=sys.stderr)
