@@ -124,20 +124,21 @@ def _reasons(jobs: Sequence[Job]) -> Iterator[str]:
     counts = Counter(job.why for job in jobs)
     for why in sorted(counts, key=REASONS.index):
         yield f"{counts[why]:6}  {why}"
-        if changed := [job for job in jobs if job.why == why and job.changes]:
-            yield from _changes(changed)
+    if any(job.changes for job in jobs):
+        yield "Changed settings"
+        yield from _changes([job for job in jobs if job.changes])
 
 
 def _changes(jobs: Sequence[Job]) -> Iterator[str]:
     """What changed in the settings, a line a change, with the jobs that it concerns."""
     concerned = defaultdict(list)
-    for job in jobs:
+    for job in [job for job in jobs if job.rule != "write_report"] or jobs:  # its settings are those of all others
         for change in job.changes:
             concerned[change].append(job)
     for change, those in list(concerned.items())[:MOST_CHANGES]:
-        yield f"{len(those):12}  {_names(those)}: {change}"
+        yield f"{len(those):6}  {_names(those)}: {change}"
     if len(concerned) > MOST_CHANGES:
-        yield f"{'':12}  ... and {len(concerned) - MOST_CHANGES} more changes"
+        yield f"{'':6}  ... and {len(concerned) - MOST_CHANGES} more changes"
 
 
 def _names(jobs: Sequence[Job]) -> str:

@@ -17,7 +17,7 @@ class Job:
     """A job that is to run.
 
     why: one of REASONS
-    changes: of its settings since it ran: "phases.0.optimizer.lr: 0.002 -> 0.001"
+    changes: of its settings since it last ran: "phases.0.optimizer.lr: 0.002 -> 0.001"
     present: bytes of its outputs that are there and will be replaced
     """
 
@@ -38,18 +38,16 @@ def pending(workflow: Any) -> list[Job]:
 
 def _job(workflow: Any, job: Any) -> Job:
     reason = workflow.dag.reason(job)
-    # Snakemake compares the settings of the first jobs of each chain alone: the others rerun anyway. It records them
-    # by output: where one is missing, the record may be of any time.
-    missing = reason.missing_output or reason.incomplete_output
-    changed = None if missing else workflow.persistence.params_changed(job)
+    # Snakemake itself compares the settings of the first job of each chain alone: what follows reruns anyway.
+    changed = workflow.persistence.params_changed(job)
     changes = tuple(differences(_settings(changed.only_old), _settings(changed.only_new))) if changed else ()
     present = sum(size(Path(path)) for path in job.output)
-    return Job(job.rule.name, dict(job.wildcards_dict), _why(reason, missing, changes), changes, present)
+    return Job(job.rule.name, dict(job.wildcards_dict), _why(reason, changes), changes, present)
 
 
-def _why(reason: Any, missing: Any, changes: tuple[str, ...]) -> str:
+def _why(reason: Any, changes: tuple[str, ...]) -> str:
     causes = {
-        MISSING: missing,
+        MISSING: reason.missing_output or reason.incomplete_output,
         SETTINGS: changes,
         RULE: reason.code_changed or reason.software_stack_changed,
         FORCED: reason.forced,

@@ -1,5 +1,3 @@
-import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -54,6 +52,13 @@ def test_a_change_that_many_jobs_share_is_one_line_with_what_they_have_in_common
     assert "10  train_fold: phases.0.optimizer.lr: 0.002 -> 0.001" in text(more)
 
 
+def test_the_reports_settings_which_are_those_of_all_others_are_told_only_where_nothing_else_changed():
+    change = Job("write_report", {}, SETTINGS, ("models.stage1_resnet34.phases.0.batch: 18 -> 19",))
+    assert "write_report: models" in text([change])
+    own = train_folds("stage1_resnet34", why=SETTINGS, changes=("phases.0.batch: 18 -> 19",))
+    assert "write_report: models" not in text([*own, change])
+
+
 def test_of_very_many_changes_the_first_are_shown():
     jobs = train_folds("stage1_resnet34", why=SETTINGS, changes=tuple(f"augment.{n}.p: 0.1 -> 0.2" for n in range(30)))
     assert text(jobs).count("0.1 -> 0.2") == 10
@@ -79,16 +84,9 @@ def test_a_folder_that_can_be_written_is_left_as_it_was(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_read_only_file_system_is_told_in_one_paragraph(tmp_path):
-    mount = ["mount", "-t", "tmpfs", "-o", "ro", "none", str(tmp_path)]
-    alone = ["unshare", "--mount"]  # a mount that only this test's programs see
-    if not shutil.which("unshare") or subprocess.run([*alone, *mount], capture_output=True, check=False).returncode:
-        pytest.skip("nothing can be mounted here, and root may write wherever the file system lets it")
+def test_a_read_only_file_system_is_told_in_one_paragraph(tmp_path, on_a_small_disk):
     code = f"from salt.outlook import must_be_writable; must_be_writable('{tmp_path}/results')"
-    shell = f'{" ".join(mount)} && exec "$0" -c "$1"'
-    done = subprocess.run(
-        [*alone, "sh", "-c", shell, sys.executable, code], capture_output=True, text=True, check=False
-    )
+    done = on_a_small_disk(tmp_path, "ro", [sys.executable, "-c", code])
     assert done.returncode == 1
-    (line,) = done.stderr.splitlines()
+    (line,) = done.stdout.splitlines()
     assert "the file system is read-only. Make it writable, or put `pathvars.results` elsewhere" in line
