@@ -15,7 +15,7 @@ from salt.pending import REASONS, Job, pending
 from salt.program import CAUSES
 from schemas.config import Config
 
-MOST_CHANGES = 10  # lines of changed settings that are shown
+MOST_CHANGES = 4  # that are shown of the same jobs
 UNITS = (("TB", 1e12), ("GB", 1e9), ("MB", 1e6))
 UNKNOWN = "unknown until a first training is done"
 
@@ -135,10 +135,13 @@ def _changes(jobs: Sequence[Job]) -> Iterator[str]:
     for job in [job for job in jobs if job.rule != "write_report"] or jobs:  # its settings are those of all others
         for change in job.changes:
             concerned[change].append(job)
-    for change, those in list(concerned.items())[:MOST_CHANGES]:
-        yield f"{len(those):6}  {_names(those)}: {change}"
-    if len(concerned) > MOST_CHANGES:
-        yield f"{'':6}  ... and {len(concerned) - MOST_CHANGES} more changes"
+    alike = defaultdict(list)
+    for change, those in concerned.items():
+        alike[f"{len(those):6}  {_names(those)}"].append(change)
+    for names, changes in alike.items():
+        yield from (f"{names}: {change}" for change in changes[:MOST_CHANGES])
+        if len(changes) > MOST_CHANGES:
+            yield f"{names}: ... and {len(changes) - MOST_CHANGES} more"
 
 
 def _names(jobs: Sequence[Job]) -> str:

@@ -59,10 +59,12 @@ def test_the_reports_settings_which_are_those_of_all_others_are_told_only_where_
     assert "write_report: models" not in text([*own, change])
 
 
-def test_of_very_many_changes_the_first_are_shown():
+def test_of_very_many_changes_of_the_same_jobs_the_first_are_shown():
     jobs = train_folds("stage1_resnet34", why=SETTINGS, changes=tuple(f"augment.{n}.p: 0.1 -> 0.2" for n in range(30)))
-    assert text(jobs).count("0.1 -> 0.2") == 10
-    assert "and 20 more changes" in text(jobs)
+    other = train_folds("stage1_resnext50", why=SETTINGS, changes=("seed: 13 -> 14",))
+    assert text([*jobs, *other]).count("0.1 -> 0.2") == 4
+    assert "train_fold model=stage1_resnet34: ... and 26 more" in text([*jobs, *other])
+    assert "train_fold model=stage1_resnext50: seed: 13 -> 14" in text([*jobs, *other])
 
 
 def test_a_run_that_does_not_fit_is_told_in_one_paragraph_and_what_to_do():
