@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export MPLCONFIGDIR ?= $(CURDIR)/.venv/matplotlib
 
-.PHONY: env demo test format lock browser clean
+.PHONY: env demo test chaos format lock browser clean
 
 # The whole workflow on a synthetic survey: two cores, no GPU, no data to fetch.
 demo: .venv/installed
@@ -16,6 +16,10 @@ test: .venv/installed browser
 	$(BIN)/snakefmt --check Snakefile
 	$(BIN)/mypy
 	$(BIN)/pytest
+
+# Kills a run fifty times at random moments, and spoils its disk and checkpoints; the tests do it ten times.
+chaos: .venv/installed
+	$(BIN)/pytest tests/workflow/test_chaos.py --kills 50 -s
 
 format: .venv/installed
 	$(BIN)/ruff format .

@@ -71,7 +71,7 @@ def fetch_encoder(pretrained: PretrainedEncoder) -> tuple[State, str]:
         repository = encoder.model.pretrained_cfg["hf_hub_id"]
     else:
         repository = NATIVE[name]["pretrained_settings"][weights]["repo_id"]
-    return encoder.state_dict(), f"https://huggingface.co/{repository}"
+    return encoder.state_dict(), f"{huggingface_hub.constants.ENDPOINT}/{repository}"
 
 
 def read_encoder(name: str, path: Path) -> State:

@@ -32,3 +32,8 @@ def on_a_small_disk():
         )
 
     return run
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Options of single tests; pytest wants them here."""
+    parser.addoption("--kills", type=int, default=10, help="how often tests/workflow/test_chaos.py disturbs the run")

@@ -1,9 +1,7 @@
-"""One whole run of the workflow on a tiny survey, killed in the middle and started again; all tests here share it."""
+"""One whole run of the workflow on a tiny survey, that nothing disturbs; all tests here share it."""
 
-import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -41,9 +39,9 @@ class Run:
 
     folder: Path
     command: list[str]
-    done_before_the_kill: dict[Path, int] = field(default_factory=dict)  # outputs and their time of change, ns
     second_run: subprocess.CompletedProcess | None = None  # started while the first was at work
-    output: str = ""  # of the run that finished
+    second_run_left: set[str] = field(default_factory=set)  # files that were not there before it
+    output: str = ""
 
     @property
     def results(self) -> Path:
@@ -64,14 +62,6 @@ def jobs(text: str) -> set[str]:
     return {f"{name} {field_of(block, 'wildcards')}".strip() for name, block in re.findall(JOB, text)}
 
 
-def outputs_of_finished_jobs(folder: Path, text: str) -> dict[Path, int]:
-    """Files that jobs left which Snakemake saw finish, and when they last changed, ns."""
-    finished = set(re.findall(r"Finished jobid: (\d+)", text))
-    blocks = [block for _, block in re.findall(JOB, text) if field_of(block, "jobid") in finished]
-    paths = [folder / name for block in blocks for name in field_of(block, "output").split(", ")]
-    return {path: path.stat().st_mtime_ns for path in paths}
-
-
 def in_the_middle_of_a_training(results: Path, text: str) -> bool:
     """A training is done, and another has finished an epoch."""
     logs = [log.read_text() for log in results.glob("logs/train_fold/*.log")]
@@ -79,27 +69,43 @@ def in_the_middle_of_a_training(results: Path, text: str) -> bool:
     return "(Rule: train_fold)" in text and bool(busy)
 
 
-@pytest.fixture(scope="session")
-def run(tmp_path_factory) -> Run:
-    folder = copy_of_the_repository(tmp_path_factory.mktemp("run"))
-    overlays = ["--configfile", "recipes/demo.yaml", str(REPOSITORY / "tests" / "workflow" / "tiny.yaml")]
-    run = Run(folder, ["--cores", "2", "--resources", "gpu=1", *overlays])
-    with (folder / "first.txt").open("w") as output:
-        first = subprocess.Popen(
-            [sys.executable, "-m", "snakemake", *run.command],
+def start(folder: Path, *options: str, output: Path) -> subprocess.Popen:
+    """Start Snakemake in a process group of its own."""
+    with output.open("w") as file:
+        return subprocess.Popen(
+            [sys.executable, "-m", "snakemake", *options],
             cwd=folder,
-            stdout=output,
+            stdout=file,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-        while not in_the_middle_of_a_training(run.results, (folder / "first.txt").read_text()):
-            assert first.poll() is None, (folder / "first.txt").read_text()
-            time.sleep(0.1)
-        run.second_run = snakemake(folder, *run.command, timeout=30)
-        os.killpg(first.pid, signal.SIGKILL)
-        first.wait()
-    run.done_before_the_kill = outputs_of_finished_jobs(folder, (folder / "first.txt").read_text())
-    finished = snakemake(folder, *run.command)
-    run.output = finished.stdout
-    assert finished.returncode == 0, finished.stdout
+
+
+def overlays(*more: str) -> list[str]:
+    """The options that make the demo's recipe a tiny one."""
+    return ["--configfile", "recipes/demo.yaml", str(REPOSITORY / "tests" / "workflow" / "tiny.yaml"), *more]
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory) -> Run:
+    folder = copy_of_the_repository(tmp_path_factory.mktemp("run"))
+    run = Run(folder, ["--cores", "2", "--resources", "gpu=1", *overlays()])
+    output = folder / "output.txt"
+    first = start(folder, *run.command, output=output)
+    while not in_the_middle_of_a_training(run.results, output.read_text()):
+        assert first.poll() is None, output.read_text()
+        time.sleep(0.1)
+    before = files_of_nobody(folder)
+    run.second_run = snakemake(folder, *run.command, timeout=60)
+    run.second_run_left = files_of_nobody(folder) - before
+    first.wait()
+    run.output = output.read_text()
+    assert first.returncode == 0, run.output
     return run
+
+
+def files_of_nobody(folder: Path) -> set[str]:
+    """Files outside the results that a run writes, but for compiled Python and Snakemake's own notes of the jobs."""
+    paths = (path for path in folder.rglob("*") if path.is_file())
+    names = {str(path.relative_to(folder)) for path in paths}
+    return {name for name in names if not re.match(r"results/|.*__pycache__|\.snakemake/(metadata|incomplete)", name)}

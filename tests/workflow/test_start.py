@@ -108,6 +108,7 @@ def test_fold_honest_pseudo_labels_keep_the_folds_apart(repository):
         *(f"predict_fold model={model}, fold=3" for model in models[:-1]),
         *(f"pretrain model={model}, learners=fold3" for model in ("stage2_resnext50", "stage3_pad128")),
         *(f"make_pseudo_labels labels={name}, learners=fold3" for name in sets),
+        *(f"fetch_weights encoder={name}-imagenet" for name in ("resnet34", "resnext50_32x4d")),
         *("prepare_tiles", "make_folds"),
     }
 

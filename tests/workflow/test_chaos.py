@@ -1,0 +1,48 @@
+"""However a run is disturbed, the same command ends it with the bytes of one that nothing disturbed.
+
+The disturbed run is in another folder, on one or two cores and with other numbers of loader workers each time.
+`make chaos` does the same with 50 kills.
+"""
+
+import numpy as np
+import pytest
+
+from tests.workflow.chaos import EVENTS, OF_THE_DISK, START, Victim, digests, small_disk
+from tests.workflow.conftest import copy_of_the_repository
+
+pytestmark = pytest.mark.slow
+
+SECONDS = 100.0  # of work of a run that nothing disturbs, on a fast machine
+
+
+@pytest.fixture(scope="module")
+def events(request):
+    """What happens: each event once, and kills to make up the number asked for."""
+    wanted = request.config.getoption("--kills")
+    return [*EVENTS, *["kill"] * (wanted - len(EVENTS))]
+
+
+def test_a_disturbed_run_ends_with_the_bytes_of_one_that_was_not(run, events, tmp_path):
+    rng = np.random.default_rng(len(events))
+    hits, left = [], list(rng.permutation(events))
+    while left:
+        folder = tmp_path / f"victim{len(hits)}"
+        folder.mkdir()
+        victim = Victim(copy_of_the_repository(folder), rng)
+        with small_disk(victim.results, megabytes=500) as mounted:
+            done = False
+            while left and not done:
+                event = str(left[-1])
+                if event in OF_THE_DISK and not mounted:
+                    left.pop()
+                    continue
+                done = not victim.disturb(event, START + rng.uniform(0, 2 * SECONDS / len(events)))
+                if not done:
+                    left.pop()
+            victim.finish()
+            assert digests(victim.results) == digests(run.results)
+        hits += victim.hits
+    assert len(hits) >= len(events) - len(OF_THE_DISK)
+    for hit in hits:
+        busy = ", ".join(hit.jobs) or "nothing at work"
+        print(f"{hit.event:40} after {hit.after:5.1f} s, {hit.lost:5.1f} s of work lost: {busy}")
