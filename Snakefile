@@ -4,7 +4,7 @@
 import shlex
 import sys
 
-from salt import run_lock
+from salt import outlook, run_lock
 from salt.dag import Plan
 
 
@@ -13,6 +13,7 @@ configfile: "workflow_config.yaml"
 
 plan = Plan(config)
 run_lock.hold(workflow)
+outlook.tell_after_dry_run(workflow, plan.config)
 python = f"PROGRESS_TO=3 exec {shlex.quote(sys.executable)} -m"
 
 
@@ -146,7 +147,8 @@ rule pretrain:
         " --tiles {plan.results}/tiles --pseudo-labels {input.pseudo_labels}"
         " --encoder-weights {input.encoder_weights}"
         " --checkpoints {plan.results}/checkpoints/{wildcards.model}_pretrain_{wildcards.learners}"
-        " --weights {output.weights} --history {output.history} 3>&2 > {log} 2>&1"
+        " --weights {output.weights} --history {output.history}"
+        " --timing {plan.results}/timings/{wildcards.model}_pretrain_{wildcards.learners}.json 3>&2 > {log} 2>&1"
 
 
 rule train_fold:
@@ -171,7 +173,8 @@ rule train_fold:
         " --tiles {plan.results}/tiles --folds {input.folds} --fold {wildcards.fold}"
         " --encoder-weights {input.encoder_weights} --start-from {input.start_from} --pseudo-labels {input.pseudo_labels}"
         " --checkpoints {plan.results}/checkpoints/{wildcards.model}_fold{wildcards.fold}"
-        " --snapshots {output.snapshots} --history {output.history} 3>&2 > {log} 2>&1"
+        " --snapshots {output.snapshots} --history {output.history}"
+        " --timing {plan.results}/timings/{wildcards.model}_fold{wildcards.fold}.json 3>&2 > {log} 2>&1"
 
 
 rule predict_fold:
@@ -292,5 +295,13 @@ onstart:
     plan.save_config()
 
 
+onstart:
+    outlook.check(workflow, plan.config)
+
+
 onsuccess:
     print(plan.closing_words(), file=sys.stderr)
+
+
+onerror:
+    print(plan.words_after_a_failure(), file=sys.stderr)

@@ -239,6 +239,14 @@ class Plan:
         lines += ["", f"submission  {self.results}/submission.csv", f"report      {self.results}/report.html"]
         return "\n".join(lines)
 
+    def words_after_a_failure(self) -> str:
+        """What the terminal shows after a failed job, whose log Snakemake has shown."""
+        return (
+            "The same command goes on; what was done is kept. A job whose log ends without an error (signal 9, exit "
+            "code 137) was killed, usually since the memory was full: close other programs, or lower --cores, "
+            "compute.loader_workers or compute.predict_batch."
+        )
+
 
 def _fold(learners: str) -> int | None:
     """The fold that learns from a set or a pretraining, by its folder's name; none: all of them."""

@@ -14,6 +14,8 @@ from typing import Any
 
 from snakemake.cli import get_argument_parser
 
+from salt.program import CAUSES
+
 # Ways to call Snakemake that tell about the workflow and run no job.
 TELLING = (
     *("dryrun", "lint", "list_rules", "list_target_rules", "print_compilation", "containerize", "report", "unlock"),
@@ -34,8 +36,14 @@ def hold(workflow: Any, arguments: Sequence[str] | None = None) -> None:
     if _held or not workflow.is_main_process or not executes(sys.argv[1:] if arguments is None else arguments):
         return
     folder = Path(".snakemake")
-    folder.mkdir(exist_ok=True)
-    file = (folder / "run.lock").open("a+")
+    try:
+        folder.mkdir(exist_ok=True)
+        file = (folder / "run.lock").open("a+")
+    except OSError as error:
+        raise SystemExit(
+            f"Error: expected to write to {Path.cwd()}, where Snakemake keeps its records, and cannot: "
+            f"{CAUSES.get(error.errno or 0, error)}, and type the same command again."
+        ) from None
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

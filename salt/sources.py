@@ -1,6 +1,7 @@
 """Which of the competition's files a data folder holds. Light: the Snakefile asks it each time it is read."""
 
 import hashlib
+import zipfile
 from pathlib import Path
 
 from salt.program import UserError
@@ -22,6 +23,22 @@ def sources(root: Path) -> list[Path]:
     if not any(splits.values()) and (whole := whole_zip(root)):
         return [whole]
     raise UserError(_missing(root, [split for split, found in splits.items() if not found]))
+
+
+def rows(root: Path, table: str) -> int | None:
+    """Tiles that a table of the data lists, as a file or in the zip with everything; None where there is none."""
+    whole = whole_zip(root)
+    try:
+        if (root / table).is_file():
+            content = (root / table).read_bytes()
+        elif whole:
+            with zipfile.ZipFile(whole) as archive:
+                content = archive.read(next(name for name in archive.namelist() if Path(name).name == table))
+        else:
+            return None
+    except (OSError, zipfile.BadZipFile, StopIteration):
+        return None
+    return sum(bool(line.strip()) for line in content.splitlines()[1:])
 
 
 def fingerprint(folders: list[Path]) -> str:

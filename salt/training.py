@@ -14,13 +14,14 @@ from torch import Tensor, nn
 
 from salt import metric, schedules
 from salt.checkpoints import Checkpoints
-from salt.device import faults_of_the_machine
+from salt.device import describe, faults_of_the_machine
 from salt.interrupts import Interrupted, wishes
 from salt.loader import batch_of
 from salt.program import UserError
 from salt.progress import Clock, say
 from salt.steps import PhaseSteps, Setting
 from salt.tiles import Tiles
+from salt.timings import Timing, kind
 from salt.weights import State, copy_state
 from schemas.config import Phase
 
@@ -56,6 +57,7 @@ class Training:
     snapshots: weights by name (`phase1`, `phase2_cycle1` ...) on the CPU
     phase: the phase at hand, from 1; of_phase, of_cycle: its best weights
     losses: of the steps done of the epoch at hand, on the device
+    seconds: spent up to the last save, over all parts of a training that was stopped and went on
     """
 
     snapshots: dict[str, State] = field(default_factory=dict)
@@ -64,6 +66,7 @@ class Training:
     of_phase: Best = field(default_factory=Best)
     of_cycle: Best = field(default_factory=Best)
     losses: list[Tensor] = field(default_factory=list)
+    seconds: float = 0.0
 
     @property
     def scores(self) -> list[float]:
@@ -85,7 +88,7 @@ class Training:
         """All but the tensors, for a checkpoint."""
         history = [asdict(epoch) for epoch in self.history]
         scores = {"of_phase": self.of_phase.score, "of_cycle": self.of_cycle.score}
-        return {"phase": self.phase, "losses": losses, "scores": scores, "history": history}
+        return {"phase": self.phase, "losses": losses, "scores": scores, "history": history, "seconds": self.seconds}
 
     def states(self) -> dict[str, State]:
         """The weights, for a checkpoint."""
@@ -102,6 +105,7 @@ class Training:
             Best(facts["scores"]["of_phase"], states["of_phase"]),
             Best(facts["scores"]["of_cycle"], states["of_cycle"]),
             [torch.tensor(loss, device=device) for loss in facts["losses"]],
+            facts["seconds"],
         )
 
 
@@ -138,11 +142,26 @@ class Trainer:
             epoch, step = len(self.training.scores) + 1, len(self.training.losses) + 1
             say(f"goes on from a checkpoint: phase {self.training.phase}, epoch {epoch}, step {step}")
         self.clock, self.passes_done, self.saved = Clock(), 0, time.monotonic()
+        self.started = self.saved - self.training.seconds
         with wishes() as self.wish, faults_of_the_machine():
             for number in range(self.training.phase, len(self.phases) + 1):
                 self._phase(number, states)
                 states = {}
         return self.training
+
+    def timing(self) -> Timing:
+        """What the training took, for the estimate of others."""
+        setting, history = self.setting, self.training.history
+        passes = sum(self.phases[epoch.phase - 1].passes_per_epoch for epoch in history)
+        weights = sum(value.nbytes for value in setting.network.state_dict().values())
+        return Timing(
+            kind(setting.settings.network),
+            setting.geometry.side,
+            passes * len(setting.tiles),
+            self.training.seconds,
+            weights,
+            describe(setting.device),
+        )
 
     def _phase(self, number: int, states: dict[str, dict[str, Tensor]]) -> None:
         """Train through one phase, keep its snapshots, and put the phase's best weights into the network.
@@ -216,6 +235,7 @@ class Trainer:
             self._save(steps)
 
     def _save(self, steps: PhaseSteps) -> None:
+        self.training.seconds = time.monotonic() - self.started
         if self.checkpoints is None:
             return
         losses = steps.check(len(self.training.scores), self.training.losses)

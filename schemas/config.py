@@ -664,6 +664,7 @@ class Compute(Section):
     checkpoint_seconds: float = Field(
         60, ge=0, description="A training writes a checkpoint after so many seconds, and at each cycle's end."
     )
+    check_disk: bool = Field(True, description="Start no run that will fill more than is free on the disk.")
 
 
 class PathVars(Section):

@@ -30,6 +30,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--checkpoints", type=Path, required=True, help="folder to go on from, gone when all is done")
     parser.add_argument("--weights", type=Path, required=True, help="safetensors to write")
     parser.add_argument("--history", type=Path, required=True, help="csv to write")
+    parser.add_argument("--timing", type=Path, required=True, help="json to write: what the training took")
     return parser.parse_args(argv)
 
 
@@ -48,10 +49,12 @@ def main(argv: list[str] | None = None) -> None:
     geometry = Geometry.of(settings.input, tiles)
     setting = Setting(network, geometry, tiles, settings, compute, where, seed)
     with Checkpoints(args.checkpoints, setting.fingerprint(None)) as checkpoints:
-        result = Trainer(setting, None, checkpoints).run()
+        trainer = Trainer(setting, None, checkpoints)
+        result = trainer.run()
         save_weights(args.weights, copy_state(network))
         with atomic_path(args.history) as path:
             result.table().to_csv(path, index=False, float_format="%.6g")
+        trainer.timing().write(args.timing)
         provenance.leave(
             args.weights,
             args.settings,

@@ -35,6 +35,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--checkpoints", type=Path, required=True, help="folder to go on from, gone when all is done")
     parser.add_argument("--snapshots", type=Path, required=True, help="folder to write weights to")
     parser.add_argument("--history", type=Path, required=True, help="csv to write")
+    parser.add_argument("--timing", type=Path, required=True, help="json to write: what the training took")
     return parser.parse_args(argv)
 
 
@@ -61,12 +62,14 @@ def main(argv: list[str] | None = None) -> None:
     geometry = Geometry.of(settings.input, tiles, held_out)
     setting = Setting(network, geometry, tiles, settings, compute, where, seed)
     with Checkpoints(args.checkpoints, setting.fingerprint(held_out)) as checkpoints:
-        result = Trainer(setting, held_out, checkpoints).run()
+        trainer = Trainer(setting, held_out, checkpoints)
+        result = trainer.run()
         with atomic_path(args.history) as path:
             result.table().to_csv(path, index=False, float_format="%.6g")
         with atomic_folder(args.snapshots) as folder:
             for name, state in result.snapshots.items():
                 save_weights(folder / f"{name}.safetensors", state)
+        trainer.timing().write(args.timing)
         provenance.leave(
             args.snapshots,
             args.settings,

@@ -192,6 +192,13 @@ def test_a_part_of_the_workflow_ends_without_closing_words(raw, tmp_path):
     assert Plan(raw).closing_words() == ""
 
 
+def test_after_a_failure_the_words_tell_of_memory_and_that_the_same_command_goes_on(raw):
+    words = Plan(raw).words_after_a_failure()
+    assert "\n" not in words
+    for word in ("The same command goes on", "signal 9", "137", "memory", "--cores"):
+        assert word in words
+
+
 def test_the_closing_words_show_all_scores_and_where_the_results_are(raw, tmp_path):
     raw["pathvars"]["results"] = str(tmp_path)
     plan = Plan(raw)

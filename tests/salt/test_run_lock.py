@@ -68,5 +68,13 @@ def test_who_only_tells_about_the_workflow_neither_waits_nor_clears(folder, live
     assert lock.exists()
 
 
+def test_a_folder_that_cannot_be_written_is_told_in_one_paragraph(folder, on_a_small_disk):
+    code = HOLDER.replace("time.sleep(60)", "")
+    done = on_a_small_disk(folder, "ro", ["sh", "-c", 'cd "$PWD" && exec "$0" -c "$1"', sys.executable, code])
+    assert done.returncode == 1
+    (line,) = done.stdout.splitlines()
+    assert "where Snakemake keeps its records, and cannot: the file system is read-only" in line
+
+
 def test_a_job_of_an_executor_plugin_neither_waits_nor_clears(live_run):
     run_lock.hold(SimpleNamespace(is_main_process=False), RUN)

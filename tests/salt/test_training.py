@@ -238,6 +238,20 @@ def test_a_training_killed_anywhere_ends_with_the_weights_of_one_that_was_not(ti
     assert equal(train_killed(tiles, tmp_path, given, [1, 6, 1, 9, 4], held_out), whole)
 
 
+def test_a_training_that_goes_on_counts_the_time_it_had_taken(tiles, tmp_path):
+    given = setting(tiles, [phase()], checkpoint_seconds=0)
+    with contextlib.suppress(Killed), KilledAfter(tmp_path, "mine") as checkpoints:
+        checkpoints.left = 3
+        Trainer(given, tiles, checkpoints).run()
+    with Checkpoints(tmp_path, "mine") as checkpoints:
+        facts, states = checkpoints.load()
+        assert facts["seconds"] > 0
+        checkpoints.save(facts | {"seconds": 1000.0}, states)
+        trainer = Trainer(setting(tiles, [phase()]), tiles, checkpoints)
+        trainer.run()
+    assert 1000 < trainer.timing().seconds < 2000
+
+
 def test_a_training_that_goes_on_with_another_number_of_workers_is_the_same(tiles, tmp_path):
     given = {"phases": [phase()]}
     whole = train(tiles, **given)

@@ -6,6 +6,7 @@ import torch
 from safetensors.torch import load_file
 
 from salt.program import UserError
+from salt.timings import Timing, kind
 from salt.weights import copy_state
 from stages import make_pseudo_labels, pretrain
 from tests.stages.conftest import COMPUTE, NETWORK, ON_ENCODER, train_settings
@@ -26,7 +27,7 @@ def start(run, pseudo_labels, *options, network=NETWORK, **more):
         [
             *("--settings", settings, "--compute", COMPUTE, "--tiles", f"{run}/tiles"),
             *("--pseudo-labels", *pseudo_labels),
-            *("--checkpoints", f"{run}/checkpoints"),
+            *("--checkpoints", f"{run}/checkpoints", "--timing", f"{run}/timings/one.json"),
             *("--weights", f"{run}/out/weights.safetensors", "--history", f"{run}/out/history.csv", *options),
         ]
     )
@@ -38,6 +39,11 @@ def test_it_leaves_the_last_weights_and_a_history_without_scores(run, pseudo_lab
     assert history["epoch"].tolist() == [1, 2]
     assert history["score"].isna().all()
     assert "head.weight" in load_file(run / "out" / "weights.safetensors")
+
+
+def test_it_leaves_what_it_took(run, pseudo_labels):
+    start(run, pseudo_labels)
+    assert Timing.read(run / "timings" / "one.json").network == kind(NETWORK)
 
 
 def test_each_fold_has_a_seed_of_its_own_that_stays(run, pseudo_labels):

@@ -5,6 +5,7 @@ from safetensors.numpy import load_file
 from salt import provenance
 from salt.records import create_records
 from salt.tiles import load_tiles
+from salt.timings import Timing, kind
 from salt.weights import copy_state, save_weights
 from stages import train_fold
 from tests.stages.conftest import COMPUTE, NETWORK, ON_ENCODER, train_settings
@@ -15,7 +16,7 @@ def start(run, *more, cycles=(2,), fold=1, network=NETWORK):
         [
             *("--settings", train_settings(cycles, network), "--compute", COMPUTE, "--fold", str(fold)),
             *("--tiles", f"{run}/tiles", "--folds", f"{run}/folds.csv"),
-            *("--checkpoints", f"{run}/checkpoints"),
+            *("--checkpoints", f"{run}/checkpoints", "--timing", f"{run}/timings/one.json"),
             *("--snapshots", f"{run}/out/snapshots", "--history", f"{run}/out/history.csv", *more),
         ]
     )
@@ -28,6 +29,16 @@ def test_a_training_leaves_its_snapshots_and_a_row_an_epoch(run):
     history = pd.read_csv(run / "out" / "history.csv")
     assert history["cycle"].tolist() == [1, 2, 2]
     assert history["score"].between(0, 1).all()
+
+
+def test_a_training_leaves_what_it_took(run):
+    start(run, cycles=(1, 2))
+    timing = Timing.read(run / "timings" / "one.json")
+    snapshot = (run / "out" / "snapshots" / "phase1_cycle1.safetensors").stat().st_size
+    # three epochs of a half of 12 tiles, of which one is constant
+    assert (timing.network, timing.tiles, timing.device) == (kind(NETWORK), 3 * 5, "CPU, 1 threads, float32")
+    assert 0.8 * snapshot < timing.weights < snapshot  # a file has a header
+    assert timing.seconds > 0
 
 
 def test_a_finished_training_leaves_no_checkpoints(run):

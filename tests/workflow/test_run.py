@@ -126,12 +126,16 @@ def test_a_second_run_was_refused_at_once_and_left_no_trace(run):
     assert run.second_run_left == set()
 
 
-def dry_run(run, overlay, tmp_path):
+def dry_run_text(run, overlay, tmp_path):
     path = tmp_path / "edit.yaml"
     path.write_text(yaml.safe_dump(overlay))
     done = snakemake(run.folder, *run.command, str(path), "-n")
     assert done.returncode == 0, done.stdout
-    return jobs(done.stdout)
+    return done.stdout
+
+
+def dry_run(run, overlay, tmp_path):
+    return jobs(dry_run_text(run, overlay, tmp_path))
 
 
 END = {"score", "apply_jigsaw", "write_submission", "write_report", "all"}
@@ -164,6 +168,15 @@ def test_a_change_of_the_machines_use_reruns_nothing(run, tmp_path):
 def test_an_edited_network_reruns_its_model_and_what_follows(run, tmp_path):
     found = dry_run(run, {"models": {"stage3_plain": {"network": {"width": 9}}}}, tmp_path)
     assert found == STAGE3 | END
+
+
+def test_a_dry_run_names_the_edits_and_how_long_their_trainings_will_take(run, tmp_path):
+    edit = {"models": {"stage2_resnet10": {"augment": "none"}, "stage3_plain": {"members": {"phase1_cycle1": 2}}}}
+    told = dry_run_text(run, {"seed": 14, **edit}, tmp_path).partition("What this run takes")[2]
+    assert "pretrain + train_fold: seed: 13 -> 14" in told
+    assert re.search(r"train_fold model=stage2_resnet10: augment\.0\.p: 0\.5 -> nothing", told)
+    assert "predict_fold model=stage3_plain: members.phase1_cycle1: 1.0 -> 2.0" in told
+    assert re.search(r"Time: 10 trainings of folds and 3 pretrainings, at most about \d+ min of training \(CPU", told)
 
 
 def test_other_members_predict_again_and_train_nothing(run, tmp_path):

@@ -1,6 +1,8 @@
 """What a user sees at the start: data, dry run, mistakes."""
 
+import re
 import struct
+import sys
 import zlib
 
 import pytest
@@ -59,6 +61,36 @@ def test_the_winning_recipe_resolves_on_the_competitions_layout(repository):
     fetched = {f"fetch_weights encoder={name}-imagenet" for name in ("resnet34", "resnext50_32x4d")}
     assert {job for job in found if job.startswith("fetch_weights")} == fetched
     assert {"blend name=final", "make_pseudo_labels labels=stage1_by_size, learners=all_folds", "apply_jigsaw"} <= found
+
+
+def write_tables_of_the_competition(root):
+    for name, split, count in (("train.csv", "train", 4000), ("sample_submission.csv", "test", 18000)):
+        (root / name).write_text("id,rle_mask\n" + "".join(f"{split}{number},\n" for number in range(count)))
+
+
+def test_a_dry_run_of_the_winning_recipe_tells_what_it_takes(repository):
+    write_competition_layout(repository / "data" / "tgs")
+    write_tables_of_the_competition(repository / "data" / "tgs")
+    done = snakemake(repository, "-n")
+    told = done.stdout[done.stdout.index("What this run takes: 84 jobs") :]
+    assert "Time: 30 trainings of folds and 3 pretrainings, unknown until a first training is done" in told
+    assert len(re.findall(r"^ +5  stage\d_\w+ +unknown", told, re.MULTILINE)) == 6
+    assert 30 < float(re.search(r"^Disk: about ([\d.]+) GB in results/tgs", told, re.MULTILINE)[1]) < 60
+    assert "Traceback" not in done.stdout
+
+
+def test_a_run_that_does_not_fit_on_the_disk_does_not_start(repository, on_a_small_disk):
+    write_competition_layout(repository / "data" / "tgs")
+    (repository / "results").mkdir()
+    done = on_a_small_disk(
+        repository / "results", "size=10m", [sys.executable, "-m", "snakemake", "--cores", "1"], cwd=repository
+    )
+    assert done.returncode == 1
+    assert re.search(
+        r"^Error: expected room for .*, about 19\.\d GB, and found 10\.\d MB free", done.stdout, re.MULTILINE
+    )
+    assert "Traceback" not in done.stdout
+    assert "rule fetch_weights" not in done.stdout
 
 
 def test_fold_honest_pseudo_labels_keep_the_folds_apart(repository):
