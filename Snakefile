@@ -292,11 +292,8 @@ rule write_report:
 
 
 onstart:
-    plan.save_config()
-
-
-onstart:
     outlook.check(workflow, plan.config)
+    plan.save_config()
 
 
 onsuccess:
