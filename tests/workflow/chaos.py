@@ -47,6 +47,7 @@ class Victim:
     folder: Path
     rng: np.random.Generator
     hits: list[Hit] = field(default_factory=list)
+    started: int = 0  # how often
     done: dict[Path, int] = field(default_factory=dict)  # outputs of finished jobs and their time of change, ns
 
     @property
@@ -58,11 +59,12 @@ class Victim:
         return (self.folder / "output.txt").read_text()
 
     def command(self, workers: int | None = None) -> list[str]:
-        """The same command each time; how the machine is used changes nothing, so it changes each time."""
-        workers = int(self.rng.choice([0, 1, 4])) if workers is None else workers
-        compute = {"loader_workers": workers, "checkpoint_seconds": float(self.rng.choice([0.1, 0.5, 2]))}
+        """The same command each time, but for how the machine is used: that is to change nothing."""
+        self.started += 1
+        workers = (0, 1, 4)[self.started % 3] if workers is None else workers
+        compute = {"loader_workers": workers, "checkpoint_seconds": (0.1, 2)[self.started // 2 % 2]}
         (self.folder / "compute.yaml").write_text(yaml.safe_dump({"compute": compute}))
-        return ["--cores", str(self.rng.integers(1, 3)), "--resources", "gpu=1", *overlays("compute.yaml")]
+        return ["--cores", str(1 + self.started % 2), "--resources", "gpu=1", *overlays("compute.yaml")]
 
     def disturb(self, event: str, wait: float) -> bool:
         """Run until something happens to it; whether it did before the run was done."""
@@ -85,7 +87,7 @@ class Victim:
 
     def finish(self) -> None:
         """Type the command once more, and wait for the end."""
-        done = snakemake(self.folder, *self.command())
+        done = snakemake(self.folder, *self.command()[2:], "--cores", "2")
         assert done.returncode == 0, done.stdout
         again = {path for path, changed in self.done.items() if path.exists() and path.stat().st_mtime_ns != changed}
         assert again == set()  # what was done is not done again

@@ -105,7 +105,9 @@ def run(tmp_path_factory) -> Run:
 
 
 def files_of_nobody(folder: Path) -> set[str]:
-    """Files outside the results that a run writes, but for compiled Python and Snakemake's own notes of the jobs."""
+    """Files outside the results that a run writes, but for compiled Python and Snakemake's own logs and notes."""
     paths = (path for path in folder.rglob("*") if path.is_file())
     names = {str(path.relative_to(folder)) for path in paths}
-    return {name for name in names if not re.match(r"results/|.*__pycache__|\.snakemake/(metadata|incomplete)", name)}
+    return {
+        name for name in names if not re.match(r"results/|.*__pycache__|\.snakemake/(log|metadata|incomplete)", name)
+    }

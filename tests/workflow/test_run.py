@@ -78,11 +78,11 @@ def test_the_run_ends_with_scores_and_where_the_results_are(run):
 
 
 def test_a_training_shows_how_far_it_is_in_terminal_and_log(run):
-    line = r"phase 1/1 bce_dice \| epoch \d/6 \| lr .* \| loss .* \| .* score .* \| \d+ images/s \| .* left"
+    line = r"phase 1/1 bce_dice \| epoch \d/4 \| lr .* \| loss .* \| .* score .* \| \d+ images/s \| .* left"
     assert re.search(line, run.output)
     logs = list((run.results / "logs" / "train_fold").glob("stage3_plain_fold*.log"))
     assert len(logs) == 2
-    assert all(len(re.findall(line, log.read_text())) == 6 for log in logs)
+    assert all(len(re.findall(line, log.read_text())) == 4 for log in logs)
 
 
 def test_what_only_serves_until_blends_are_made_is_gone_but_for_what_folds_learn_from(run):

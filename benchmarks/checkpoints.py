@@ -1,0 +1,91 @@
+"""What checkpoints cost a training: seconds spent on them, as a share of all.
+
+    python -m benchmarks.checkpoints RESULTS MODEL     the first fold of a model of a finished run, trained again
+    python -m benchmarks.checkpoints                   one checkpoint of the recipe's largest network
+
+The first prints the share at the config's `checkpoint_seconds`, the second how long a checkpoint takes to write.
+"""
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from models.registry import create_network
+from salt import folds
+from salt.checkpoints import Checkpoints
+from salt.geometry import Geometry
+from salt.steps import Setting
+from salt.tiles import load_tiles, rows_of
+from salt.training import Trainer, Training
+from salt.weights import copy_state
+from schemas.config import ResNet34Family, TrainSettings, check_config
+
+
+def train(results: Path, name: str) -> None:
+    """Train the first fold of a model as train_fold does, but for pseudo-labels."""
+    config = check_config(yaml.safe_load((results / "config.yaml").read_text()))
+    model = config.models[name]
+    settings = TrainSettings(
+        seed=config.seed,
+        network=model.network,
+        input=model.input,
+        augment=model.augment,
+        mix=model.mix,
+        phases=model.phases,
+    )
+    torch.set_num_threads(config.compute.threads)
+    labelled = load_tiles(results / "tiles", "train")
+    train_ids, held_out_ids = folds.split(labelled.table, folds.load_folds(results / "folds.csv"), 0)
+    tiles, held_out = (labelled.select(rows_of(labelled.ids, ids)) for ids in (train_ids, held_out_ids))
+    network = create_network(settings.network, settings.input.channel_count)
+    geometry = Geometry.of(settings.input, tiles, held_out)
+    setting = Setting(network, geometry, tiles, settings, config.compute, torch.device("cpu"), 0)
+    with tempfile.TemporaryDirectory(dir=results) as folder, Checkpoints(Path(folder), "benchmark") as checkpoints:
+        spent: list[float] = []
+        trainer = Trainer(setting, held_out, checkpoints)
+        trainer._save = timed(trainer._save, spent)  # type: ignore[method-assign]
+        start = time.perf_counter()
+        trainer.run()
+        whole = time.perf_counter() - start
+    every = f"every {config.compute.checkpoint_seconds:g} s and at each cycle's end"
+    print(
+        f"{name}: {len(spent)} checkpoints ({every}) took {sum(spent):.2f} of {whole:.1f} s: {sum(spent) / whole:.2%}"
+    )
+
+
+def timed(function: Callable[..., None], spent: list[float]) -> Callable[..., None]:
+    """The function, adding the seconds of each call to a list."""
+
+    def call(*args: Any) -> None:
+        start = time.perf_counter()
+        function(*args)
+        spent.append(time.perf_counter() - start)
+
+    return call
+
+
+def write_large() -> None:
+    """A checkpoint of `res34_256_ds` with SGD's momentum, two best copies and a snapshot, then the next one."""
+    network = create_network(ResNet34Family(name="res34_256_ds", weights="none"))
+    state, momentum = network.state_dict(), copy_state(network)
+    with tempfile.TemporaryDirectory() as folder, Checkpoints(Path(folder), "benchmark") as checkpoints:
+        best = copy_state(network)
+        for what in ("first", "next"):
+            start = time.perf_counter()
+            states = {"network": {**state}, "optimizer": {**momentum}, "of_phase": best, "of_cycle": best}
+            checkpoints.save(Training().facts([]), states)
+            print(f"{what} checkpoint of res34_256_ds: {time.perf_counter() - start:.2f} s")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("results", type=Path, nargs="?", help="folder of a finished run")
+    parser.add_argument("model", nargs="?", help="one of its models, without pseudo-labels")
+    args = parser.parse_args()
+    train(args.results, args.model) if args.results else write_large()
