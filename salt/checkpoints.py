@@ -143,4 +143,4 @@ class Checkpoints:
 
 
 def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()[:32]
+    return hashlib.blake2b(content, digest_size=16).hexdigest()  # twice as fast as SHA-256 where no CPU helps it

@@ -25,6 +25,8 @@ from salt.timings import Timing, kind
 from salt.weights import State, copy_state
 from schemas.config import Phase
 
+MOST_ON_CHECKPOINTS = 0.02  # of a training's time, but for those at the ends of cycles
+
 
 @dataclass(frozen=True)
 class Epoch:
@@ -141,8 +143,9 @@ class Trainer:
             self.training = Training.of(facts, states, self.setting.device)
             epoch, step = len(self.training.scores) + 1, len(self.training.losses) + 1
             say(f"goes on from a checkpoint: phase {self.training.phase}, epoch {epoch}, step {step}")
-        self.clock, self.passes_done, self.saved = Clock(), 0, time.monotonic()
-        self.started = self.saved - self.training.seconds
+        self.clock, self.passes_done = Clock(), 0
+        self.started = self.clock.start - self.training.seconds
+        self._wait_for_next(spent=0)
         with wishes() as self.wish, faults_of_the_machine():
             for number in range(self.training.phase, len(self.phases) + 1):
                 self._phase(number, states)
@@ -231,17 +234,23 @@ class Trainer:
             kept = f"A checkpoint is in {self.checkpoints.folder}; the" if self.checkpoints else "The"
             name = signal.Signals(self.wish.signal_number).name
             raise Interrupted(f"Stopped by {name} in {where}. {kept} same command goes on.", self.wish.signal_number)
-        if time.monotonic() - self.saved > self.setting.compute.checkpoint_seconds:
+        if time.monotonic() >= self.due:
             self._save(steps)
 
     def _save(self, steps: PhaseSteps) -> None:
-        self.training.seconds = time.monotonic() - self.started
+        start = time.monotonic()
+        self.training.seconds = start - self.started
         if self.checkpoints is None:
             return
         losses = steps.check(len(self.training.scores), self.training.losses)
         if steps.is_finite():  # else the next step's loss is not, and the checkpoint from before is wanted
             self.checkpoints.save(self.training.facts(losses), steps.states() | self.training.states())
-        self.saved = time.monotonic()
+        self._wait_for_next(spent=time.monotonic() - start)
+
+    def _wait_for_next(self, spent: float) -> None:
+        """Put the next checkpoint off as configured, and longer where they take more than their share of the time."""
+        pause = self.setting.compute.checkpoint_seconds
+        self.due = time.monotonic() + (max(pause, spent / MOST_ON_CHECKPOINTS) if pause else 0)
 
     # Words ----------------------------------------------------------------------------------------------------
 

@@ -662,7 +662,10 @@ class Compute(Section):
         False, description="On a GPU: the same bits each time, at the cost of speed. A CPU repeats exactly anyway."
     )
     checkpoint_seconds: float = Field(
-        60, ge=0, description="A training writes a checkpoint after so many seconds, and at each cycle's end."
+        60,
+        ge=0,
+        description="A training writes a checkpoint after so many seconds (later where that would take more than 2 % "
+        "of the time; 0: after every step), and at each cycle's end.",
     )
     check_disk: bool = Field(True, description="Start no run that will fill more than is free on the disk.")
 

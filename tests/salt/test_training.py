@@ -1,6 +1,9 @@
 import contextlib
+import itertools
 import math
 import signal
+import time
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -85,6 +88,7 @@ def test_a_snapshot_is_the_best_of_its_cycle_and_the_network_ends_with_the_best_
     assert not same(result.snapshots["phase2_cycle1"], result.snapshots["phase2_cycle2"])
 
 
+@pytest.mark.filterwarnings("ignore:This DataLoader will create 4 worker processes")  # on machines with fewer cores
 def test_the_same_seed_trains_the_same_weights_whatever_the_workers(tiles):
     runs = [train(tiles, [phase()], workers=workers)[1] for workers in (0, 0, 1, 4)]
     for run in runs[1:]:
@@ -250,6 +254,21 @@ def test_a_training_that_goes_on_counts_the_time_it_had_taken(tiles, tmp_path):
         trainer = Trainer(setting(tiles, [phase()]), tiles, checkpoints)
         trainer.run()
     assert 1000 < trainer.timing().seconds < 2000
+
+
+def test_checkpoints_that_take_long_are_written_less_often(tiles, tmp_path):
+    class Slow(Checkpoints):
+        times: ClassVar = []
+
+        def save(self, facts, states):
+            self.times.append(time.monotonic())
+            time.sleep(0.05)
+
+    cycle = {"name": "cosine", "cycles": [9]}
+    with Slow(tmp_path, "mine") as checkpoints:
+        Trainer(setting(tiles, [phase(cycle)], checkpoint_seconds=0.01), tiles, checkpoints).run()
+    *in_between, _at_the_end = Slow.times
+    assert all(later - earlier > 0.05 / 0.02 for earlier, later in itertools.pairwise(in_between))
 
 
 def test_a_training_that_goes_on_with_another_number_of_workers_is_the_same(tiles, tmp_path):
