@@ -15,7 +15,8 @@ def read_table(files: Files, name: str, columns: list[str], faults: Faults) -> T
         return None
     try:
         text = files.read(name).decode("utf-8-sig")
-        csv.field_size_limit(len(text) + 1)  # the mask of a large tile is longer than the default allows
+        # The mask of a large tile is longer than the default allows. The limit is the whole process's: never lower it.
+        csv.field_size_limit(max(csv.field_size_limit(), len(text) + 1))
         return _rows(csv.DictReader(io.StringIO(text, newline=""), strict=True), name, columns, faults)
     except Unreadable as damage:
         faults.add(DAMAGED, [str(damage)])
