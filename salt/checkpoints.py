@@ -23,8 +23,7 @@ from torch import Tensor
 from salt.atomic import atomic_path
 from salt.program import UserError
 from salt.progress import say
-
-State = Mapping[str, Tensor]
+from salt.weights import State
 
 
 class Damaged(Exception):

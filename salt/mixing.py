@@ -25,9 +25,12 @@ def mix(images: Tensor, masks: Tensor, settings: Mix | None, seed: int) -> Mixed
 
     images: (B, H, W) uint8; masks: (B, H, W) uint8 in {0, 1}
     """
+    unmixed = Mixed(images, [(1.0, masks)])
+    if settings is None:
+        return unmixed
     rng = np.random.default_rng(seed)
-    if settings is None or rng.random() >= settings.p:
-        return Mixed(images, [(1.0, masks)])
+    if rng.random() >= settings.p:
+        return unmixed
     share = rng.beta(settings.alpha, settings.alpha)  # of the tile itself
     partners = torch.from_numpy(rng.permutation(len(images))).to(images.device)
     if settings.name == "mixup":

@@ -1,7 +1,6 @@
 """Fetch the weights that an encoder starts from, by name from the network or from a local file."""
 
 import argparse
-import hashlib
 from pathlib import Path
 
 from models.pretrained import fetch_encoder
@@ -26,7 +25,7 @@ def main(argv: list[str] | None = None) -> None:
     state, origin = fetch_encoder(settings)
     save_weights(args.out, state)
     provenance.leave(args.out, args.settings, {"file": Path(settings.file) if settings.file else None}, source=origin)
-    digest = hashlib.sha256(args.out.read_bytes()).hexdigest()
+    digest = provenance.sha256(args.out)
     say(f"fetched weights of {settings.encoder} from {origin}: {args.out.name}, sha256 {digest}")
 
 
