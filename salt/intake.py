@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from salt.faults import DAMAGED, Faults
+from salt.faults import AGAIN, DAMAGED, Faults
 from salt.files import Files, Unreadable
 from salt.tables import Table
 from salt.tiles import COLUMNS, Tiles
@@ -26,9 +26,9 @@ def look(files: Files, name: str, read: Callable[[bytes, str], T], kind: str, fa
     try:
         return read(files.read(name), name)
     except Unreadable as damage:
-        faults.add(DAMAGED, [str(damage)])
+        faults.add(DAMAGED, [str(damage)], AGAIN)
     except ValueError as error:
-        faults.add(kind, [f"{name} ({error})"])
+        faults.add(kind, [f"{name} ({error})"], AGAIN)
     return None
 
 
@@ -60,7 +60,7 @@ def pack(
     split: str, ids: list[str], z: list[float], images: npt.NDArray[np.uint8], masks: npt.NDArray[np.uint8] | None
 ) -> Tiles:
     """The tiles of a split: images (n, H, W) or (n, H, W, 3), masks (n, H, W) in {0, 1}."""
-    constant = (images == images[:, :1, :1]).reshape(len(ids), -1).all(axis=1)
+    constant = (images == images[:, :1, :1]).all(axis=tuple(range(1, images.ndim)))
     coverage = np.full(len(ids), np.nan) if masks is None else masks.mean(axis=(1, 2))
     columns = dict(zip(COLUMNS, (ids, split, z, constant, coverage), strict=True))
     return Tiles(pd.DataFrame(columns), images, masks)

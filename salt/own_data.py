@@ -23,7 +23,7 @@ Pixels = npt.NDArray[np.uint8]
 
 FORMULA = ("=", "+", "-", "@")  # a spreadsheet runs a cell that begins with one of these
 LEFT_BY_SYSTEMS = ("Thumbs.db", "desktop.ini")
-UNUSABLE = "images that cannot be used"
+UNUSABLE = "images and masks that cannot be used"
 
 
 def read_folders(data: Data) -> tuple[Tiles, Tiles]:
@@ -33,17 +33,17 @@ def read_folders(data: Data) -> tuple[Tiles, Tiles]:
     """
     faults = Faults()
     words = (
-        f"The data in {data.root} cannot be used. Each kind of fault, how often it was found, and the first few:",
-        "Mend these files, or the config's section `data`, then run the same command.",
+        f"The data in {data.root} cannot be used. "
+        "Each kind of fault, how often it was found, the first few, what to do:",
+        "Then type the same command again.",
     )
     reader = _Reader(Folder(Path(data.root)), data, faults)
     tiles = reader.read()
     faults.raise_if_any(*words)
     train, _ = tiles
     if train.table["constant"].all():
-        faults.add(
-            "training tiles that all are of one value each; data.range may leave nothing", [f"{len(train)} tiles"]
-        )
+        remedy = "Look at the images, and at data.range: it may leave nothing of them."
+        faults.add("training tiles, all of them of one value each", train.ids, remedy)
     faults.raise_if_any(*words)
     return tiles
 
@@ -70,7 +70,8 @@ class _Reader:
         )
         if self.data.range != "tile" and len(self.types) > 1:
             examples = [f"{kind} (such as {name})" for kind, name in self.types.items()]
-            self.faults.add("types of pixels in one data set, where data.range is to fit all images", examples)
+            remedy = "Save all in one type, or set data.range: tile."
+            self.faults.add("types of pixels, expected one", examples, remedy)
         return packed
 
     # --- which images there are
@@ -84,34 +85,45 @@ class _Reader:
                 continue
             path = PurePosixPath(file)
             if path.name != file:
-                self.faults.add(f"files in folders below {folder}, expected right in it", [name])
+                self.faults.add(f"files in folders below {folder}", [name], f"Put them right into {folder}.")
             elif path.suffix.lower() not in pictures.SUFFIXES:
-                self.faults.add(f"files that are none of {', '.join(pictures.SUFFIXES)}", [name])
+                what = f"files of none of the kinds {', '.join(pictures.SUFFIXES)}"
+                self.faults.add(what, [name], "Convert them, or take them away.")
             elif path.stem in found:
-                self.faults.add("ids that two files of one folder have", [f"{found[path.stem]} and {name}"])
+                both = f"{found[path.stem]} and {name}"
+                self.faults.add("ids that two files of a folder have", [both], "Take one of each away.")
             else:
                 found[path.stem] = name
         if not found:
-            self.faults.add("folders without an image", [f"{self.files.where}/{folder}"])
+            self.faults.add(
+                "folders without an image", [f"{self.files.where}/{folder}"], "data/README.md tells what goes there."
+            )
         return dict(sorted(found.items()))
 
     def check_ids(self, train: dict[str, str], masks: dict[str, str], test: dict[str, str]) -> None:
         """Each labelled image has its mask; no id is in both splits, or bad in a table."""
         if train and masks:
-            self.faults.add(f"images without {MASKS}/<id>", [train[name] for name in train if name not in masks])
-            self.faults.add(f"masks without {TRAIN}/<id>", [masks[name] for name in masks if name not in train])
-        self.faults.add("ids in both splits", [name for name in train if name in test])
+            alone = [train[name] for name in train if name not in masks]
+            self.faults.add(f"images without {MASKS}/<id>", alone, "Add their masks, or take them away.")
+            alone = [masks[name] for name in masks if name not in train]
+            self.faults.add(f"masks without {TRAIN}/<id>", alone, "Add their images, or take them away.")
+        self.faults.add("ids in both splits", [name for name in train if name in test], "Take each out of one.")
         bad = [repr(name) for name in {**train, **test} if name.startswith(FORMULA) or not name.isprintable()]
-        self.faults.add("ids that begin with = + - or @, or have characters that cannot be printed", bad)
+        what = "ids that begin with = + - or @, or have characters that cannot be printed"
+        self.faults.add(what, bad, "Rename these files.")
 
     def ordered(self, test: dict[str, str], samples: Table | None) -> dict[str, str]:
         """The test images in the order of sample_submission.csv, where there is one."""
         if samples is None:
             return test
         missing = [name for name in samples if name not in test]
-        self.faults.add(f"ids of sample_submission.csv without {TEST}/<id>", missing)
+        self.faults.add(
+            f"ids of sample_submission.csv without {TEST}/<id>", missing, "Add them, or take the table away."
+        )
         strange = [test[name] for name in test if name not in samples]
-        self.faults.add("images without a row in sample_submission.csv", strange)
+        self.faults.add(
+            "images without a row in sample_submission.csv", strange, "Add the rows, or take the table away."
+        )
         return {name: test[name] for name in samples if name in test}
 
     # --- sizes
@@ -124,16 +136,19 @@ class _Reader:
         for image, mask in ((train[name], masks[name]) for name in train if name in masks):
             if {image, mask} <= self.shapes.keys() and self.shapes[image] != self.shapes[mask]:
                 sizes = f"{mask} ({_size(self.shapes[mask])}; its image {_size(self.shapes[image])})"
-                self.faults.add("masks of another size than their image", [sizes])
+                self.faults.add("masks of another size than their image", [sizes], "Save both in one size.")
         images = [name for name in (*train.values(), *test.values()) if name in self.shapes]
         counts = Counter(self.shapes[name] for name in images)
         self.tile = self.data.tile or max(counts, key=lambda shape: counts[shape], default=(1, 1))
         if self.data.tile is None and len(counts) > 1:
             examples = [f"{_size(shape)} ({count} images)" for shape, count in counts.most_common()]
-            self.faults.add("sizes of images; expected one, or the tile's in the config's data.tile", examples)
+            remedy = "Set data.tile: larger images are cut into tiles of it."
+            self.faults.add("sizes of images, expected one", examples, remedy)
         elif small := [name for name in images if not cutting.places(self.shapes[name], self.tile)]:
             what = f"images smaller than a tile of {_size(self.tile)} px (the config's data.tile)"
-            self.faults.add(what, [f"{name} ({_size(self.shapes[name])})" for name in small])
+            self.faults.add(
+                what, [f"{name} ({_size(self.shapes[name])})" for name in small], "Lower it, or take them away."
+            )
 
     def places(self, name: str) -> list[cutting.Place]:
         """The tiles of an image; none where it is a fault."""
@@ -151,7 +166,7 @@ class _Reader:
         ids = [cutting.names(stem, self.places(name)) for stem, name in images.items()]
         z = intake.depths(list(images), depths, self.faults)
         twice = [name for name, count in Counter(name for names in ids for name in names).items() if count > 1]
-        self.faults.add("ids of tiles cut from an image that another image has", twice)
+        self.faults.add("ids of tiles cut from an image that another image has", twice, "Rename that image.")
         return [name for names in ids for name in names], list(np.repeat(z, [len(names) for names in ids]))
 
     # --- pixels
@@ -162,8 +177,9 @@ class _Reader:
         colours = (3,) if self.data.colour == "rgb" else ()
         tiles = np.zeros((sum(part.stop - part.start for part in rows.values()), *self.tile, *colours), np.uint8)
         for done, (name, part) in enumerate(rows.items(), 1):
-            if name in self.shapes and (pixels := intake.look(self.files, name, self.image, UNUSABLE, self.faults)):
-                tiles[part] = pixels
+            found = intake.look(self.files, name, self.image, UNUSABLE, self.faults) if name in self.shapes else None
+            for row, pixels in enumerate(found or [], part.start):
+                tiles[row] = pixels
             intake.count_up(done, len(rows))
         return tiles
 
@@ -178,17 +194,16 @@ class _Reader:
         """The masks of the training tiles, (n, H, W) in {0, 1}."""
         rows, values = self.rows(images.values()), MaskValues()
         tiles = np.zeros((sum(part.stop - part.start for part in rows.values()), *self.tile), np.uint8)
-        paired = {masks[stem]: rows[name] for stem, name in images.items() if stem in masks}
-        for name, part in paired.items():
-            if name in self.shapes and (
-                found := intake.look(self.files, name, read_mask, "masks that cannot be used", self.faults)
-            ):
+        paired = {masks[stem]: image for stem, image in images.items() if stem in masks}
+        for name, image in paired.items():
+            if name in self.shapes and (found := intake.look(self.files, name, read_mask, UNUSABLE, self.faults)):
                 mask, values.of[name] = found
-                if len(pixels := cutting.cut(mask, self.tile)) == part.stop - part.start:  # else its size is a fault
-                    tiles[part] = pixels
+                if self.places(name) == self.places(image):  # else its size is a fault
+                    for row, pixels in enumerate(cutting.cut(mask, self.tile), rows[image].start):
+                        tiles[row] = pixels
         if (salt := values.salt(self.data.salt, self.faults)) is not None:
             for name in values.of:
-                values.settle(name, tiles[paired[name]], salt)
+                values.settle(name, tiles[rows[paired[name]]], salt)
         return tiles
 
 

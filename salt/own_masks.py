@@ -20,7 +20,9 @@ def read_mask(data: bytes, name: str) -> tuple[npt.NDArray[np.uint8], list[float
     pixels = pictures.grey(pictures.read(data, name))
     values = np.unique(pixels)
     if len(values) > 2:
-        raise ValueError(f"{len(values)} values: {words(values[:4].tolist())}{' ...' if len(values) > 4 else ''}")
+        more = " ..." if len(values) > 4 else ""
+        hint = "; a JPEG keeps no values, save masks as PNG" if data.startswith(pictures.JPEG) else ""
+        raise ValueError(f"{len(values)} values: {words(values[:4].tolist())}{more}{hint}")
     return (pixels == values[-1]).astype(np.uint8), values.tolist()
 
 
@@ -35,17 +37,17 @@ class MaskValues:
 
         None, and a fault, where there are more values or fewer, or not that one.
         """
-        sets = {tuple(values): name for name, values in reversed(self.of.items())}
-        found = sorted({value for values in sets for value in values})
+        first = {value: name for name, values in reversed(self.of.items()) for value in values}
+        found = sorted(first)
         if len(found) > 2:
-            examples = [f"{words(values)} (such as {name})" for values, name in sorted(sets.items())]
-            faults.add("values of the masks that are not the same two in all of them", examples)
+            examples = [f"{value:g} (such as in {first[value]})" for value in found]
+            faults.add("values of the masks, expected two", examples, "Save all masks with the same two.")
         elif len(found) == 1:
-            faults.add("values of all masks; expected two, salt and the rest", [f"{words(found)} alone"])
+            remedy = "Without both there is nothing to learn: look at the masks."
+            faults.add("values of the masks, expected two: salt and the rest", [f"{words(found)} alone"], remedy)
         elif wanted is not None and np.float32(wanted) not in found:
-            faults.add(
-                f"values of the masks without the one for salt, {wanted:g} (the config's data.salt)", [words(found)]
-            )
+            what = f"values of the masks, none of them the config's data.salt, {wanted:g}"
+            faults.add(what, [words(found)], "Set it to one of these, or leave it out.")
         elif found:
             salt = found[-1] if wanted is None else float(np.float32(wanted))
             log.info("masks hold %s; %g is salt (the config's data.salt)", words(found), salt)

@@ -39,10 +39,11 @@ class Kind:
     header: Callable[[io.BytesIO], ImageFile.ImageFile] | None = None
 
 
+JPEG = b"\xff\xd8\xff"  # how its files begin
 NPY = Kind("NPY", (b"\x93NUMPY",), (".npy",))
 KINDS = (
     Kind("PNG", (b"\x89PNG\r\n\x1a\n",), (".png",), PngImagePlugin.PngImageFile),
-    Kind("JPEG", (b"\xff\xd8\xff",), (".jpg", ".jpeg"), JpegImagePlugin.JpegImageFile),
+    Kind("JPEG", (JPEG,), (".jpg", ".jpeg"), JpegImagePlugin.JpegImageFile),
     Kind("TIFF", (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), (".tif", ".tiff"), TiffImagePlugin.TiffImageFile),
     Kind("BMP", (b"BM",), (".bmp",), BmpImagePlugin.BmpImageFile),
     NPY,
@@ -130,7 +131,7 @@ def _decode(data: bytes, kind: Kind) -> npt.NDArray:
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error:
         pixels = None
-    if pixels is None:
+    if pixels is None or pixels.shape[:2] != (header.height, header.width):
         raise ValueError(f"damaged {kind.name}")
     transparent = header.mode.endswith(("A", "a")) or "transparency" in header.info
     if transparent and pixels.shape[2:] != (4,):
