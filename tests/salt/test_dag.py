@@ -135,6 +135,13 @@ def test_a_local_file_of_weights_is_an_input_and_none_needs_nothing(raw):
     assert plan.fold_encoder_weights(wildcards(model="stage1_resnext50")) == []
 
 
+def test_all_jigsaw_rules_are_scored_whichever_is_chosen(raw):
+    settings = Plan(raw).score_settings()
+    assert json.loads(settings) == {"threshold": 0.5, "jigsaw": ["none", "published", "extended"]}
+    raw["submission"]["jigsaw"] = "extended"
+    assert Plan(raw).score_settings() == settings
+
+
 def test_settings_do_not_depend_on_the_order_of_keys(raw):
     upside_down = copy.deepcopy(raw)
     model = upside_down["models"]["stage1_resnet34"]
