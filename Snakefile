@@ -281,14 +281,15 @@ rule write_report:
         masks=rules.apply_jigsaw.output,
         submission=rules.write_submission.output,
     output:
-        "<results>/report.html",
+        report="<results>/report.html",
+        mosaics="<results>/mosaics.html",
     log:
         "<results>/logs/write_report.log",
     params:
         settings=plan.report_settings(),
     shell:
         "{python} stages.write_report --settings {params.settings:q} --run {plan.results} --reads {input}"
-        " --out {output} 3>&2 > {log} 2>&1"
+        " --report-out {output.report} --mosaics-out {output.mosaics} 3>&2 > {log} 2>&1"
 
 
 onstart:
