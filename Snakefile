@@ -280,6 +280,7 @@ rule write_report:
         pseudo_labels=plan.pseudo_label_tables(),
         masks=rules.apply_jigsaw.output,
         submission=rules.write_submission.output,
+        other_runs=plan.compared_runs(),
     output:
         report="<results>/report.html",
         mosaics="<results>/mosaics.html",

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from salt import figures, gallery, pages, provenance, samples
+from salt import comparison, figures, gallery, pages, provenance, samples
 from salt.folds import load_folds
 from salt.jigsaw import load_changes
 from salt.mosaics import load_mosaics
@@ -31,6 +31,7 @@ def page(config: Config, run: Path) -> str:
         {"title": run.resolve().name, "config": config, "rounds": rounds(config), "leaking": leaking(config)}
         | about_data(train, test, load_folds(run / "folds.csv"))
         | about_scores(config, scores, pd.read_csv(run / "threshold_curve.csv"))
+        | {"compared": [comparison.compare(config, run, folder) for folder in config.report.compare]}
         | about_training(config, run)
         | about_augmentation(config, train)
         | about_pseudo_labels(config, run)

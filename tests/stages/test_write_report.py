@@ -1,6 +1,7 @@
 import html
 import json
 import re
+import shutil
 import tempfile
 from html.parser import HTMLParser
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from salt import jigsaw, provenance, pseudo_labels, scoring
 from salt.predictions import FIELDS
@@ -388,6 +390,47 @@ def test_a_run_of_one_round_without_survey_and_mosaics_has_a_report_too(bare_pag
 
 def test_both_jigsaw_columns_are_there_when_the_rule_is_off(bare_page):
     assert bare_page.count("<th>no jigsaw</th><th>+ jigsaw</th>") == 2
+
+
+def beside(run, other, here, there):
+    """The report on a run of some settings, compared with a copy of it under others."""
+    shutil.copytree(run, other)
+    kept = check_config(there | {"pathvars": {"results": str(other)}})
+    (other / "config.yaml").write_text(yaml.safe_dump(kept.model_dump(mode="json")))
+    scores = pd.read_csv(run / "scores.csv")
+    scores.assign(score=scores["score"] - 0.1).to_csv(other / "scores.csv", index=False)
+    page = report(run, here | {"report": {"compare": [str(other)]}})
+    return page, page[page.index('<section id="compared">') : page.index('<section id="training">')]
+
+
+@pytest.mark.parametrize(("by", "worth"), [("depth", "+0.1000"), ("mosaic", "−0.1000")])
+def test_runs_that_differ_in_whether_folds_split_mosaics_tell_what_neighbours_are_worth(tmp_path, by, worth):
+    run = write_run(tmp_path / "run", CONFIG)
+    folds = [CONFIG | {"folds": {"count": 2, "by": each}} for each in ("depth", "mosaic")]
+    here, there = folds if by == "depth" else reversed(folds)
+    page, section = beside(run, tmp_path / "other", here, there)
+    assert '<a href="#compared">' in page
+    assert re.findall("<li><code>(.*?)</code>", section) == [
+        html.escape(f'folds.by: "{here["folds"]["by"]}" -> "{there["folds"]["by"]}"').replace("&quot;", "&#34;")
+    ]
+    assert f"are worth: <b>{worth}</b> for <code>final</code>." in section
+    rows = re.findall(r"<th><code>(\w+)</code></th><td>([\d.]+)<.*?<td>([\d.]+)<.*?<td>(\S+)</td></tr>", section)
+    scores = pd.read_csv(run / "scores.csv").query("labels == 'out_of_fold' and tta and jigsaw in [False, 'none']")
+    expected = [(row.name, f"{row.score:.4f}", f"{row.score - 0.1:.4f}", "+0.1000") for row in scores.itertuples(False)]
+    assert rows == expected
+
+
+def test_runs_that_differ_in_more_are_compared_without_such_words(tmp_path):
+    run = write_run(tmp_path / "run", NO_ROUNDS)
+    _, section = beside(run, tmp_path / "other", NO_ROUNDS, NO_ROUNDS | {"seed": 2, "folds": {"by": "mosaic"}})
+    assert "<li><code>seed: 1 -&gt; 2</code></li>" in section
+    assert "are worth" not in section
+    assert "Scores out of fold of the models and ensembles that both runs have" in section
+
+
+def test_a_run_that_is_compared_with_none_has_no_section_for_it(page):
+    assert "compared" not in Parts(page).ids
+    assert 'href="#compared"' not in page
 
 
 @pytest.fixture
