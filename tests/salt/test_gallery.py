@@ -101,7 +101,7 @@ def test_the_page_shows_every_mosaic_with_the_ids_of_its_tiles(run):
         " ".join(re.sub("<[^>]*>", "", text).split()) for text in re.findall("(?s)<figcaption>(.*?)</figcaption>", page)
     ]
     assert captions == [
-        "Mosaic 0 · 3 × 2 · 3 tiles · 1 labelled · jigsaw rule: 1 covered, 1 changed · larger in the report",
+        "Mosaic 0 · 3 × 2 · 3 tiles · 1 labelled · jigsaw rule: 1 covered, 1 changed · also in the report",
         "Mosaic 1 · 1 × 2 · 2 tiles · 1 labelled",
     ]
     assert 'The jigsaw rule made masks in <a href="#mosaic-0">0</a>.' in page
