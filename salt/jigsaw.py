@@ -7,6 +7,7 @@ hand (recipe 9). `find_changes` looks at training masks and mosaics alone; `repa
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -82,6 +83,11 @@ def repaint(ids: Sequence[str], masks: Mask, changes: Mapping[str, Change]) -> d
             pixels[name] = int((mask != line).sum())
             mask[:] = line
     return pixels
+
+
+def load_changes(path: Path | str) -> pd.DataFrame:
+    """`changes.csv`: id, mosaic, row, column, reason, source, and the pixels that differ from the prediction."""
+    return pd.read_csv(path, dtype={"id": str, "source": str}, keep_default_na=False)
 
 
 def straightness(mask: Mask) -> str | None:
