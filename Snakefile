@@ -280,15 +280,17 @@ rule write_report:
         pseudo_labels=plan.pseudo_label_tables(),
         masks=rules.apply_jigsaw.output,
         submission=rules.write_submission.output,
+        other_runs=plan.compared_runs(),
     output:
-        "<results>/report.html",
+        report="<results>/report.html",
+        mosaics="<results>/mosaics.html",
     log:
         "<results>/logs/write_report.log",
     params:
         settings=plan.report_settings(),
     shell:
         "{python} stages.write_report --settings {params.settings:q} --run {plan.results} --reads {input}"
-        " --out {output} 3>&2 > {log} 2>&1"
+        " --report-out {output.report} --mosaics-out {output.mosaics} 3>&2 > {log} 2>&1"
 
 
 onstart:

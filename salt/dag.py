@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from salt import sources
+from salt import comparison, sources
 from salt.atomic import atomic_path
 from salt.program import UserError, unwritable
 from schemas.config import ConfigError, Model, ScoreSettings, check_config
@@ -213,6 +213,13 @@ class Plan:
         folders = [f"models/{name}/pretrain/{who}" for name in self.models for who in self.config.pretrainings(name)]
         folders += [f"models/{name}/fold{fold}" for name in self.models for fold in self.folds]
         return [f"{self.results}/{folder}/history.csv" for folder in folders]
+
+    def compared_runs(self) -> list[str]:
+        """What the report reads of other runs. Ends the program where one of them has not ended."""
+        try:
+            return comparison.inputs(self.config.report.compare)
+        except UserError as error:
+            raise SystemExit(f"Error: {error}") from None
 
     # The start of a run ---------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ extended: the same, and salt that reaches the edge of its tile goes on in the ne
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -100,6 +101,12 @@ def repaint(ids: Sequence[str], masks: Mask, changes: Sequence[Change]) -> pd.Da
         rows.append((*change.place, change.reason, change.source, pixels, rle.encode(mask), rle.encode(change.mask)))
         mask[:] = change.mask
     return pd.DataFrame(rows, columns=[*Place._fields, "reason", "source", "pixels", "before", "after"])
+
+
+def load_changes(path: Path | str) -> pd.DataFrame:
+    """`changes.csv`, what `repaint` has recorded."""
+    text = dict.fromkeys(("id", "source", "before", "after"), str)
+    return pd.read_csv(path, dtype=text, keep_default_na=False)
 
 
 def straightness(mask: Mask) -> str | None:

@@ -12,7 +12,11 @@ import pandas as pd
 Bytes = npt.NDArray[np.uint8]
 
 LARGEST = 1600  # px, the longer side of a mosaic's picture
-TINTS = {"known": (189, 145, 60), "final": (66, 134, 235)}  # BGR, of the salt of training and of test tiles
+TINTS = {  # BGR, of salt by where its mask comes from: the labels, the prediction, the jigsaw rule
+    "known": (189, 145, 60),
+    "final": (66, 134, 235),
+    "changed": (77, 225, 255),
+}
 
 
 @dataclass(frozen=True)
@@ -67,28 +71,36 @@ def _runs(edges: npt.NDArray) -> list[tuple[int, int, int]]:
     return list(zip(rows.tolist(), starts.tolist(), (ends - starts).tolist(), strict=True))
 
 
-def draw_mosaic(places: pd.DataFrame, images: Sequence[Bytes], masks: Sequence[npt.NDArray]) -> Picture:
-    """A mosaic, its salt tinted by whether the mask was known.
+def draw_mosaic(
+    places: pd.DataFrame, images: Sequence[Bytes], masks: Sequence[npt.NDArray], limit: int = LARGEST
+) -> Picture:
+    """A mosaic, its salt tinted by where the mask comes from.
 
-    Outlines are of the salt ("salt"), of the tiles that the jigsaw rule changed ("changed") and of the squares
-    without a tile ("gap").
-    places: row, column, split, changed of n tiles; images: n of (H, W) uint8 grey; masks: n of (H, W) in {0, 1}
+    Outlines are of the salt ("salt"), of the tiles with a known mask ("labelled"), of those whose mask the jigsaw
+    rule made ("changed") and of the squares without a tile ("gap").
+    places: row, column, kind (of TINTS) of n tiles; images: n of (H, W) uint8 grey; masks: n of (H, W) in {0, 1};
+    limit: the longest side of a tile in the picture, px
     """
     rows, columns = places["row"].max() + 1, places["column"].max() + 1
-    side = max(1, min(images[0].shape[0], LARGEST // max(rows, columns)))
+    side = max(1, min(limit, images[0].shape[0], LARGEST // max(rows, columns)))
     canvas = np.zeros((rows * side, columns * side, 3), np.uint8)
     salt = np.zeros(canvas.shape[:2], np.uint8)
     taken = list(zip(places["row"].tolist(), places["column"].tolist(), strict=True))
-    for (row, column), split, image, mask in zip(taken, places["split"], images, masks, strict=True):
+    for (row, column), kind, image, mask in zip(taken, places["kind"], images, masks, strict=True):
         place = np.s_[row * side : (row + 1) * side, column * side : (column + 1) * side]
         grey = cv2.resize(np.ascontiguousarray(image), (side, side), interpolation=cv2.INTER_AREA)[..., None]
         salt[place] = cv2.resize(mask.astype(np.uint8), (side, side), interpolation=cv2.INTER_NEAREST)
-        tinted = 0.65 * grey + 0.35 * np.array(TINTS["known" if split == "train" else "final"])
+        tinted = 0.65 * grey + 0.35 * np.array(TINTS[kind])
         canvas[place] = np.where(salt[place][..., None] == 1, tinted.round(), grey)
     gaps = {(row, column) for row in range(rows) for column in range(columns)} - set(taken)
-    changed = [place for place, is_changed in zip(taken, places["changed"], strict=True) if is_changed]
+    of_kind = {kind: [taken[row] for row in np.flatnonzero(places["kind"] == kind)] for kind in TINTS}
     height, width = salt.shape
-    outlines = {"gap": _squares(sorted(gaps), side), "salt": outline(salt), "changed": _squares(changed, side)}
+    outlines = {
+        "gap": _squares(sorted(gaps), side),
+        "labelled": _squares(of_kind["known"], side),
+        "salt": outline(salt),
+        "changed": _squares(of_kind["changed"], side),
+    }
     return Picture(_uri(".jpg", canvas), height, width, outlines)
 
 

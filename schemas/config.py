@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$", description="Becomes a folder's name.")]
+Folder = Annotated[str, Field(pattern=r"^[\w./-]+$", description="No spaces: it is part of commands.")]
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
@@ -677,6 +678,14 @@ class ScoreSettings(Section):
     )
 
 
+class Report(Section):
+    """What the report shows beside the run itself. A change writes the report again and nothing else."""
+
+    compare: tuple[Folder, ...] = Field(
+        (), description="Results of other runs, finished ones: their scores are shown beside this run's."
+    )
+
+
 class Compute(Section):
     """How the machine is used. A change reruns nothing; `device` and `threads` can change a result's last bits."""
 
@@ -699,7 +708,7 @@ class Compute(Section):
 class PathVars(Section):
     """Folders that Snakemake puts in the place of `<name>`."""
 
-    results: str = Field(pattern=r"^[\w./-]+$", description="Everything goes here. No spaces: it is part of commands.")
+    results: Folder = Field(description="Everything goes here.")
 
 
 class Config(Section):
@@ -715,6 +724,7 @@ class Config(Section):
     ensembles: dict[Name, Annotated[dict[Name, Positive], Field(min_length=1)]] = Field(min_length=1)
     pseudo_labels: dict[Name, PseudoLabels] = {}
     submission: Submission
+    report: Report = Report()
     compute: Compute = Compute()
 
     def predictors(self, labels: str) -> dict[str, float]:
@@ -789,6 +799,8 @@ def _misspelt(config: Config) -> list[str]:
     for name, labels in config.pseudo_labels.items():
         must_be_in(f"pseudo_labels.{name}.ensemble", labels.ensemble, [*config.models, *config.ensembles])
     must_be_in("submission.ensemble", config.submission.ensemble, [*config.models, *config.ensembles])
+    if Path(config.pathvars.results) in map(Path, config.report.compare):
+        faults.append(f"report.compare names {config.pathvars.results}, which is this run; name another one")
     return faults
 
 

@@ -142,6 +142,19 @@ def test_all_jigsaw_rules_are_scored_whichever_is_chosen(raw):
     assert Plan(raw).score_settings() == settings
 
 
+def test_a_run_to_compare_with_concerns_the_report_alone(raw, tmp_path):
+    before = Plan(raw)
+    raw["report"] = {"compare": [str(tmp_path / "other")]}
+    after = Plan(raw)
+    assert before.compared_runs() == []
+    assert json.loads(after.report_settings())["report"] == raw["report"]
+    assert before.report_settings() != after.report_settings()
+    for part in ("data", "folds", "mosaics", "submission"):
+        assert before.settings(part) == after.settings(part)
+    with pytest.raises(SystemExit, match="finished run in .*other, which report.compare names, and found no such fold"):
+        after.compared_runs()
+
+
 def test_settings_do_not_depend_on_the_order_of_keys(raw):
     upside_down = copy.deepcopy(raw)
     model = upside_down["models"]["stage1_resnet34"]

@@ -52,6 +52,8 @@ def augmented(augment):
 
 
 FAULTS = [  # overlay, what the message says
+    ({"report": {"compare": ["results/tgs/"]}}, "report.compare names results/tgs, which is this run; name another"),
+    ({"report": {"compare": ["results/a b"]}}, "report.compare.0: String should match pattern"),
     ({"sead": 3}, "sead: there is no such key"),
     (
         {"models": {"stage1_resnet34": {"input": {"resise": 3}}}},

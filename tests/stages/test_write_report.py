@@ -1,6 +1,7 @@
 import html
 import json
 import re
+import shutil
 import tempfile
 from html.parser import HTMLParser
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from salt import jigsaw, provenance, pseudo_labels, scoring
 from salt.predictions import FIELDS
@@ -85,7 +87,8 @@ def write_run(folder, config, train=TRAIN, test=TEST, mosaics=True):
     save_tiles(folder / "tiles", Tiles(table, splits["train"][1], true["train"]), Tiles(*splits["test"], None))
     folds = pd.DataFrame({"id": train, "fold": np.arange(len(train)) % config.folds.count})
     folds.to_csv(folder / "folds.csv", index=False)
-    places = [(train[4], 0, 0, 0), (test[0], 0, 1, 0), (test[1], 0, 2, 0), (train[5], 0, 1, 1), (test[2], 1, 0, 0)]
+    places = [(train[4], 0, 0, 0), (test[0], 0, 1, 0), (test[1], 0, 2, 0), (train[5], 0, 1, 1)]
+    places += [(test[2], 1, 0, 0), (test[3], 1, 0, 1)]
     laid_out = pd.DataFrame(places if mosaics else [], columns=["id", "mosaic", "row", "column"])
     laid_out.to_csv(folder / "mosaics.csv", index=False)
     write_predictions(folder, rng, config, true, np.array(train), np.array(test))
@@ -182,9 +185,9 @@ def write_masks(folder, config, mosaics, train, true):
 
 def report(run, config):
     out = run / "report.html"
-    write_report.main(
-        ["--settings", settings(config), "--run", str(run), "--reads", str(run / "scores.csv"), "--out", str(out)]
-    )
+    options = {"settings": settings(config), "run": run, "reads": run / "scores.csv"}
+    options |= {"report-out": out, "mosaics-out": run / "mosaics.html"}
+    write_report.main([word for name, value in options.items() for word in (f"--{name}", str(value))])
     return out.read_text(encoding="utf-8")
 
 
@@ -196,6 +199,12 @@ def run(tmp_path_factory):
 @pytest.fixture(scope="module")
 def page(run):
     return report(run, CONFIG)
+
+
+@pytest.fixture(scope="module")
+def pages(run, page):
+    """Both pages by the name of their file."""
+    return {"report.html": page, "mosaics.html": (run / "mosaics.html").read_text(encoding="utf-8")}
 
 
 class Parts(HTMLParser):
@@ -216,20 +225,27 @@ class Parts(HTMLParser):
                 self.unnamed.append(self.getpos())
 
 
-def test_it_refers_to_nothing_outside_itself(page):
-    parts = Parts(page)
-    assert parts.references
-    assert [to for to in parts.references if not to.startswith(("#", "data:image/"))] == []
-    assert {to[1:] for to in parts.references if to.startswith("#")} <= set(parts.ids)
-    style = re.search(r"<style>(.*?)</style>", page, re.DOTALL)[1]
+NAMES = ("report.html", "mosaics.html")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_page_refers_to_itself_and_to_the_other_alone_and_only_to_what_is_there(pages, name):
+    parts = {each: Parts(page) for each, page in pages.items()}
+    references = [to for to in parts[name].references if not to.startswith("data:image/")]
+    assert {to.partition("#")[0] for to in references} == {"", *set(NAMES) - {name}}
+    for to in references:
+        file, _, place = to.partition("#")
+        assert not place or place in parts[file or name].ids
+    style = re.search(r"<style>(.*?)</style>", pages[name], re.DOTALL)[1]
     assert "url(" not in style
     assert "@import" not in style
-    assert "<script" not in page
-    assert set(re.findall(r"url\(#([^)]*)\)", page)) <= set(parts.ids)
+    assert "<script" not in pages[name]
+    assert set(re.findall(r"url\(#([^)]*)\)", pages[name])) <= set(parts[name].ids)
 
 
-def test_no_two_elements_have_one_id(page):
-    ids = Parts(page).ids
+@pytest.mark.parametrize("name", NAMES)
+def test_no_two_elements_of_a_page_have_one_id(pages, name):
+    ids = Parts(pages[name]).ids
     assert len(ids) == len(set(ids))
 
 
@@ -238,7 +254,7 @@ def test_every_picture_has_a_text_in_its_place_and_every_figure_a_numbered_capti
     assert parts.pictures >= 20
     assert parts.unnamed == []
     numbers = [int(number) for number in re.findall(r"<figcaption><b>Figure (\d+)\.</b>", page)]
-    assert numbers == list(range(1, page.count("<figure>") + 1))
+    assert numbers == list(range(1, page.count("<figure") + 1))
 
 
 def test_every_score_is_there_with_and_without_jigsaw_and_mirror_images_and_says_of_which_labels(run, page):
@@ -358,17 +374,19 @@ def test_a_tile_of_two_folds_is_one_pseudo_label_and_counts_for_both(honest):
     assert f"<td>{len(ids[0])}, {len(ids[1])}</td>" in row
 
 
-def test_the_same_run_gives_the_same_bytes(run, page):
-    assert report(run, CONFIG) == page
+def test_the_same_run_gives_the_same_bytes(run, pages):
+    assert report(run, CONFIG) == pages["report.html"]
+    assert (run / "mosaics.html").read_text(encoding="utf-8") == pages["mosaics.html"]
 
 
 def test_ids_are_shown_as_text_whatever_they_hold(tmp_path):
     ids = [f"<script>alert({number})</script>\"'&" for number in range(20)]
-    page = report(write_run(tmp_path / "run", NO_ROUNDS, train=ids, test=[f"{name}<b>" for name in ids]), NO_ROUNDS)
-    assert "alert(" in page
-    assert "<script" not in page
-    assert "<b>&" not in page
-    assert Parts(page).unnamed == []
+    run = write_run(tmp_path / "run", NO_ROUNDS, train=ids, test=[f"{name}<b>" for name in ids])
+    for page in (report(run, NO_ROUNDS), (run / "mosaics.html").read_text(encoding="utf-8")):
+        assert "alert(" in page
+        assert "<script" not in page
+        assert "<b>&" not in page
+        assert Parts(page).unnamed == []
 
 
 @pytest.fixture(scope="module")
@@ -393,6 +411,47 @@ def test_a_run_of_one_round_without_survey_and_mosaics_has_a_report_too(bare_pag
 
 def test_both_jigsaw_columns_are_there_when_the_rule_is_off(bare_page):
     assert bare_page.count("<th>no jigsaw</th><th>+ jigsaw</th>") == 2
+
+
+def beside(run, other, here, there):
+    """The report on a run of some settings, compared with a copy of it under others."""
+    shutil.copytree(run, other)
+    kept = check_config(there | {"pathvars": {"results": str(other)}})
+    (other / "config.yaml").write_text(yaml.safe_dump(kept.model_dump(mode="json")))
+    scores = pd.read_csv(run / "scores.csv")
+    scores.assign(score=scores["score"] - 0.1).to_csv(other / "scores.csv", index=False)
+    page = report(run, here | {"report": {"compare": [str(other)]}})
+    return page, page[page.index('<section id="compared">') : page.index('<section id="training">')]
+
+
+@pytest.mark.parametrize(("by", "worth"), [("depth", "+0.1000"), ("mosaic", "−0.1000")])
+def test_runs_that_differ_in_whether_folds_split_mosaics_tell_what_neighbours_are_worth(tmp_path, by, worth):
+    run = write_run(tmp_path / "run", CONFIG)
+    folds = [CONFIG | {"folds": {"count": 2, "by": each}} for each in ("depth", "mosaic")]
+    here, there = folds if by == "depth" else reversed(folds)
+    page, section = beside(run, tmp_path / "other", here, there)
+    assert '<a href="#compared">' in page
+    assert re.findall("<li><code>(.*?)</code>", section) == [
+        html.escape(f'folds.by: "{here["folds"]["by"]}" -> "{there["folds"]["by"]}"').replace("&quot;", "&#34;")
+    ]
+    assert f"are worth: <b>{worth}</b> for <code>final</code>." in section
+    rows = re.findall(r"<th><code>(\w+)</code></th><td>([\d.]+)<.*?<td>([\d.]+)<.*?<td>(\S+)</td></tr>", section)
+    scores = pd.read_csv(run / "scores.csv").query("labels == 'out_of_fold' and tta and jigsaw in [False, 'none']")
+    expected = [(row.name, f"{row.score:.4f}", f"{row.score - 0.1:.4f}", "+0.1000") for row in scores.itertuples(False)]
+    assert rows == expected
+
+
+def test_runs_that_differ_in_more_are_compared_without_such_words(tmp_path):
+    run = write_run(tmp_path / "run", NO_ROUNDS)
+    _, section = beside(run, tmp_path / "other", NO_ROUNDS, NO_ROUNDS | {"seed": 2, "folds": {"by": "mosaic"}})
+    assert "<li><code>seed: 1 -&gt; 2</code></li>" in section
+    assert "are worth" not in section
+    assert "Scores out of fold of the models and ensembles that both runs have" in section
+
+
+def test_a_run_that_is_compared_with_none_has_no_section_for_it(page):
+    assert "compared" not in Parts(page).ids
+    assert 'href="#compared"' not in page
 
 
 @pytest.fixture
@@ -451,8 +510,11 @@ def test_results_that_nothing_is_known_of_say_so_without_a_warning(page):
     assert 'class="warning"' not in page
 
 
-@pytest.mark.skipif(not (CHROMIUM.exists() and DRIVER.exists()), reason="needs Debian's chromium and chromium-driver")
-def test_a_browser_shows_every_picture_and_on_a_phone_nothing_sticks_out(run, page):
+@pytest.fixture(scope="module")
+def phone():
+    """A browser with a phone's screen, 360 px wide."""
+    if not (CHROMIUM.exists() and DRIVER.exists()):
+        pytest.skip("needs Debian's chromium and chromium-driver")
     from selenium import webdriver
     from selenium.webdriver.chrome.service import Service
 
@@ -465,21 +527,38 @@ def test_a_browser_shows_every_picture_and_on_a_phone_nothing_sticks_out(run, pa
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         options.add_argument(f"--user-data-dir={profile}")
         browser = webdriver.Chrome(options, Service(str(DRIVER)))
-        try:
-            phone = {"width": 360, "height": 740, "deviceScaleFactor": 2, "mobile": True}
-            browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
-            browser.get((run / "report.html").as_uri())
-            sizes = browser.execute_async_script(DECODE)
-            width = browser.execute_script("return document.documentElement.scrollWidth")
-            complaints = browser.get_log("browser")
-        finally:
-            browser.quit()
-    assert complaints == []
-    assert len(sizes) == page.count("<image ")
+        screen = {"width": 360, "height": 740, "deviceScaleFactor": 2, "mobile": True}
+        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+        yield browser
+        browser.quit()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_browser_shows_every_picture_and_on_a_phone_nothing_sticks_out(run, pages, phone, name):
+    phone.get((run / name).as_uri())
+    sizes = phone.execute_async_script(DECODE)
+    assert len(sizes) == pages[name].count("<image ")
     assert all(side > 0 for side in sizes)
-    assert width <= 360
+    assert phone.execute_script("return document.documentElement.scrollWidth") <= 360
+    assert phone.get_log("browser") == []
 
 
+def test_a_click_on_a_mosaics_name_enlarges_it_and_its_tiles_lie_where_they_are_pictured(run, pages, phone):
+    phone.get((run / "mosaics.html").as_uri())
+    assert pages["mosaics.html"].count("<rect ") == 6
+    small, first = phone.execute_script(PICTURE)
+    assert first == pytest.approx(small / 2)  # two columns
+    phone.find_element("css selector", "#mosaic-0 figcaption a").click()
+    large, first = phone.execute_script(PICTURE)
+    assert large > 1.5 * small
+    assert first == pytest.approx(large / 2)
+    assert phone.execute_script("return document.documentElement.scrollWidth") <= 360
+
+
+PICTURE = """
+const picture = document.querySelector("#mosaic-0 .picture");
+return [picture, picture.querySelector("rect")].map(element => element.getBoundingClientRect().width);
+"""
 DECODE = """
 const done = arguments[0];
 Promise.all([...document.querySelectorAll("image, img")].map(async element => {
