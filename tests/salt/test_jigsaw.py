@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from salt import rle
-from salt.jigsaw import find_changes, repaint, straightness
+from salt.jigsaw import find_changes, load_changes, repaint, straightness
 
 # Masks of 6 x 4; the lower half is 3 rows.
 LINE = np.array([0, 1, 1, 0], np.uint8)
@@ -174,6 +174,13 @@ def test_repainting_gives_tiles_their_masks_and_records_both():
 def test_the_record_of_no_changes_has_the_same_columns():
     columns = repaint(["b"], EMPTY[None].copy(), []).columns.tolist()
     assert columns == ["id", "mosaic", "row", "column", "reason", "source", "pixels", "before", "after"]
+
+
+def test_the_record_is_read_as_it_was_written(tmp_path):
+    masks = np.zeros((1, 6, 4), np.uint8)  # empty before: no run lengths
+    record = repaint(["NA"], masks, find_changes("published", column("1e5", "NA"), {"1e5": VERTICAL}, {"NA"}, set()))
+    record.to_csv(tmp_path / "changes.csv", index=False)
+    assert load_changes(tmp_path / "changes.csv").to_dict("records") == record.to_dict("records")
 
 
 def recipe(tiles):
