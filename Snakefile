@@ -228,7 +228,7 @@ rule score:
     log:
         "<results>/logs/score.log",
     params:
-        settings=plan.settings("submission", "threshold"),
+        settings=plan.score_settings(),
     shell:
         "{python} stages.score --settings {params.settings:q} --tiles {plan.results}/tiles"
         " --folds {input.folds} --mosaics {input.mosaics} --names {plan.names} --out-of-fold {input.out_of_fold}"

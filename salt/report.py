@@ -19,7 +19,6 @@ from schemas.config import Augmentation, Config
 SHOWN_TILES = 12
 SHOWN_MOSAICS = 2
 AUGMENTED_TILES, DRAWS = 4, 6  # a draw more or less leaves a gap in the layout of style.css
-VARIANTS = [(tta, jigsaw) for tta in (False, True) for jigsaw in (False, True)]  # of a score
 
 
 def page(config: Config, run: Path) -> str:
@@ -124,19 +123,31 @@ def about_scores(config: Config, table: pd.DataFrame, curves: pd.DataFrame) -> d
     best = table["score"] == table.groupby(["labels", "tta", "jigsaw"])["score"].transform("max")
     keys = table[["name", "labels", "tta", "jigsaw"]].itertuples(index=False, name=None)
     cells = table[["score", "sd_folds"]].assign(best=best).itertuples(index=False, name=None)
-    start, final = first_round(config), config.submission.ensemble
+    start, final, rule = first_round(config), config.submission.ensemble, config.submission.shown_jigsaw
     return {
         "labels": labels,
-        "variants": VARIANTS,
+        "variants": [(tta, jigsaw) for tta in (False, True) for jigsaw in ("none", rule)],
         "cells": {key: Cell(*cell) for key, cell in zip(keys, cells, strict=True)},
         "scored_tiles": table.groupby("labels")["tiles"].first().to_dict(),
+        "jigsaw_rules": about_jigsaw_rules(table[(table["name"] == final) & table["tta"]]),
         "start": start,
-        "score_charts": {name: figures.scores(table[table["labels"] == name], final) for name in labels},
+        "score_charts": {name: figures.scores(table[table["labels"] == name], final, rule) for name in labels},
         "threshold_charts": threshold_charts(config, curves),
         "best_threshold": {
             name: figures.best_threshold(rows)[0] for name, rows in curves[curves["name"] == final].groupby("labels")
         },
     }
+
+
+def about_jigsaw_rules(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """For each kind of labels and jigsaw rule: the tiles it reached, scores of these and of all without and with it.
+
+    table: rows of scores.csv of one name with mirror images
+    """
+    without = table[table["jigsaw"] == "none"].set_index("labels")["score"]
+    columns = ["labels", "jigsaw", "reached", "reached_before", "reached_after", "score"]
+    ruled = table.loc[table["jigsaw"] != "none", columns].assign(without=table["labels"].map(without))
+    return [{str(name): value for name, value in row.items()} for row in ruled.to_dict("records")]
 
 
 def threshold_charts(config: Config, curves: pd.DataFrame) -> dict[str, str]:

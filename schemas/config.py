@@ -8,7 +8,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
@@ -644,12 +644,38 @@ class PseudoLabelSettings(PseudoLabels):
     weights: tuple[Positive, ...] = Field(description="Of the predictions that are averaged, in their order.")
 
 
+JigsawRule = Literal["none", "published", "extended"]
+
+
+def _as_rule(value: Any) -> Any:
+    """The rule that a switch stands for."""
+    return ("published" if value else "none") if isinstance(value, bool) else value
+
+
 class Submission(Section):
     """What is submitted."""
 
     ensemble: Name
     threshold: float = Field(0.5, gt=0, lt=1, description="A pixel with p > threshold is salt.")
-    jigsaw: bool = Field(True, description="Apply the jigsaw rule (recipe 9).")
+    jigsaw: Annotated[JigsawRule, BeforeValidator(_as_rule)] = Field(
+        "published",
+        description="The jigsaw rule for the final masks. published, or true: the original's (recipe 9). "
+        "extended: where no salt is predicted right below or above known salt, this goes on, too. none, or false.",
+    )
+
+    @property
+    def shown_jigsaw(self) -> JigsawRule:
+        """The rule that scores are shown with, beside those without."""
+        return "published" if self.jigsaw == "none" else self.jigsaw
+
+
+class ScoreSettings(Section):
+    """The settings of score."""
+
+    threshold: float
+    jigsaw: tuple[JigsawRule, ...] = Field(
+        get_args(JigsawRule), description="Always all of them. A run whose scores lack one is scored again."
+    )
 
 
 class Report(Section):

@@ -19,6 +19,7 @@ from schemas.config import check_config
 from stages import write_report
 
 SIDE = 16
+RULES = ("none", "published", "extended")
 TRAIN = [f"a{number:02}" for number in range(20)]
 TEST = [f"b{number:02}" for number in range(18)]
 COSINE = {"name": "cosine", "cycles": [2, 2]}
@@ -60,12 +61,13 @@ NO_ROUNDS = CONFIG | {  # one model, which is submitted; no survey
     "models": {"first": CONFIG["models"]["first"]},
     "ensembles": {"stage1": {"first": 1}},
     "pseudo_labels": {},
-    "submission": {"ensemble": "first", "jigsaw": False},
+    "submission": {"ensemble": "first", "jigsaw": "none"},
 }
 
 
 HONEST = CONFIG | {
-    "pseudo_labels": {name: labels | {"scope": "fold"} for name, labels in CONFIG["pseudo_labels"].items()}
+    "submission": {"ensemble": "final", "jigsaw": "extended"},
+    "pseudo_labels": {name: labels | {"scope": "fold"} for name, labels in CONFIG["pseudo_labels"].items()},
 }
 
 
@@ -128,7 +130,7 @@ def write_scores(folder, config, true, folds, mosaics, test):
     for stem, truth in truths.items():
         for name in [*config.models, *config.ensembles]:
             predicted = open_records(folder / "ensembles" / name / f"{stem}.npy")
-            scores += [{"name": name} | row for row in scoring.score(predicted, truth, 0.5)]
+            scores += [{"name": name} | row for row in scoring.score(predicted, truth, 0.5, RULES)]
             curve = scoring.threshold_curve(predicted, truth)
             curves.append(
                 pd.DataFrame({"name": name, "labels": truth.labels, "threshold": scoring.THRESHOLDS, "score": curve})
@@ -172,13 +174,13 @@ def write_pseudo_labels(folder, config):
 def write_masks(folder, config, mosaics, train, true):
     predicted = open_records(folder / "ensembles" / config.submission.ensemble / "test.npy")
     ids = predicted["id"].tolist()
-    changes = jigsaw.find_changes(mosaics, train, true, set(ids)) if config.submission.jigsaw else []
     with create_records(folder / "jigsaw" / "masks.npy", ids, {"mask": np.uint8}, SIDE, SIDE) as out:
         out["mask"] = predicted["tta"] > 0.5
-        pixels = jigsaw.repaint(ids, out["mask"], {change.id: change for change in changes})
-    columns = ["id", "mosaic", "row", "column", "reason", "source"]
-    rows = [[*(getattr(change, name) for name in columns), pixels[change.id]] for change in changes]
-    pd.DataFrame(rows, columns=[*columns, "pixels"]).to_csv(folder / "jigsaw" / "changes.csv", index=False)
+        empty = {name for name, mask in zip(ids, out["mask"], strict=True) if not mask.any()}
+        known = dict(zip(train, true, strict=True))
+        changes = jigsaw.find_changes(config.submission.jigsaw, mosaics, known, set(ids), empty)
+        record = jigsaw.repaint(ids, out["mask"], changes)
+    record.to_csv(folder / "jigsaw" / "changes.csv", index=False)
 
 
 def report(run, config):
@@ -258,7 +260,7 @@ def test_every_picture_has_a_text_in_its_place_and_every_figure_a_numbered_capti
 def test_every_score_is_there_with_and_without_jigsaw_and_mirror_images_and_says_of_which_labels(run, page):
     scores = pd.read_csv(run / "scores.csv")
     table = re.search(r'<table class="numbers" aria-labelledby="table-1">(.*?)</table>', page, re.DOTALL)[1]
-    for name, rows in scores.groupby("name"):
+    for name, rows in scores[scores["jigsaw"] != "extended"].groupby("name"):
         row = re.search(rf"<tr[^>]*><th><code>{name}</code>.*?</tr>", table, re.DOTALL)[0]
         assert re.findall(r"<td[^>]*>([\d.]+)", row) == [f"{value:.4f}" for value in rows["score"]]
         spreads = [f"{value:.4f}" for value in rows["sd_folds"].dropna()]
@@ -275,9 +277,9 @@ def test_models_and_ensembles_keep_the_order_of_the_config(page):
 def test_the_summary_gives_the_submitted_score_and_its_gain_over_the_first_round(run, page):
     scores = pd.read_csv(run / "scores.csv").query("tta and labels == 'true_test'").set_index(["name", "jigsaw"])
     card = re.search(r'<div class="card">\s*<h2>Score, true test</h2>(.*?)</div>', page, re.DOTALL)[1]
-    final, before = scores.loc[("final", True), "score"], scores.loc[("stage1", True), "score"]
+    final, before = scores.loc[("final", "published"), "score"], scores.loc[("stage1", "published"), "score"]
     assert f'<p class="big">{final:.4f}' in card
-    assert f"with jigsaw; <b>{scores.loc[('final', False), 'score']:.4f}</b> without" in card
+    assert f"with the published jigsaw rule; <b>{scores.loc[('final', 'none'), 'score']:.4f}</b> without" in card
     assert f"<b>{'+' if final >= before else '−'}{abs(final - before):.4f}</b> over <code>stage1</code>" in card
     assert "3 models in 2 rounds, 7 trainings over 2 folds; 20 labelled tiles, 18 tiles to segment" in page
 
@@ -299,6 +301,25 @@ def test_each_list_of_transformations_is_shown_on_the_same_tiles_with_the_models
     assert len(shown) == 8
     assert shown[:4] == shown[4:]
     assert section.count("<image ") == 8 * 7
+
+
+def test_each_jigsaw_rule_is_shown_with_what_it_reached_and_what_that_brought(run, page):
+    scores = pd.read_csv(run / "scores.csv").query("tta and name == 'final'").set_index(["labels", "jigsaw"])
+    for labels, words in (("out_of_fold", "Out of fold"), ("true_test", "True test")):
+        rows = re.search(rf'<tr class="kind"><th colspan="6">{words}</th></tr>(.*?)</tbody>', page, re.DOTALL)[1]
+        for rule in ("published", "extended"):
+            of = scores.loc[labels, rule]
+            numbers = [of["reached_before"], of["reached_after"], scores.loc[(labels, "none"), "score"], of["score"]]
+            shown = ["–" if np.isnan(number) else f"{number:.4f}" for number in numbers]
+            assert f"<th>{rule}</th>" + "".join(f"<td>{text}</td>" for text in [str(of["reached"]), *shown]) in rows
+
+
+def test_where_the_extended_rule_is_chosen_scores_are_shown_with_it(honest):
+    run, page = honest
+    scores = pd.read_csv(run / "scores.csv").query("tta and name == 'final'").set_index(["labels", "jigsaw"])["score"]
+    assert f'<p class="big">{scores["true_test", "extended"]:.4f}' in page
+    assert f"with the extended jigsaw rule; <b>{scores['true_test', 'none']:.4f}</b> without" in page
+    assert "and the extended jigsaw rule was applied." in methods_of(page)
 
 
 def test_what_the_jigsaw_rule_changed_is_counted_by_reason(page):
