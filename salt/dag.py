@@ -12,10 +12,10 @@ from typing import Any
 
 import yaml
 
-from salt import sources
+from salt import comparison, sources
 from salt.atomic import atomic_path
 from salt.program import UserError, unwritable
-from schemas.config import ConfigError, Model, check_config
+from schemas.config import ConfigError, Model, ScoreSettings, check_config
 
 
 class Plan:
@@ -103,6 +103,10 @@ class Plan:
         settings = self.config.pseudo_labels[wildcards.labels].model_dump(mode="json")
         weights = list(self._predictions(wildcards).values())
         return _json({"folds": len(self.folds), "fold": _fold(wildcards.learners), "weights": weights} | settings)
+
+    def score_settings(self) -> str:
+        """Settings of score."""
+        return _json(ScoreSettings(threshold=self.config.submission.threshold).model_dump())
 
     def report_settings(self) -> str:
         """Settings of write_report: all that its methods paragraph tells."""
@@ -211,6 +215,13 @@ class Plan:
         folders += [f"models/{name}/fold{fold}" for name in self.models for fold in self.folds]
         return [f"{self.results}/{folder}/history.csv" for folder in folders]
 
+    def compared_runs(self) -> list[str]:
+        """What the report reads of other runs. Ends the program where one of them has not ended."""
+        try:
+            return comparison.inputs(self.config.report.compare)
+        except UserError as error:
+            raise SystemExit(f"Error: {error}") from None
+
     # The start of a run ---------------------------------------------------------------------------------------
 
     def save_config(self) -> None:
@@ -228,6 +239,7 @@ class Plan:
         """What the terminal shows at the end of a whole run: scores, and where the results are."""
         path = Path(self.results, "scores.csv")
         rows = list(csv.DictReader(path.read_text().splitlines())) if path.exists() else []
+        rule = self.config.submission.shown_jigsaw
         rows = [row for row in rows if row["tta"] == "True"]
         if {row["name"] for row in rows} != set(self.names):
             return ""  # only a part of the workflow was asked for
@@ -235,7 +247,7 @@ class Plan:
         lines = [f"{'':24}" + "".join(f"{labels.replace('_', ' '):>14}{'+ jigsaw':>11}" for labels in truths)]
         for name in self.names:
             scores = {(row["labels"], row["jigsaw"]): float(row["score"]) for row in rows if row["name"] == name}
-            columns = "".join(f"{scores[t, 'False']:14.4f}{scores[t, 'True']:11.4f}" for t in truths)
+            columns = "".join(f"{scores[t, 'none']:14.4f}{scores[t, rule]:11.4f}" for t in truths)
             lines.append(f"{name:24}{columns}")
         lines += ["", f"submission  {self.results}/submission.csv", f"report      {self.results}/report.html"]
         return "\n".join(lines)

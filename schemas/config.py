@@ -8,7 +8,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
 from pydantic import (
     BaseModel,
@@ -22,6 +22,7 @@ from pydantic import (
 )
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$", description="Becomes a folder's name.")]
+Folder = Annotated[str, Field(pattern=r"^[\w./-]+$", description="No spaces: it is part of commands.")]
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
@@ -730,12 +731,46 @@ class PseudoLabelSettings(PseudoLabels):
     weights: tuple[Positive, ...] = Field(description="Of the predictions that are averaged, in their order.")
 
 
+JigsawRule = Literal["none", "published", "extended"]
+
+
+def _as_rule(value: Any) -> Any:
+    """The rule that a switch stands for."""
+    return ("published" if value else "none") if isinstance(value, bool) else value
+
+
 class Submission(Section):
     """What is submitted."""
 
     ensemble: Name
     threshold: float = Field(0.5, gt=0, lt=1, description="A pixel with p > threshold is salt.")
-    jigsaw: bool = Field(True, description="Apply the jigsaw rule (recipe 9).")
+    jigsaw: Annotated[JigsawRule, BeforeValidator(_as_rule)] = Field(
+        "published",
+        description="The jigsaw rule for the final masks. published, or true: the original's (recipe 9). "
+        "extended: where no salt is predicted right below or above known salt, this goes on, too. none, or false.",
+    )
+
+    @property
+    def shown_jigsaw(self) -> JigsawRule:
+        """The rule that scores are shown with, beside those without."""
+        return "published" if self.jigsaw == "none" else self.jigsaw
+
+
+class ScoreSettings(Section):
+    """The settings of score."""
+
+    threshold: float
+    jigsaw: tuple[JigsawRule, ...] = Field(
+        get_args(JigsawRule), description="Always all of them. A run whose scores lack one is scored again."
+    )
+
+
+class Report(Section):
+    """What the report shows beside the run itself. A change writes the report again and nothing else."""
+
+    compare: tuple[Folder, ...] = Field(
+        (), description="Results of other runs, finished ones: their scores are shown beside this run's."
+    )
 
 
 class Compute(Section):
@@ -760,7 +795,7 @@ class Compute(Section):
 class PathVars(Section):
     """Folders that Snakemake puts in the place of `<name>`."""
 
-    results: str = Field(pattern=r"^[\w./-]+$", description="Everything goes here. No spaces: it is part of commands.")
+    results: Folder = Field(description="Everything goes here.")
 
 
 class Config(Section):
@@ -776,6 +811,7 @@ class Config(Section):
     ensembles: dict[Name, Annotated[dict[Name, Positive], Field(min_length=1)]] = Field(min_length=1)
     pseudo_labels: dict[Name, PseudoLabels] = {}
     submission: Submission
+    report: Report = Report()
     compute: Compute = Compute()
 
     def predictors(self, labels: str) -> dict[str, float]:
@@ -850,6 +886,8 @@ def _misspelt(config: Config) -> list[str]:
     for name, labels in config.pseudo_labels.items():
         must_be_in(f"pseudo_labels.{name}.ensemble", labels.ensemble, [*config.models, *config.ensembles])
     must_be_in("submission.ensemble", config.submission.ensemble, [*config.models, *config.ensembles])
+    if Path(config.pathvars.results) in map(Path, config.report.compare):
+        faults.append(f"report.compare names {config.pathvars.results}, which is this run; name another one")
     return faults
 
 
