@@ -31,7 +31,11 @@ COMPETITION: Shape = (101, 101)  # of its tiles
 
 
 def _height_and_width(size: Any) -> Any:
-    return (size, size) if isinstance(size, int) else size
+    if isinstance(size, int) and not isinstance(size, bool):
+        return size, size
+    if isinstance(size, list | tuple) and len(size) == 2:
+        return size
+    raise ValueError("expected a side or [height, width], in px")
 
 
 def _shortest(shape: Shape) -> int | Shape:
@@ -73,6 +77,12 @@ class Survey(Section):
         return self
 
 
+def _known_range(values: Any) -> Any:
+    if values in ("type", "tile") or (isinstance(values, list | tuple) and len(values) == 2):
+        return values
+    raise ValueError("expected type, tile or [low, high]")
+
+
 Range = Literal["type", "tile"] | tuple[float, float]  # which values of an image become 0 and 255
 
 
@@ -90,7 +100,7 @@ class Data(Section):
         description="Side of a tile, or [height, width], px; none: 101, the competition's, and in layout folders the "
         "size that all images have. There, larger images are cut into tiles.",
     )
-    range: Range = Field(
+    range: Annotated[Range, BeforeValidator(_known_range)] = Field(
         "type",
         description="Which values become 0 and 255. type: those of the data type, 0 and 65535 for 16 bits. tile: the "
         "least and largest of each tile, as in the competition's. [low, high]: these, for all tiles. Layout folders.",

@@ -67,6 +67,9 @@ FAULTS = [  # overlay, what the message says
     ({"data": {"colour": "rgb"}}, "colour is for `layout: folders`"),
     ({"data": {"salt": 0}}, "salt is for `layout: folders`"),
     ({"data": {"layout": "folders", "range": [3, 3]}}, "range: 3 is not less than 3; swap them"),
+    ({"data": {"layout": "folders", "range": "typ"}}, "data.range: Value error, expected type, tile or [low, high]"),
+    ({"data": {"tile": True}}, "data.tile: Value error, expected a side or [height, width], in px (found: True)"),
+    ({"data": {"tile": [64, 96, 3]}}, "data.tile: Value error, expected a side or [height, width], in px"),
     ({"data": {"tile": [64, 0]}}, "data.tile.1: Input should be greater than or equal to 1 (found: 0)"),
     ({"data": {"tile": [150, 120]}}, "models.stage3_pad128.input.pad: 128 px are less than the 150 px"),
     (
