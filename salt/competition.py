@@ -16,7 +16,7 @@ import pandas as pd
 from salt import png, rle, sanity
 from salt.faults import DAMAGED, Faults
 from salt.files import Archive, Files, Folder, Unreadable
-from salt.ids import check_case, check_ids
+from salt.ids import check_case, plain_ids
 from salt.program import UserError
 from salt.sources import sources, whole_zip
 from salt.tables import Table, read_table
@@ -65,9 +65,9 @@ def _open(root: Path, faults: Faults) -> Files:
     if whole is None or found != [whole]:
         return Folder(root, faults)
     try:
-        return Archive(whole, str(whole), faults)
+        return Archive(whole, str(whole))
     except Unreadable as damage:
-        raise UserError(f"The zip with the data is damaged: {damage}. Get it again.") from damage
+        raise UserError(f"The zip with the data cannot be read: {damage}. Pack it anew or get it again.") from damage
 
 
 class _Reader:
@@ -97,7 +97,7 @@ class _Reader:
 
     def depths(self, ids: list[str], depths: Table | None) -> list[float]:
         """Depth of each tile; NaN where there is no table."""
-        if depths is None:
+        if not depths:
             return [math.nan] * len(ids)
         self.faults.add(
             "tiles without a row in depths.csv",
@@ -142,7 +142,7 @@ class _Reader:
         if pngs.images:
             return pngs
         what = f"places without images (expected {split}/images/<id>.png, or images/<id>.png in {split}.zip)"
-        found = ", ".join([*files.names[:3], *(["..."] if len(files.names) > 3 else [])]) or "nothing"
+        found = ", ".join(files.names[:3]) + (" ..." if len(files.names) > 3 else "") or "nothing"
         self.faults.add(what, [f"{files.where} (found {found})"], "Put the images there.")
         return None
 
@@ -150,8 +150,8 @@ class _Reader:
         """The split's ids in order, checked: each has an image and, where there is a table, a row in it."""
         if pngs is None:
             return []
-        ids = sorted(pngs.images) if table is None else list(table)
-        check_ids(ids, pngs.files.where if table is None else name, self.faults)
+        source, named = (name, table) if table else (f"images in {pngs.files.where}", sorted(pngs.images))
+        ids = plain_ids(named, source, self.faults)
         self.faults.add(
             f"ids of {name} without images/<id>.png in {pngs.files.where}",
             [tile for tile in ids if tile not in pngs.images],
@@ -159,7 +159,7 @@ class _Reader:
         )
         self.faults.add(
             f"images in {pngs.files.where} without a row in {name}",
-            [tile for tile in sorted(pngs.images) if table is not None and tile not in table],
+            [tile for tile in sorted(pngs.images) if table and tile not in table],
             "Add the rows, or take the images away.",
         )
         return ids
@@ -195,15 +195,18 @@ class _Reader:
         """Check that each tile has its mask's PNG, and each of these its tile."""
         where, otherwise = pngs.files.where, "" if encoded else ", nor a column rle_mask in train.csv"
         without = [name for name in ids if name not in pngs.masks]
-        self.faults.add(f"labelled tiles without masks/<id>.png in {where}{otherwise}", without)
-        self.faults.add(f"masks in {where} of tiles that are not there", sorted(pngs.masks.keys() - set(ids)))
+        remedy = "Add the masks, or take the tiles away."
+        self.faults.add(f"labelled tiles without masks/<id>.png in {where}{otherwise}", without, remedy)
+        strange = sorted(pngs.masks.keys() - pngs.images.keys() - set(ids))
+        self.faults.add(f"masks in {where} without images/<id>.png", strange, "Add the images, or take the masks away.")
 
     def agreed(self, name: str, decoded: Pixels | None, drawn: Pixels | None) -> Pixels | int:
         """The one mask that there is, or either where there are two and they agree."""
         if decoded is None or drawn is None:
             return next((mask for mask in (decoded, drawn) if mask is not None), 0)
         if different := np.count_nonzero(decoded != drawn):
-            self.faults.add("masks that differ between train.csv and their PNG", [f"{name} ({different} px)"])
+            what, remedy = "masks that differ between train.csv and their PNG", "Keep the one that is right."
+            self.faults.add(what, [f"{name} ({different} px)"], remedy)
         return decoded
 
     def pixels(self, files: Files, name: str, read: Callable[[bytes], Pixels]) -> Pixels | None:
@@ -221,6 +224,7 @@ class _Reader:
             self.faults.add(
                 f"PNGs in {files.where} that are not {self.side} x {self.side} px (the config's data.tile)",
                 [f"{name} ({size})"],
+                "Set data.tile to the side of your tiles; all are of one size.",
             )
         return None
 

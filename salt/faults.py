@@ -7,7 +7,7 @@ from salt.program import UserError
 from salt.progress import say
 
 SHOWN = 5  # tiles or files of a kind
-LONGEST = 300  # characters of one of them: a table may hold anything
+LONGEST = 1000  # characters of one of them: a table may hold anything
 DAMAGED = "files that cannot be read"
 AGAIN = "Mend them or get them again."
 
@@ -54,12 +54,17 @@ def _add(kinds: dict[str, Kind], kind: str, examples: Iterable[str], remedy: str
 
 
 def _line(kind: str, found: Kind) -> str:
-    shown = ", ".join(map(_readable, found.examples[:SHOWN]))
-    more = " ..." if len(found.examples) > SHOWN else ""
-    return f"{_readable(kind)} ({len(found.examples)}): {shown}{more}. {found.remedy}"
+    return f"{kind} {listed(found.examples)}. {found.remedy}"
 
 
-def _readable(text: str) -> str:
-    """`text` on one line and not too long, without characters that a terminal would obey."""
-    text = text if text.isprintable() else repr(text)[1:-1]
+def listed(examples: list[str]) -> str:
+    """How many, and the first few."""
+    shown = ", ".join(_readable(example) for example in examples[:SHOWN])
+    more = f" and {len(examples) - SHOWN} more" if len(examples) > SHOWN else ""
+    return f"({len(examples)}): {shown}{more}"
+
+
+def _readable(example: str) -> str:
+    """On one line and not too long, without characters that a terminal would obey."""
+    text = example if example.isprintable() else repr(example)[1:-1]
     return text if len(text) <= LONGEST else f"{text[:LONGEST]} ..."

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
-from salt.faults import Faults
+from salt.faults import Faults, listed
 
 # Zip bombs. Pictures are compressed already, so that a zip of them is about as large as they are; masks and tables
 # shrink, but seldom 50-fold. Below 64 MB nothing fills a memory: an empty mask of 4 MB may shrink 1,000-fold.
@@ -25,7 +25,7 @@ RATIO = 50
 MOST_MEMBERS = 1_000_000  # of a zip in a zip, whose list of members may be packed 1,000-fold; each takes 0.5 kB
 
 MEMBER = b"PK\x01\x02"  # how each entry in a zip's list of members begins
-NO_PATH = re.compile(r"^[A-Za-z]:|[\\\0]")  # a drive; a backslash; NUL, at which zipfile ends a name
+NO_PATH = re.compile(r"^/|^[A-Za-z]:|[\\\0]")  # from the root; of a drive; as Windows has it; zipfile cuts at NUL
 
 
 class Unreadable(Exception):
@@ -89,37 +89,26 @@ class Folder:
 
     def zip(self, name: str) -> "Archive":
         """The file `name` as a zip. Raises Unreadable."""
-        return Archive(self.path / name, f"{self.where}/{name}", self.faults)
+        return Archive(self.path / name, f"{self.where}/{name}")
 
 
 class Archive:
-    """The files inside a zip, but for those that are noted as faults; a zip inside it is held in memory."""
+    """The files inside a zip that is safe to read; a zip inside it is held in memory."""
 
-    def __init__(self, source: Path | bytes, where: str, faults: Faults):
-        """Raises Unreadable where the zip is damaged or a bomb as a whole."""
-        self.where, self.faults = where, faults
+    def __init__(self, source: Path | bytes, where: str):
+        """Raises Unreadable where the zip is damaged, or not safe in any of its files."""
+        self.where = where
         if isinstance(source, bytes) and source.count(MEMBER) > MOST_MEMBERS:
-            raise Unreadable(f"{where} (it lists more than {MOST_MEMBERS} files)")
+            raise Unreadable(f"{where} (a zip that lists more than {MOST_MEMBERS} files)")
         try:
             size = len(source) if isinstance(source, bytes) else source.stat().st_size
             self._zip = zipfile.ZipFile(io.BytesIO(source) if isinstance(source, bytes) else source)
         except (zipfile.BadZipFile, OSError, RuntimeError, ValueError) as error:
             raise Unreadable(f"{where} ({error})") from error
-        members = self._zip.infolist()
-        unpacked = sum(member.file_size for member in members)
-        if _is_bomb(unpacked, size):  # members may share their bytes, so that no single one looks like it
-            raise Unreadable(f"{where} ({size} bytes that would unpack to {unpacked}: a zip bomb)")
-        self._members = {member.filename: member for member in members if not self._refused(member)}
-        twice = [name for name, count in Counter(self._zip.namelist()).items() if count > 1]
-        faults.add(f"names that {where} has more than once", twice, "Pack it again with one of each.")
+        if reasons := _refuse(self._zip.infolist(), size):
+            raise Unreadable(f"{where} ({reasons})")
+        self._members = {member.filename: member for member in self._zip.infolist()}
         self.names = [name for name in self._members if not name.endswith("/")]
-
-    def _refused(self, member: zipfile.ZipInfo) -> bool:
-        for what, has_it, remedy in REFUSED:
-            if has_it(member):
-                self.faults.add(f"files in {self.where} {what}", [member.orig_filename], remedy)
-                return True
-        return False
 
     def read(self, name: str) -> bytes:
         """The content of the member `name`. Raises Unreadable."""
@@ -131,7 +120,7 @@ class Archive:
 
     def zip(self, name: str) -> "Archive":
         """The member `name` as a zip of its own. Raises Unreadable."""
-        return Archive(self.read(name), f"{self.where}/{name}", self.faults)
+        return Archive(self.read(name), f"{self.where}/{name}")
 
 
 def _is(kind: Callable[[], bool]) -> bool:
@@ -143,7 +132,7 @@ def _is(kind: Callable[[], bool]) -> bool:
 
 def _leads_out(member: zipfile.ZipInfo) -> bool:
     name = member.orig_filename
-    return ".." in name.split("/") or name.startswith("/") or bool(NO_PATH.search(name))
+    return ".." in name.split("/") or bool(NO_PATH.search(name))
 
 
 def _is_special(member: zipfile.ZipInfo) -> bool:
@@ -155,22 +144,34 @@ def _is_packed_otherwise(member: zipfile.ZipInfo) -> bool:
     return member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
-def _is_bomb(unpacked: int, packed: int) -> bool:
+def _is_encrypted(member: zipfile.ZipInfo) -> bool:
+    return bool(member.flag_bits & 1)
+
+
+def _is_bomb(member: zipfile.ZipInfo) -> bool:
+    return _is_too_much(member.file_size, member.compress_size)
+
+
+def _is_too_much(unpacked: int, packed: int) -> bool:
     return unpacked > max(HARMLESS, RATIO * packed)
 
 
-REFUSED: tuple[tuple[str, Callable[[zipfile.ZipInfo], bool], str], ...] = (
-    (
-        "whose names are no paths inside it (with `..`, a backslash, a drive or a leading `/`)",
-        _leads_out,
-        "Pack them again from inside their folder, with names such as images/a.png.",
-    ),
-    ("that are encrypted", lambda member: bool(member.flag_bits & 1), "Pack them again without a password."),
-    ("that are links or devices", _is_special, "Pack the files themselves."),
-    ("that are packed neither by deflate nor not at all", _is_packed_otherwise, "Pack them again by deflate."),
-    (
-        f"that would unpack to more than {RATIO} times their size",
-        lambda member: _is_bomb(member.file_size, member.compress_size),
-        "Get the zip from a source that you trust.",
-    ),
-)
+REFUSED: dict[str, Callable[[zipfile.ZipInfo], bool]] = {
+    "expected names such as images/a.png, found some that are no path inside the zip": _leads_out,
+    "expected a zip without a password, found encrypted files": _is_encrypted,
+    "expected plain files, found links or devices": _is_special,
+    "expected files that are stored or deflated, found others": _is_packed_otherwise,
+    f"expected at most {RATIO} times as much as is packed, found zip bombs": _is_bomb,
+}
+
+
+def _refuse(members: list[zipfile.ZipInfo], size: int) -> str:
+    """Why a zip of `size` bytes is not safe to read; nothing where it is."""
+    wrong = {why: [member.orig_filename for member in members if has_it(member)] for why, has_it in REFUSED.items()}
+    counts = Counter(member.filename for member in members)
+    wrong["expected each name once, found some again"] = [name for name, count in counts.items() if count > 1]
+    reasons = [f"{why} {listed(names)}" for why, names in wrong.items() if names]
+    unpacked = sum(member.file_size for member in members)
+    if _is_too_much(unpacked, size):  # files may share their bytes, so that none of them looks like a bomb
+        reasons.append(f"a zip bomb: {size} bytes that would unpack to {unpacked}")
+    return "; ".join(reasons)

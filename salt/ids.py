@@ -12,13 +12,15 @@ from salt.faults import Faults
 PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 
 
-def check_ids(ids: Iterable[str], source: str, faults: Faults) -> None:
-    """Note as faults the ids that are no plain names. `source` says where they are from."""
+def plain_ids(ids: Iterable[str], source: str, faults: Faults) -> list[str]:
+    """The ids that are plain names; the others are noted as faults. `source` says where they are from."""
+    names = list(ids)
     faults.add(
         f"ids of {source} that are not 1 to 100 of A-Z a-z 0-9 . _ -, the first a letter, a digit or _",
-        [repr(name) for name in ids if not PLAIN.fullmatch(name)],
+        [repr(name[:50]) for name in names if not PLAIN.fullmatch(name)],
         "Rename these tiles wherever they are named.",
     )
+    return [name for name in names if PLAIN.fullmatch(name)]
 
 
 def check_case(ids: Iterable[str], faults: Faults) -> None:

@@ -16,7 +16,7 @@ SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}  # of what goes for 
 def read_table(
     files: Files, name: str, columns: Collection[str], faults: Faults, optional: Collection[str] = ()
 ) -> Table | None:
-    """The rows of a table that has `columns`, one of them `id`; None where it is absent or of no use.
+    """The rows of a table that has `columns`, one of them `id`; none where it is of no use, None where it is absent.
 
     Spaces around values, lines without values, quotes, a byte-order mark and the ends of lines of any system mean
     nothing. Columns that are not `optional` either are warned of.
@@ -38,7 +38,7 @@ def read_table(
             unknown = [column for column in header if column not in {*columns, *optional}]
             faults.warn(f"columns of {name} that mean nothing here", unknown, "They are not read.")
             return _rows(header, lines[1:], name, faults)
-    return None
+    return {}
 
 
 def _text(data: bytes) -> str:
@@ -68,7 +68,7 @@ def _is_header(found: list[str], name: str, columns: Collection[str], faults: Fa
     faults.add(f"columns that {name} has more than once", twice, "Leave one of each.")
     missing = [column for column in columns if column not in found]
     if missing:
-        said = ", ".join(found)[:80] or "none"
+        said = ", ".join(found)[:80] or "nothing"
         separator = next((word for sign, word in SEPARATORS.items() if sign in said and len(found) == 1), None)
         faults.add(
             "tables without a column",
@@ -78,14 +78,14 @@ def _is_header(found: list[str], name: str, columns: Collection[str], faults: Fa
     return not (twice or missing)
 
 
-def _rows(header: list[str], lines: list[tuple[int, list[str]]], name: str, faults: Faults) -> Table | None:
-    """The rows by id; None where there are none."""
+def _rows(header: list[str], lines: list[tuple[int, list[str]]], name: str, faults: Faults) -> Table:
+    """The rows by id; none where a line is wrong, since what is missing then is no fault of its own."""
     rows: Table = {}
-    for number, values in lines:
-        if len(values) != len(header):
-            what = f"lines of {name} that are not {len(header)} values"
-            faults.add(what, [f"line {number} ({len(values)})"], "Write one value for each column.")
-            continue
+    wrong = [f"line {number} ({len(values)})" for number, values in lines if len(values) != len(header)]
+    faults.add(f"lines of {name} that are not {len(header)} values", wrong, "Write one value for each column.")
+    if wrong:
+        return rows
+    for _, values in lines:
         row = dict(zip(header, values, strict=True))
         first = rows.setdefault(row["id"], row)
         if row is first:
@@ -96,4 +96,4 @@ def _rows(header: list[str], lines: list[tuple[int, list[str]]], name: str, faul
             faults.add(f"ids that {name} has more than once", [row["id"]], "Leave the row that is right.")
     if not lines:
         faults.add("tables without a row below their header", [name], "Get them again, or take them away.")
-    return rows or None
+    return rows
