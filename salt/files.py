@@ -173,5 +173,5 @@ def _refuse(members: list[zipfile.ZipInfo], size: int) -> str:
     reasons = [f"{why} {listed(names)}" for why, names in wrong.items() if names]
     unpacked = sum(member.file_size for member in members)
     if _is_too_much(unpacked, size):  # files may share their bytes, so that none of them looks like a bomb
-        reasons.append(f"a zip bomb: {size} bytes that would unpack to {unpacked}")
+        reasons.append(f"expected at most {RATIO} times its size in all, found a zip bomb")
     return "; ".join(reasons)

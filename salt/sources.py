@@ -26,8 +26,8 @@ def sources(root: Path) -> list[Path]:
             return [whole]
         missing = _missing(root, [split for split, found in splits.items() if not found])
     except OSError as error:
-        closed = f"expected to look into {error.filename}, and found that it cannot be opened ({error.strerror})"
-        raise UserError(f"The data: {closed}. Make it readable.") from error
+        closed = f"expected to look into {error.filename}, and found it closed ({error.strerror}). Make it readable."
+        raise UserError(f"The data in {root} cannot be used: {closed}") from error
     raise UserError(missing)
 
 

@@ -31,7 +31,7 @@ def read_table(
     except UnicodeError as error:
         faults.add("tables that are no text in UTF-8", [f"{name} ({error})"], "Save them as CSV in UTF-8.")
     except csv.Error as error:
-        faults.add("tables that are no CSV", [f"{name} ({error})"], "Look for a quote that is not closed.")
+        faults.add("tables that are no CSV", [f"{name} ({error})"], "Look at the quotes around its values.")
     else:
         header = lines[0][1] if lines else []
         if _is_header(header, name, columns, faults):

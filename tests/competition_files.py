@@ -20,11 +20,11 @@ def table(header, rows):
     return "\n".join([header, *(",".join(map(str, row)) for row in rows), ""]).encode()
 
 
-def zipped(files):
+def zipped(files, how=zipfile.ZIP_DEFLATED):
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, data in files.items():  # ZipInfo has a fixed time, so that the same files are the same bytes
-            archive.writestr(zipfile.ZipInfo(name), data, zipfile.ZIP_DEFLATED)
+            archive.writestr(zipfile.ZipInfo(name), data, how)
     return buffer.getvalue()
 
 
