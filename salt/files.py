@@ -22,7 +22,7 @@ from salt.faults import Faults, listed
 # shrink, but seldom 50-fold. Below 64 MB nothing fills a memory: an empty mask of 4 MB may shrink 1,000-fold.
 HARMLESS = 64 * 2**20  # bytes
 RATIO = 50
-MOST_MEMBERS = 1_000_000  # of a zip in a zip, whose list of members may be packed 1,000-fold; each takes 0.5 kB
+MOST_MEMBERS = 1_000_000  # of a zip that was packed again, which makes a long list small; each takes 0.5 kB of memory
 
 MEMBER = b"PK\x01\x02"  # how each entry in a zip's list of members begins
 NO_PATH = re.compile(r"^/|^[A-Za-z]:|[\\\0]")  # from the root; of a drive; as Windows has it; zipfile cuts at NUL
@@ -98,8 +98,6 @@ class Archive:
     def __init__(self, source: Path | bytes, where: str):
         """Raises Unreadable where the zip is damaged, or not safe in any of its files."""
         self.where = where
-        if isinstance(source, bytes) and source.count(MEMBER) > MOST_MEMBERS:
-            raise Unreadable(f"{where} (a zip that lists more than {MOST_MEMBERS} files)")
         try:
             size = len(source) if isinstance(source, bytes) else source.stat().st_size
             self._zip = zipfile.ZipFile(io.BytesIO(source) if isinstance(source, bytes) else source)
@@ -120,7 +118,10 @@ class Archive:
 
     def zip(self, name: str) -> "Archive":
         """The member `name` as a zip of its own. Raises Unreadable."""
-        return Archive(self.read(name), f"{self.where}/{name}")
+        data, packed = self.read(name), self._members[name].compress_size
+        if len(data) > 2 * packed and data.count(MEMBER) > MOST_MEMBERS:  # zipfile would read the whole list at once
+            raise Unreadable(f"{self.where}/{name} (expected at most {MOST_MEMBERS} files)")
+        return Archive(data, f"{self.where}/{name}")
 
 
 def _is(kind: Callable[[], bool]) -> bool:

@@ -22,7 +22,9 @@ def read_table(
     nothing. Columns that are not `optional` either are warned of.
     """
     if name not in files.names:
-        return None
+        alike = [f"{other} (expected {name})" for other in files.names if other.lower() in (name, f"{name}.zip")]
+        faults.add("tables that are named or packed otherwise", alike, "Rename or unpack them.")
+        return {} if alike else None
     try:
         text = _text(files.read(name))
         lines = list(_lines(text))

@@ -268,6 +268,16 @@ TABLES = {
         ],
     ),
     "nothing": Bad({DEPTHS: b""}, [(COLUMNS, "(1): depths.csv (expected id, z; found nothing)", NAME_COLUMNS)]),
+    "named or packed otherwise": Bad(
+        {DEPTHS: None, TRAIN: None, "Train.csv": GOOD[TRAIN], "depths.csv.zip": zipped({DEPTHS: GOOD[DEPTHS]})},
+        [
+            (
+                "tables that are named or packed otherwise",
+                "(2): Train.csv (expected train.csv), depths.csv.zip (expected depths.csv)",
+                "Rename or unpack them.",
+            )
+        ],
+    ),
     "a column missing": Bad(
         {DEPTHS: instead(b"id,z", b"id,depth")},
         [(COLUMNS, "(1): depths.csv (expected id, z; found id, depth)", NAME_COLUMNS)],
