@@ -63,7 +63,7 @@ def read_competition(root: Path, side: int) -> tuple[Tiles, Tiles]:
 def _open(root: Path, faults: Faults) -> Files:
     found, whole = sources(root), whole_zip(root)
     if whole is None or found != [whole]:
-        return Folder(root, faults)
+        return Folder(root, faults, below=("train", "test"))
     try:
         return Archive(whole, str(whole))
     except Unreadable as damage:

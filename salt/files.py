@@ -12,7 +12,7 @@ import stat
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -46,13 +46,16 @@ class Files(Protocol):
 
 
 class Folder:
-    """The plain files below a folder, but for hidden ones; what else is there is noted as a fault."""
+    """The plain files in a folder and below, but for hidden ones; what else is there is noted as a fault.
 
-    def __init__(self, path: Path, faults: Faults):
+    below: the folders in it that are looked into; None for all
+    """
+
+    def __init__(self, path: Path, faults: Faults, below: Collection[str] | None = None):
         self.path, self.where, self.faults = path, str(path), faults
-        self.names = sorted(self._walk())
+        self.names = sorted(self._walk(below))
 
-    def _walk(self) -> Iterator[str]:
+    def _walk(self, below: Collection[str] | None) -> Iterator[str]:
         folders, seen = [""], set()
         while folders:
             folder = folders.pop()
@@ -71,7 +74,7 @@ class Folder:
                 if entry.name.startswith("."):
                     continue
                 if _is(entry.is_dir):
-                    folders.append(name)
+                    folders += [name] if folder or below is None or name in below else []
                 elif _is(entry.is_file):
                     yield name
                 else:

@@ -110,6 +110,14 @@ def test_links_are_followed_wherever_they_lead(tmp_path):
     assert Folder(tmp_path / "link", Faults()).read("test/images/b.png") == b"b"
 
 
+def test_folders_that_were_not_asked_for_are_not_looked_into(tmp_path):
+    write(tmp_path, {"train/images/a": b"", "train/other/b": b"", "other/train/c": b"", "d": b""})
+    (tmp_path / "other/broken").symlink_to("gone")
+    faults = Faults()
+    assert Folder(tmp_path, faults, below=["train"]).names == ["d", "train/images/a", "train/other/b"]
+    faults.raise_if_any("", "")
+
+
 def test_a_folder_is_walked_once(tmp_path):
     write(tmp_path, {f"{name}/file": b"" for name in "abcdef"})
     for name in "abcdef":  # without end, and 6 times as many at each level
