@@ -71,7 +71,8 @@ def inspect(root: Path) -> Found:
     if (root / "train.csv").is_file() or not (root / TRAIN).is_dir():
         return _competition(root)
     folders(root)
-    files, seen, values, unused = Folder(root), Seen(), set[float](), Faults()  # read_folders tells the faults
+    unused = Faults()  # read_folders tells them
+    files, seen, values = Folder(root, unused, below=("train", "test")), Seen(), set[float]()
     for name in files.names:
         if name.startswith((f"{TRAIN}/", f"{TEST}/")):
             pixels = intake.look(files, name, pictures.read, "", unused)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from salt.faults import AGAIN, DAMAGED, Faults
+from salt.faults import DAMAGED, Faults
 from salt.files import Files, Unreadable
 from salt.tables import Table
 from salt.tiles import COLUMNS, Tiles
@@ -26,9 +26,9 @@ def look(files: Files, name: str, read: Callable[[bytes, str], T], kind: str, fa
     try:
         return read(files.read(name), name)
     except Unreadable as damage:
-        faults.add(DAMAGED, [str(damage)], AGAIN)
+        faults.add(DAMAGED, [str(damage)])
     except ValueError as error:
-        faults.add(kind, [f"{name} ({error})"], AGAIN)
+        faults.add(kind, [f"{name} ({error})"])
     return None
 
 
@@ -40,9 +40,13 @@ def count_up(done: int, of: int) -> None:
 
 def depths(ids: list[str], table: Table | None, faults: Faults) -> list[float]:
     """Depth of each tile; NaN where there is no table."""
-    if table is None:
+    if not table:
         return [math.nan] * len(ids)
-    faults.add("tiles without a row in depths.csv", [name for name in ids if name not in table])
+    faults.add(
+        "tiles without a row in depths.csv",
+        [name for name in ids if name not in table],
+        "Add their depths, or take depths.csv away and choose `folds: {by: coverage}`.",
+    )
     return [_depth(name, table[name]["z"], faults) if name in table else math.nan for name in ids]
 
 
@@ -52,7 +56,8 @@ def _depth(name: str, text: str, faults: Faults) -> float:
             return z
     except ValueError:
         pass
-    faults.add("depths (z in depths.csv) that are no numbers", [f"{name} ({text!r})"])
+    what = "depths (z in depths.csv) that are no numbers"
+    faults.add(what, [f"{name} ({text!r})"], "Write numbers such as 306 or 12.5.")
     return math.nan
 
 

@@ -10,9 +10,10 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import numpy.typing as npt
 
-from salt import cutting, intake, pictures
+from salt import cutting, intake, pictures, sanity
 from salt.faults import Faults
 from salt.files import Files, Folder
+from salt.ids import check_case, plain_ids
 from salt.own_masks import MaskValues, read_mask
 from salt.sources import MASKS, TEST, TRAIN
 from salt.tables import Table, read_table
@@ -21,7 +22,6 @@ from schemas.config import Data, Shape
 
 Pixels = npt.NDArray[np.uint8]
 
-FORMULA = ("=", "+", "-", "@")  # a spreadsheet runs a cell that begins with one of these
 LEFT_BY_SYSTEMS = ("Thumbs.db", "desktop.ini")
 UNUSABLE = "images and masks that cannot be used"
 
@@ -37,14 +37,15 @@ def read_folders(data: Data) -> tuple[Tiles, Tiles]:
         "Each kind of fault, how often it was found, the first few, what to do:",
         "Then type the same command again.",
     )
-    reader = _Reader(Folder(Path(data.root)), data, faults)
+    reader = _Reader(Folder(Path(data.root), faults, below=("train", "test")), data, faults)
     tiles = reader.read()
     faults.raise_if_any(*words)
-    train, _ = tiles
-    if train.table["constant"].all():
-        remedy = "Look at the images, and at data.range: it may leave nothing of them."
-        faults.add("training tiles, all of them of one value each", train.ids, remedy)
+    sanity.check_tiles(*tiles, faults)
+    if not isinstance(data.range, str) and tiles[0].table["constant"].all():
+        remedy = "Compare it with the values that the images have."
+        faults.add("ranges that leave nothing of the images", [f"data.range: {list(data.range)}"], remedy)
     faults.raise_if_any(*words)
+    faults.say_warnings()
     return tiles
 
 
@@ -61,8 +62,10 @@ class _Reader:
         """The tiles of both splits; of no use where there are faults."""
         train, masks, test = (self.listed(folder) for folder in (TRAIN, MASKS, TEST))
         self.check_ids(train, masks, test)
-        test = self.ordered(test, read_table(self.files, "sample_submission.csv", ["id"], self.faults))
+        samples = read_table(self.files, "sample_submission.csv", ["id"], self.faults, optional=["rle_mask"])
         depths = read_table(self.files, "depths.csv", ["id", "z"], self.faults)
+        sanity.check_tables(samples, depths, {*train, *test}, self.faults)
+        test = self.ordered(test, samples)
         self.measure(train, masks, test)
         packed = (
             intake.pack("train", *self.ids(train, depths), self.images(train), self.masks(train, masks)),
@@ -108,13 +111,12 @@ class _Reader:
             alone = [masks[name] for name in masks if name not in train]
             self.faults.add(f"masks without {TRAIN}/<id>", alone, "Add their images, or take them away.")
         self.faults.add("ids in both splits", [name for name in train if name in test], "Take each out of one.")
-        bad = [repr(name) for name in {**train, **test} if name.startswith(FORMULA) or not name.isprintable()]
-        what = "ids that begin with = + - or @, or have characters that cannot be printed"
-        self.faults.add(what, bad, "Rename these files.")
+        plain_ids({**train, **test}, "images", self.faults)
+        check_case([*train, *test], self.faults)
 
     def ordered(self, test: dict[str, str], samples: Table | None) -> dict[str, str]:
         """The test images in the order of sample_submission.csv, where there is one."""
-        if samples is None:
+        if not samples:
             return test
         missing = [name for name in samples if name not in test]
         self.faults.add(

@@ -4,8 +4,9 @@ from subprocess import run
 import pytest
 
 from salt.program import UserError
-from salt.sources import competition, sources
+from salt.sources import competition, fingerprint, rows, sources
 from schemas.config import Data
+from tests.competition_files import write, zipped
 
 WHOLE = "tgs-salt-identification-challenge.zip"
 
@@ -96,6 +97,23 @@ def test_without_own_images_the_folders_that_they_belong_into_are_said(tmp_path)
     assert "expected the folders train/images/, train/masks/, test/images/ in" in str(error.value)
     assert "found images. data/README.md tells" in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_broken_link_does_not_hinder_the_fingerprint(tmp_path):
+    make(tmp_path, "a.png")
+    data = Data(root=str(tmp_path))
+    before = fingerprint(data, [tmp_path])
+    (tmp_path / "b.png").symlink_to("gone.png")
+    assert fingerprint(data, [tmp_path]) != before
+
+
+def test_rows_are_counted_in_the_one_zip_and_unknown_where_it_cannot_be_read(tmp_path):
+    packed = zipped({"train.csv": b"id\na\nb\n"})
+    write(tmp_path, {WHOLE: packed})
+    assert (rows(tmp_path, "train.csv"), rows(tmp_path, "depths.csv")) == (2, None)
+    for bad in (packed[:-9], zipped({"train.csv": b"id\na\n", "../evil": b""})):
+        write(tmp_path, {WHOLE: bad})
+        assert rows(tmp_path, "train.csv") is None
 
 
 def test_asking_for_sources_imports_nothing_heavy():

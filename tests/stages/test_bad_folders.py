@@ -139,8 +139,8 @@ IDS = {
     "formulas": Bad(
         {"test/images/=1+1.png": encoded(GREY, ".png"), "test/images/@x\t.png": encoded(GREY, ".png")},
         [
-            "ids that begin with = + - or @, or have characters that cannot be printed (2): '=1+1', '@x\\t'. "
-            "Rename these files."
+            "ids of images that are not 1 to 100 of A-Z a-z 0-9 . _ -, the first a letter, a digit or _ (2): '=1+1', "
+            "'@x\\t'. Rename these tiles wherever they are named."
         ],
     ),
     "an id that a cut makes": Bad(
@@ -163,11 +163,18 @@ IDS = {
 
 DEPTHS = {
     "missing": Bad(
-        {"depths.csv": table("id,z", ["a,1", "b,2", "c,3", "x,4"])}, ["tiles without a row in depths.csv (1): y"]
+        {"depths.csv": table("id,z", ["a,1", "b,2", "c,3", "x,4"])},
+        [
+            "tiles without a row in depths.csv (1): y. Add their depths, or take depths.csv away and choose "
+            "`folds: {by: coverage}`."
+        ],
     ),
     "no numbers": Bad(
         {"depths.csv": table("id,z", ["a,deep", "b,NaN", "c,", "x,4", "y,inf"])},
-        ["depths (z in depths.csv) that are no numbers (4): a ('deep'), b ('NaN'), c (''), y ('inf')"],
+        [
+            "depths (z in depths.csv) that are no numbers (4): a ('deep'), b ('NaN'), c (''), y ('inf'). "
+            "Write numbers such as 306 or 12.5."
+        ],
     ),
 }
 
@@ -247,15 +254,17 @@ VALUES = {
     "all constant": Bad(
         everywhere(lambda name: encoded(np.full_like(GREY, len(name)), ".png")),
         [
-            "training tiles, all of them of one value each (3): a, b, c. "
-            "Look at the images, and at data.range: it may leave nothing of them."
+            "tiles of train, all of them constant (3): a, b, c. Look at the images: each is of a single grey value.",
+            "tiles of test, all of them constant (2): x, y. Look at the images: each is of a single grey value.",
         ],
     ),
     "a range of nothing": Bad(
         {},
         [
-            "training tiles, all of them of one value each (3): a, b, c. "
-            "Look at the images, and at data.range: it may leave nothing of them."
+            "tiles of train, all of them constant (3): a, b, c. Look at the images: each is of a single grey value.",
+            "tiles of test, all of them constant (2): x, y. Look at the images: each is of a single grey value.",
+            "ranges that leave nothing of the images (1): data.range: [300.0, 400.0]. "
+            "Compare it with the values that the images have.",
         ],
         {"range": [300, 400]},
     ),
@@ -271,8 +280,10 @@ TOGETHER = {
             "depths.csv": b"",
         },
         [
-            "ids that begin with = + - or @, or have characters that cannot be printed (1): '+z'. Rename these files.",
-            "tables that lack a column (1): depths.csv (expected id, z; found none)",
+            "ids of images that are not 1 to 100 of A-Z a-z 0-9 . _ -, the first a letter, a digit or _ (1): '+z'. "
+            "Rename these tiles wherever they are named.",
+            "tables without a column (1): depths.csv (expected id, z; found nothing). "
+            "The first line must name the columns, with commas between them.",
             "images and masks that cannot be used (3): train/images/a.png (no PNG), test/images/y.png (a JPEG, named "
             f".png), train/masks/b.png (48 values: 0, 1, 2, 3 ...). {AGAIN}",
             "sizes of images, expected one (2): 6 x 8 (3 images), 4 x 8 (1 images). "
