@@ -17,13 +17,13 @@ from salt import program
 from salt.atomic import atomic_path
 from salt.inspection import Found, inspect
 from salt.program import UserError
-from schemas.config import COMPETITION, Config, Input, Model, Phase, Shape, check_config
+from schemas.config import COMPETITION, Config, Input, Model, Phase, Shape, SizeClass, check_config
 
 ROOT = Path(__file__).parent.parent
 WINNING, SMALL = ROOT / "workflow_config.yaml", ROOT / "recipes" / "tgs_sample.yaml"
 MOST_FOLDS = 5
 TILES = {True: (4000, 18_000), False: (3200, 2000)}  # labelled and other ones, of the recipes with a GPU and without
-MOST_PASSES = 100
+FEW = 200  # other tiles: too few to be choosy about pseudo-labels
 SMALLEST = 16  # px, side of an input
 PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 
@@ -82,7 +82,7 @@ def overlay_for(name: str, found: Found, gpu: bool) -> Overlay:
         "data": found.data.model_dump(mode="json", exclude_defaults=True),
         "folds": {"count": max(2, min(MOST_FOLDS, usable // 4)), "by": "depth" if found.has_depths else "coverage"},
         "models": {key: model_for(model, found, gpu) for key, model in config.models.items()},
-        "pseudo_labels": size_classes(config, found, gpu),
+        "pseudo_labels": pseudo_labels_for(config, found, gpu),
         "submission": {"jigsaw": "published" if found.data.layout == "competition" else "none"},
     }
     complete = merged(overlay, fitted)
@@ -112,7 +112,7 @@ def phases_for(phases: Sequence[Phase], times: float) -> list[Overlay]:
     """The phases with so many times the passes an epoch: as many steps as on as many tiles as they are made for."""
     return [
         phase.model_dump(mode="json", exclude_defaults=True)
-        | {"passes_per_epoch": min(MOST_PASSES, round(phase.passes_per_epoch * times))}
+        | {"passes_per_epoch": round(phase.passes_per_epoch * times)}
         for phase in phases
     ]
 
@@ -142,21 +142,29 @@ def input_for(model: Model, tile: Shape, may_shrink: bool) -> Overlay:
     return dict.fromkeys(unset) | fits.model_dump(mode="json", exclude_defaults=True)
 
 
-def size_classes(config: Config, found: Found, gpu: bool) -> Overlay:
-    """The classes of mask sizes, scaled to the area of a tile, and their counts to the number of test tiles."""
-    area = found.tile[0] * found.tile[1] / (COMPETITION[0] * COMPETITION[1])
+def pseudo_labels_for(config: Config, found: Found, gpu: bool) -> Overlay:
+    """Of few tiles, all: the rounds would end where none is sure enough. Else the classes of mask sizes, scaled."""
+    if len(found.test) < FEW:
+        return {name: {"min_confidence": 0, "per_fold": None} for name in config.pseudo_labels}
     share = min(1.0, len(found.test) / TILES[gpu][1])
-    sets = {}
-    for name, labels in config.pseudo_labels.items():
-        classes, last = [], -1
-        for size in labels.per_fold or ():
-            low, high = (round(pixels * area) for pixels in size.pixels)
-            low, last = max(low, last + 1), max(high, low, last + 1)
-            scaled = {"pixels": [low, last], "count": max(1, round(size.count * share))}
-            classes.append(size.model_dump(mode="json", exclude_defaults=True) | scaled)
-        if classes:
-            sets[name] = {"per_fold": classes}
-    return sets
+    return {
+        name: {"per_fold": size_classes(labels.per_fold, found.tile, share)}
+        for name, labels in config.pseudo_labels.items()
+        if labels.per_fold
+    }
+
+
+def size_classes(sizes: Sequence[SizeClass], tile: Shape, share: float) -> list[Overlay]:
+    """Classes of mask sizes scaled to the area of a tile, and their counts to the share of the tiles there are."""
+    area = tile[0] * tile[1] / (COMPETITION[0] * COMPETITION[1])
+    classes, last = [], -1
+    for size in sizes:
+        low, high = (round(pixels * area) for pixels in size.pixels)
+        low = max(low, last + 1)
+        last = max(high, low)
+        scaled = {"pixels": [low, last], "count": max(1, round(size.count * share))}
+        classes.append(size.model_dump(mode="json", exclude_defaults=True) | scaled)
+    return classes
 
 
 def _both(sides: Any) -> Shape:
@@ -185,6 +193,8 @@ def header(found: Found, gpu: bool, command: str) -> str:
         models,
         "Where tiles are few, epochs pass over them many times, so that trainings take their usual number of steps.",
     ]
+    if len(found.test) < FEW:
+        lines.append(f"Fewer than {FEW} tiles to learn from as pseudo-labels: all of them are taken, sure or not.")
     return "\n".join(f"# {line}" for line in lines) + "\n"
 
 

@@ -90,8 +90,7 @@ def test_few_tiles_are_passed_over_more_often(gpu):
     config = config_of(overlay_for("mine", found((64, 64), labelled=40, others=500), gpu))
     for name, model in config.models.items():
         for few, many in zip(model.phases, given.models[name].phases, strict=True):
-            times = 100 if gpu else 80
-            assert few.passes_per_epoch == min(100, times * many.passes_per_epoch)
+            assert few.passes_per_epoch == (100 if gpu else 80) * many.passes_per_epoch
             assert few.model_copy(update={"passes_per_epoch": many.passes_per_epoch}) == many
         if model.pretrain:
             few, many = model.pretrain.phases[0], given.models[name].pretrain.phases[0]
@@ -100,6 +99,13 @@ def test_few_tiles_are_passed_over_more_often(gpu):
     assert {name: model.phases for name, model in many.models.items()} == {
         name: model.phases for name, model in given.models.items()
     }
+
+
+def test_of_few_tiles_all_are_pseudo_labels():
+    for count, few in ((199, True), (200, False)):
+        config = config_of(overlay_for("mine", found((64, 64), others=count), False))
+        assert (config.pseudo_labels["stage1_by_size"].per_fold is None) == few
+        assert (config.pseudo_labels["stage1_confident"].min_confidence == 0) == few
 
 
 def test_the_jigsaw_rule_is_for_the_competitions_labels():
