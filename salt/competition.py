@@ -13,9 +13,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from salt import png, rle
+from salt import png, rle, sanity
 from salt.faults import DAMAGED, Faults
 from salt.files import Archive, Files, Folder, Unreadable
+from salt.ids import check_case, plain_ids
 from salt.program import UserError
 from salt.sources import sources, whole_zip
 from salt.tables import Table, read_table
@@ -43,25 +44,30 @@ def read_competition(root: Path, side: int) -> tuple[Tiles, Tiles]:
     """Train and test tiles of `side` x `side` px, in the order of train.csv and of sample_submission.csv.
 
     A split whose table is absent is in the order of its ids; z is NaN where there is no depths.csv.
-    Raises UserError listing every fault.
+    Says what is odd about them; raises UserError listing every fault.
     """
     faults = Faults()
-    splits = _Reader(side, faults).read(_open(root))
-    faults.raise_if_any(
-        f"The data in {root} cannot be used. Each kind of fault, how often it was found, and the first few:",
-        "Mend these files or get them again, then run the same command.",
+    words = (
+        f"The data in {root} cannot be used. Each kind of fault, how often it was found, the first few, what to do:",
+        "Then type the same command again.",
     )
-    return _tiles("train", *splits[0]), _tiles("test", *splits[1])
+    splits = _Reader(side, faults).read(_open(root, faults))
+    faults.raise_if_any(*words)
+    tiles = _tiles("train", *splits[0]), _tiles("test", *splits[1])
+    sanity.check_tiles(*tiles, faults)
+    faults.raise_if_any(*words)
+    faults.say_warnings()
+    return tiles
 
 
-def _open(root: Path) -> Files:
+def _open(root: Path, faults: Faults) -> Files:
     found, whole = sources(root), whole_zip(root)
     if whole is None or found != [whole]:
-        return Folder(root)
+        return Folder(root, faults, below=("train", "test"))
     try:
         return Archive(whole, str(whole))
     except Unreadable as damage:
-        raise UserError(f"The zip with the data is damaged: {damage}. Get it again.") from damage
+        raise UserError(f"The zip with the data cannot be read: {damage}. Pack it anew or get it again.") from damage
 
 
 class _Reader:
@@ -72,13 +78,15 @@ class _Reader:
 
     def read(self, files: Files) -> tuple[Split, Split]:
         """What `_tiles` makes the train and the test tiles of."""
-        labels = read_table(files, "train.csv", ["id"], self.faults)
-        samples = read_table(files, "sample_submission.csv", ["id"], self.faults)
+        labels = read_table(files, "train.csv", ["id"], self.faults, optional=["rle_mask"])
+        samples = read_table(files, "sample_submission.csv", ["id"], self.faults, optional=["rle_mask"])
         depths = read_table(files, "depths.csv", ["id", "z"], self.faults)
         train, test = self.pngs(files, "train"), self.pngs(files, "test")
         train_ids = self.ids(train, labels, "train.csv")
         test_ids = self.ids(test, samples, "sample_submission.csv")
-        self.faults.add("ids in both splits", sorted(set(train_ids) & set(test_ids)))
+        self.faults.add("ids in both splits", sorted(set(train_ids) & set(test_ids)), "Take each out of one split.")
+        check_case(train_ids + test_ids, self.faults)
+        sanity.check_tables(samples, depths, {*train_ids, *test_ids}, self.faults)
         masks = self.masks(train, train_ids, labels)
         return (
             (train_ids, self.depths(train_ids, depths), self.images(train, train_ids), masks),
@@ -89,9 +97,13 @@ class _Reader:
 
     def depths(self, ids: list[str], depths: Table | None) -> list[float]:
         """Depth of each tile; NaN where there is no table."""
-        if depths is None:
+        if not depths:
             return [math.nan] * len(ids)
-        self.faults.add("tiles without a row in depths.csv", [name for name in ids if name not in depths])
+        self.faults.add(
+            "tiles without a row in depths.csv",
+            [name for name in ids if name not in depths],
+            "Add their depths, or take depths.csv away and choose `folds: {by: coverage}`.",
+        )
         return [self.depth(name, depths[name]["z"]) if name in depths else math.nan for name in ids]
 
     def depth(self, name: str, text: str) -> float:
@@ -100,15 +112,16 @@ class _Reader:
                 return z
         except ValueError:
             pass
-        self.faults.add("depths (z in depths.csv) that are no numbers", [f"{name} ({text!r})"])
+        what = "depths (z in depths.csv) that are no numbers"
+        self.faults.add(what, [f"{name} ({text!r})"], "Write numbers such as 306 or 12.5.")
         return math.nan
 
     # --- which tiles there are
 
     def pngs(self, files: Files, split: str) -> Pngs | None:
-        """The PNGs in the split's folders, or else in its zip; None where that is missing or damaged."""
+        """The PNGs in the split's folders, or else in its zip; None where there are none."""
         names = [name for name in files.names if name.startswith(f"{split}/")]
-        if not any(name.startswith(f"{split}/images/") for name in names):
+        if f"{split}.zip" in files.names and not any(name.startswith(f"{split}/images/") for name in names):
             try:
                 files = files.zip(f"{split}.zip")
             except Unreadable as damage:
@@ -124,24 +137,30 @@ class _Reader:
             if kind is None:
                 continue
             if file.removesuffix(".png") in kind:
-                self.faults.add(f"PNGs that are more than once in {files.where}", [name])
+                self.faults.add(f"PNGs that are more than once in {files.where}", [name], "Keep one of each.")
             kind[file.removesuffix(".png")] = name
-        return pngs
+        if pngs.images:
+            return pngs
+        what = f"places without images (expected {split}/images/<id>.png, or images/<id>.png in {split}.zip)"
+        found = ", ".join(files.names[:3]) + (" ..." if len(files.names) > 3 else "") or "nothing"
+        self.faults.add(what, [f"{files.where} (found {found})"], "Put the images there.")
+        return None
 
     def ids(self, pngs: Pngs | None, table: Table | None, name: str) -> list[str]:
         """The split's ids in order, checked: each has an image and, where there is a table, a row in it."""
         if pngs is None:
             return []
-        ids = sorted(pngs.images) if table is None else list(table)
-        if not ids:
-            self.faults.add("splits without tiles (expected images/<id>.png)", [pngs.files.where])
+        source, named = (name, table) if table else (f"images in {pngs.files.where}", sorted(pngs.images))
+        ids = plain_ids(named, source, self.faults)
         self.faults.add(
             f"ids of {name} without images/<id>.png in {pngs.files.where}",
             [tile for tile in ids if tile not in pngs.images],
+            "Add the images, or take the rows out.",
         )
         self.faults.add(
             f"images in {pngs.files.where} without a row in {name}",
-            [tile for tile in sorted(pngs.images) if table is not None and tile not in table],
+            [tile for tile in sorted(pngs.images) if table and tile not in table],
+            "Add the rows, or take the images away.",
         )
         return ids
 
@@ -176,15 +195,18 @@ class _Reader:
         """Check that each tile has its mask's PNG, and each of these its tile."""
         where, otherwise = pngs.files.where, "" if encoded else ", nor a column rle_mask in train.csv"
         without = [name for name in ids if name not in pngs.masks]
-        self.faults.add(f"labelled tiles without masks/<id>.png in {where}{otherwise}", without)
-        self.faults.add(f"masks in {where} of tiles that are not there", sorted(pngs.masks.keys() - set(ids)))
+        remedy = "Add the masks, or take the tiles away."
+        self.faults.add(f"labelled tiles without masks/<id>.png in {where}{otherwise}", without, remedy)
+        strange = sorted(pngs.masks.keys() - pngs.images.keys() - set(ids))
+        self.faults.add(f"masks in {where} without images/<id>.png", strange, "Add the images, or take the masks away.")
 
     def agreed(self, name: str, decoded: Pixels | None, drawn: Pixels | None) -> Pixels | int:
         """The one mask that there is, or either where there are two and they agree."""
         if decoded is None or drawn is None:
             return next((mask for mask in (decoded, drawn) if mask is not None), 0)
         if different := np.count_nonzero(decoded != drawn):
-            self.faults.add("masks that differ between train.csv and their PNG", [f"{name} ({different} px)"])
+            what, remedy = "masks that differ between train.csv and their PNG", "Keep the one that is right."
+            self.faults.add(what, [f"{name} ({different} px)"], remedy)
         return decoded
 
     def pixels(self, files: Files, name: str, read: Callable[[bytes], Pixels]) -> Pixels | None:
@@ -202,6 +224,7 @@ class _Reader:
             self.faults.add(
                 f"PNGs in {files.where} that are not {self.side} x {self.side} px (the config's data.tile)",
                 [f"{name} ({size})"],
+                "Set data.tile to the side of your tiles; all are of one size.",
             )
         return None
 

@@ -4,8 +4,14 @@ Pixels are numbered from 1, down the first column, then down the next. A mask is
 `start length start length ...`, an empty one the empty text.
 """
 
+import re
+from contextlib import suppress
+
 import numpy as np
 import numpy.typing as npt
+
+DIGITS = re.compile(r"[-0-9\s]*")  # int() reads 1_0, +1 and the digits of all scripts as well
+INTEGER = re.compile(r"-?[0-9]{1,18}")
 
 
 def encode(mask: npt.NDArray[np.uint8]) -> str:
@@ -21,11 +27,11 @@ def encode(mask: npt.NDArray[np.uint8]) -> str:
 def decode(text: str, height: int, width: int) -> npt.NDArray[np.uint8]:
     """The mask, (height, width) uint8 in {0, 1}, that `text` describes.
 
-    Raises ValueError saying what is wrong: an odd number of values, values that are no integers, starts or
-    lengths below 1, runs past the last pixel, runs that overlap or are not sorted.
+    Raises ValueError saying what is wrong: more text than the pixels can need, an odd number of values, values that
+    are no integers, starts or lengths below 1, runs past the last pixel, runs that overlap or are not sorted.
     """
     size = height * width
-    values = _integers(text)
+    values = _integers(text, size)
     starts, lengths = values[::2], values[1::2]
     gaps_and_runs = np.append(values, size + 1)
     gaps_and_runs[0] -= 1
@@ -37,14 +43,19 @@ def decode(text: str, height: int, width: int) -> npt.NDArray[np.uint8]:
     return np.ascontiguousarray(column_major.reshape(width, height).T)
 
 
-def _integers(text: str) -> npt.NDArray[np.int64]:
+def _integers(text: str, size: int) -> npt.NDArray[np.int64]:
+    """The values of a text, as many as `size` pixels may need; longer ones are not even split."""
+    longest = max(1000, (size + 1) // 2 * 2 * (len(str(size)) + 1))  # every other pixel is a run
+    if len(text) > longest:
+        raise ValueError(f"{len(text)} characters, but {size} pixels need {longest} at most")
     words = text.split()
     if len(words) % 2:
         raise ValueError(f"{len(words)} values, but runs are pairs of a start and a length")
-    try:
-        return np.fromiter(map(int, words), np.int64, len(words))
-    except (ValueError, OverflowError) as error:
-        raise ValueError(f"not all values are integers ({error})") from None
+    with suppress(ValueError, OverflowError):
+        if DIGITS.fullmatch(text):
+            return np.fromiter(map(int, words), np.int64, len(words))
+    wrong = next(word for word in words if not INTEGER.fullmatch(word))
+    raise ValueError(f"{wrong[:30]!r} is no whole number of at most 18 digits")
 
 
 def _fault(starts: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64], size: int) -> str:

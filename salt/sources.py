@@ -1,9 +1,9 @@
 """Which of the competition's files a data folder holds. Light: the Snakefile asks it each time it is read."""
 
 import hashlib
-import zipfile
 from pathlib import Path
 
+from salt.files import Archive, Unreadable
 from salt.program import UserError
 
 COMPETITION = "tgs-salt-identification-challenge"
@@ -14,15 +14,21 @@ def sources(root: Path) -> list[Path]:
     """The files and folders below `root` that the tiles are read from, in a fixed order.
 
     They are the tables that are there, and for each split its folders of PNGs or else its zip; or the one zip
-    that the competition gives out and that holds all of these. Raises UserError where images are missing.
+    that the competition gives out and that holds all of these. Raises UserError where images are missing, or a
+    folder is closed.
     """
-    splits = {split: _images(root, split) for split in ("train", "test")}
-    if all(splits.values()):
-        tables = [root / name for name in TABLES if (root / name).is_file()]
-        return [*tables, *splits["train"], *splits["test"]]
-    if not any(splits.values()) and (whole := whole_zip(root)):
-        return [whole]
-    raise UserError(_missing(root, [split for split, found in splits.items() if not found]))
+    try:
+        splits = {split: _images(root, split) for split in ("train", "test")}
+        if all(splits.values()):
+            tables = [root / name for name in TABLES if (root / name).is_file()]
+            return [*tables, *splits["train"], *splits["test"]]
+        if not any(splits.values()) and (whole := whole_zip(root)):
+            return [whole]
+        missing = _missing(root, [split for split, found in splits.items() if not found])
+    except OSError as error:
+        closed = f"expected to look into {error.filename}, and found it closed ({error.strerror}). Make it readable."
+        raise UserError(f"The data in {root} cannot be used: {closed}") from error
+    raise UserError(missing)
 
 
 def rows(root: Path, table: str) -> int | None:
@@ -31,12 +37,11 @@ def rows(root: Path, table: str) -> int | None:
     try:
         if (root / table).is_file():
             content = (root / table).read_bytes()
-        elif whole:
-            with zipfile.ZipFile(whole) as archive:
-                content = archive.read(next(name for name in archive.namelist() if Path(name).name == table))
+        elif whole and table in (archive := Archive(whole, str(whole))).names:
+            content = archive.read(table)
         else:
             return None
-    except (OSError, zipfile.BadZipFile, StopIteration):
+    except (OSError, Unreadable):  # prepare_tiles says so
         return None
     return sum(bool(line.strip()) for line in content.splitlines()[1:])
 
@@ -46,8 +51,12 @@ def fingerprint(folders: list[Path]) -> str:
     digest = hashlib.sha256()
     for folder in folders:
         for path in sorted(folder.glob("*.png")):
-            status = path.stat()
-            digest.update(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+            try:
+                status = path.stat()
+                change = f"{status.st_size}\0{status.st_mtime_ns}"
+            except OSError as error:  # a link that leads nowhere; prepare_tiles says so
+                change = str(error.strerror)
+            digest.update(f"{path}\0{change}\n".encode(errors="surrogateescape"))
     return digest.hexdigest() if folders else ""
 
 
@@ -86,6 +95,6 @@ def _missing(root: Path, splits: list[str]) -> str:
 
 def _found(root: Path) -> str:
     if not root.is_dir():
-        return "no such folder"
+        return "a file of that name" if root.exists() else "no such folder"
     names = sorted(path.name for path in root.iterdir() if not path.name.startswith("."))
     return ", ".join(names[:8]) + (" ..." if len(names) > 8 else "") if names else "it empty"

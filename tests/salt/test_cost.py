@@ -153,7 +153,7 @@ def test_tiles_are_counted_in_the_tables(run):
 def test_tiles_are_counted_in_the_zip_with_everything(run, tmp_path):
     with zipfile.ZipFile(tmp_path / "tgs-salt-identification-challenge.zip", "w") as archive:
         for name in ("train.csv", "sample_submission.csv"):
-            archive.write(tmp_path / name, f"inside/{name}")
+            archive.write(tmp_path / name, name)
             (tmp_path / name).unlink()
     assert count_tiles(check_config(run)) == (2, 3)
 

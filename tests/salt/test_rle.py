@@ -1,12 +1,16 @@
+from contextlib import suppress
+
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from salt import rle
 
 masks = arrays(np.uint8, array_shapes(min_dims=2, max_dims=2, max_side=12), elements=st.integers(0, 1))
+numbers = st.integers(-3, 20) | st.sampled_from([2**63 - 1, 2**63, -(2**63), 10**40])
+texts = st.text() | st.lists(numbers.map(str) | st.text(max_size=2)).map(" ".join)
 
 
 def encode_slowly(mask):
@@ -54,6 +58,15 @@ def test_encoding_equals_a_walk_over_the_pixels(mask):
     assert rle.encode(mask * np.arange(1, mask.shape[1] + 1, dtype=np.uint8)) == encode_slowly(mask)
 
 
+@settings(deadline=None, derandomize=True)
+@given(texts)
+def test_any_text_is_a_mask_or_a_value_error(text):
+    with suppress(ValueError):
+        mask = rle.decode(text, 5, 3)
+        assert mask.shape == (5, 3)
+        np.testing.assert_array_equal(rle.decode(rle.encode(mask), 5, 3), mask)
+
+
 def test_runs_that_touch_are_one_area():
     np.testing.assert_array_equal(rle.decode("1 2 3 1", 4, 1)[:, 0], [1, 1, 1, 0])
 
@@ -62,9 +75,13 @@ def test_runs_that_touch_are_one_area():
     ("text", "message"),
     [
         ("1 2 3", "3 values, but runs are pairs"),
-        ("1 x", "not all values are integers .*'x'"),
-        ("1 2.5", "not all values are integers"),
-        (f"1 {10**30}", "not all values are integers"),
+        ("1 x", "'x' is no whole number"),
+        ("1 2.5", "'2.5' is no whole number"),
+        ("+1 1_0", r"'\+1' is no whole number"),  # Python's int() takes either,
+        ("1 \u0663", "'\u0663' is no whole number"),  # and the digits of all scripts
+        ("1 --2", "'--2' is no whole number"),
+        (f"1 {10**30}", f"'{10**29}' is no whole number of at most 18 digits"),
+        ("1 2 " * 1000, "4000 characters, but 6 pixels need 1000 at most"),
         ("0 2", r"run 1 \(0 2\) starts before pixel 1"),
         ("1 2 4 0", r"run 2 \(4 0\) is shorter"),
         ("5 3", "ends past the last pixel, 6"),

@@ -4,7 +4,8 @@ from subprocess import run
 import pytest
 
 from salt.program import UserError
-from salt.sources import sources
+from salt.sources import fingerprint, rows, sources
+from tests.competition_files import write, zipped
 
 WHOLE = "tgs-salt-identification-challenge.zip"
 
@@ -77,6 +78,22 @@ def test_missing_data_are_said_with_the_way_to_get_them(tmp_path, names, said):
 def test_a_missing_folder_is_said(tmp_path):
     with pytest.raises(UserError, match="found no such folder"):
         sources(tmp_path / "nowhere")
+
+
+def test_a_broken_link_does_not_hinder_the_fingerprint(tmp_path):
+    make(tmp_path, "a.png")
+    before = fingerprint([tmp_path])
+    (tmp_path / "b.png").symlink_to("gone.png")
+    assert fingerprint([tmp_path]) != before
+
+
+def test_rows_are_counted_in_the_one_zip_and_unknown_where_it_cannot_be_read(tmp_path):
+    packed = zipped({"train.csv": b"id\na\nb\n"})
+    write(tmp_path, {WHOLE: packed})
+    assert (rows(tmp_path, "train.csv"), rows(tmp_path, "depths.csv")) == (2, None)
+    for bad in (packed[:-9], zipped({"train.csv": b"id\na\n", "../evil": b""})):
+        write(tmp_path, {WHOLE: bad})
+        assert rows(tmp_path, "train.csv") is None
 
 
 def test_asking_for_sources_imports_nothing_heavy():

@@ -59,3 +59,13 @@ def test_unknown_depths_end_with_one_paragraph_and_no_file(tmp_path):
     assert "Traceback" not in done.stderr
     assert "depths.csv" in done.stderr
     assert not (tmp_path / "folds.csv").exists()
+
+
+def test_more_folds_than_tiles_end_with_one_paragraph_and_no_file(tmp_path):
+    save_six_tiles(tmp_path, depth=range(6))
+    done = make_folds(tmp_path, count=7, by="depth")
+    assert (done.returncode, done.stderr) == (
+        1,
+        "Error: folds.count is 7, but there are only 6 training tiles. Use fewer folds or more tiles.\n",
+    )
+    assert not (tmp_path / "folds.csv").exists()

@@ -13,13 +13,15 @@ SETTINGS = '{{"root": "{}", "tile": 4}}'
 
 @pytest.fixture
 def root(tmp_path):
-    """One constant training tile with salt in its lower half and two test tiles, in folders."""
+    """Two training tiles, one constant and one with salt in its lower half, and two test tiles, in folders."""
     folders = {"train": ("images", "masks"), "test": ("images",)}
     for folder in (f"{split}/{kind}" for split, kinds in folders.items() for kind in kinds):
         (tmp_path / "data" / folder).mkdir(parents=True)
     root, ramp = tmp_path / "data", np.arange(16, dtype=np.uint8).reshape(4, 4)
     cv2.imwrite(root / "train/images/a.png", np.full((4, 4), 9, np.uint8))
-    cv2.imwrite(root / "train/masks/a.png", np.where(ramp >= 8, 255, 0).astype(np.uint8))
+    cv2.imwrite(root / "train/masks/a.png", np.zeros((4, 4), np.uint8))
+    cv2.imwrite(root / "train/images/d.png", ramp[::-1])
+    cv2.imwrite(root / "train/masks/d.png", np.where(ramp >= 8, 255, 0).astype(np.uint8))
     cv2.imwrite(root / "test/images/b.png", ramp)
     cv2.imwrite(root / "test/images/c.png", ramp.T)
     return root
@@ -29,13 +31,16 @@ def test_tiles_are_packed_and_summed_up(root, tmp_path, caplog):
     caplog.set_level(logging.INFO)
     prepare_tiles.main(["--settings", SETTINGS.format(root), "--out", str(tmp_path / "tiles")])
     train, test = load_tiles(tmp_path / "tiles", "train"), load_tiles(tmp_path / "tiles", "test")
-    assert (train.ids, test.ids) == (["a"], ["b", "c"])
-    np.testing.assert_array_equal(train.masks[0].sum(axis=1), [0, 0, 4, 4])
+    assert (train.ids, test.ids) == (["a", "d"], ["b", "c"])
+    np.testing.assert_array_equal(train.masks[1].sum(axis=1), [0, 0, 4, 4])
     np.testing.assert_array_equal(test.images[0], test.images[1].T)
     assert train.table.drop(columns=["z", "depth"]).to_dict("records") == [
-        {"id": "a", "split": "train", "constant": True, "coverage": 0.5}
+        {"id": "a", "split": "train", "constant": True, "coverage": 0.0},
+        {"id": "d", "split": "train", "constant": False, "coverage": 0.5},
     ]
-    assert caplog.messages == ["train: 1 tiles, 1 constant, 0 without salt", "test: 2 tiles, 0 constant"]
+    warning, *summary = caplog.messages
+    assert warning.startswith("Warning: tables that are missing (1): depths.csv.")
+    assert summary == ["train: 2 tiles, 1 constant, 1 without salt", "test: 2 tiles, 0 constant"]
 
 
 def test_the_same_data_give_the_same_bytes(root, tmp_path):
