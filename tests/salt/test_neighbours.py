@@ -77,6 +77,14 @@ def test_a_square_may_have_a_side_that_only_one_of_its_tiles_likes_best():
     assert rows == [[0, 1, 0, 1, 1], [0, 2, 1, 0, 1], [1, 3, 1, 0, 1]]
 
 
+def test_of_two_matches_that_are_as_good_as_perfect_neither_is_taken():
+    seams = {side: np.zeros((3, 2), np.float32) for side in SIDES}
+    seams["right"][0], seams["left"][1] = (1, 0), (1, 0)
+    for similarity, pairs in ((0.9995, 0), (0.998, 1)):
+        seams["left"][2] = similarity, np.sqrt(1 - similarity**2)
+        assert len(find_neighbours(seams, np.arange(3), Mosaics())) == pairs
+
+
 def test_the_squares_that_confirm_a_pair_are_counted():
     pairs = find(cut(3, 3))
     inner = {(3, 4), (4, 5), (1, 4), (4, 7)}
@@ -139,7 +147,8 @@ def by_hand(seams, groups, settings):
             before = any((a, i) in steps and (b, j) in steps for a, b in candidates)
             others = [s for pair, s in likeness[step].items() if pair != (i, j) and (pair[0] == i or pair[1] == j)]
             similarity, next_best = likeness[step][i, j], max(others, default=-1)
-            if after or before or 1 - similarity <= settings.max_ambiguity * (1 - next_best):
+            clear = 1 - similarity <= settings.max_ambiguity * (1 - next_best) and next_best < neighbours.PERFECT
+            if after or before or clear:
                 pairs[i, j, *step] = (similarity, next_best, after + before)
     return pairs
 
