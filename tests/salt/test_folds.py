@@ -3,7 +3,7 @@ import hashlib
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from salt import folds
@@ -106,6 +106,7 @@ def duplicates(**originals):
     return pd.DataFrame(rows, columns=["id", "of", "how"], dtype=str)
 
 
+@settings(deadline=None, max_examples=50)
 @given(
     st.lists(st.integers(-1, 6), min_size=4, max_size=40),
     st.integers(2, 4),
@@ -164,6 +165,7 @@ def test_tiles_with_a_neighbour_or_a_copy_in_another_fold_are_counted_once():
     assert folds.shared_across_folds(dealt, mosaics(), duplicates()) == 0
 
 
+@settings(deadline=None, max_examples=25)
 @given(st.integers(0, 2**32 - 1))
 def test_folds_by_mosaic_share_nothing(seed):
     rng = np.random.default_rng(seed)

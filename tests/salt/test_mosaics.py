@@ -79,6 +79,7 @@ def test_what_contradicts_surer_pairs_is_told():
     assert kept(2, ("a", "b", RIGHT), ("b", "a", RIGHT)) == [True, False]
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9), st.sampled_from([RIGHT, BELOW])), max_size=40))
 def test_whatever_the_pairs_no_tile_has_two_places_and_no_place_two_tiles(pairs):
     rows = [(first, second, *step) for first, second, step in pairs if first != second]
@@ -92,6 +93,7 @@ def test_whatever_the_pairs_no_tile_has_two_places_and_no_place_two_tiles(pairs)
         assert true == (at.get(ids[second]) == (mosaic, row + down, column + right))
 
 
+@settings(deadline=None)
 @given(st.integers(1, 4), st.integers(1, 4), st.randoms(use_true_random=False))
 def test_a_grid_is_put_together_in_whatever_order_its_pairs_come(rows, columns, random):
     ids = [f"{number:02}" for number in range(rows * columns)]
