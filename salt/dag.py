@@ -137,8 +137,9 @@ class Plan:
         return [f"{self.config.data.root}/truth/test_masks.csv"] if self.config.survey else []
 
     def fold_inputs(self) -> list[str]:
-        """Mosaics, where folds follow them."""
-        return [f"{self.results}/mosaics.csv"] if self.config.folds.by == "mosaic" else []
+        """Mosaics and duplicates, where folds follow them."""
+        files = ("mosaics.csv", "duplicates.csv") if self.config.folds.by == "mosaic" else ()
+        return [f"{self.results}/{name}" for name in files]
 
     def pretrain_pseudo_labels(self, wildcards: Any) -> list[str]:
         """What a model is pretrained on."""

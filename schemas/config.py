@@ -77,7 +77,7 @@ class Folds(Section):
     by: Literal["depth", "coverage", "mosaic"] = Field(
         "depth",
         description="depth: sorted by depth over train and test, dealt round-robin (the original's). "
-        "coverage: the same by share of salt. mosaic: neighbouring tiles stay in one fold.",
+        "coverage: the same by share of salt. mosaic: neighbours and copies stay in one fold.",
     )
 
 
@@ -91,7 +91,7 @@ class Mosaics(Section):
         0.4,
         gt=0,
         le=1,
-        description="Largest (1 - similarity) / (1 - next best similarity) where no square confirms a pair.",
+        description="Largest (1 - similarity) / (1 - next best similarity) where no square of tiles confirms a pair.",
     )
 
 

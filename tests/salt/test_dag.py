@@ -155,6 +155,12 @@ def test_a_run_to_compare_with_concerns_the_report_alone(raw, tmp_path):
         after.compared_runs()
 
 
+def test_folds_read_mosaics_and_duplicates_only_where_they_follow_them(raw):
+    assert Plan(raw).fold_inputs() == []
+    raw["folds"]["by"] = "mosaic"
+    assert Plan(raw).fold_inputs() == ["results/tgs/mosaics.csv", "results/tgs/duplicates.csv"]
+
+
 def test_settings_do_not_depend_on_the_order_of_keys(raw):
     upside_down = copy.deepcopy(raw)
     model = upside_down["models"]["stage1_resnet34"]
