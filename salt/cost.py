@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Self
 
-from salt import schedules, sources, timings
+from salt import sources, timings
 from salt.pending import Job, size
 from salt.timings import Timing
 from schemas.config import Config, Network, Phase, PlainUnet
@@ -73,7 +73,7 @@ class Cost:
         basis, tiles = self.basis(job), self._tiles_of(job)
         if basis is None or tiles is None:
             return None
-        passes = sum(schedules.most_epochs(phase.schedule) * phase.passes_per_epoch for phase in self._phases(job))
+        passes = sum(phase.schedule.most_epochs * phase.passes_per_epoch for phase in self._phases(job))
         return passes * tiles * basis.seconds / basis.tiles
 
     def basis(self, job: Job) -> Timing | None:

@@ -17,6 +17,11 @@ from salt.atomic import atomic_path
 from salt.program import UserError, unwritable
 from schemas.config import ConfigError, Model, check_config
 
+WRONG = (
+    "Error: the config is not right. Correct this in the recipe or in workflow_config.yaml and type the same command "
+    "again; docs/configuration.md explains every key."
+)
+
 
 class Plan:
     """A checked config, and what follows from it.
@@ -30,7 +35,7 @@ class Plan:
         try:
             self.config = check_config(raw)
         except ConfigError as error:
-            raise SystemExit(f"The config is not right:\n{error}") from None
+            raise SystemExit(f"{WRONG}\n{error}") from None
         self.results = self.config.pathvars.results
         self.models = list(self.config.models)
         self.names = [*self.config.models, *self.config.ensembles]  # all that is blended and scored

@@ -255,7 +255,7 @@ class Trainer:
     # Words ----------------------------------------------------------------------------------------------------
 
     def _line(self, epoch: Epoch, phase: Phase) -> str:
-        of_epochs = f"epoch {epoch.epoch}/{schedules.most_epochs(phase.schedule)}"
+        of_epochs = f"epoch {epoch.epoch}/{phase.schedule.most_epochs}"
         text = f"phase {epoch.phase}/{len(self.phases)} {phase.loss_words} | {of_epochs} | lr {epoch.lr:.2g}"
         text += f" | loss {epoch.loss:.4f}"
         if math.isnan(epoch.score):
@@ -265,6 +265,6 @@ class Trainer:
 
     def _time_left(self, phase: Phase) -> str:
         self.passes_done += phase.passes_per_epoch
-        ahead = [schedules.most_epochs(later.schedule) * later.passes_per_epoch for later in self.phases]
+        ahead = [later.schedule.most_epochs * later.passes_per_epoch for later in self.phases]
         done_of_phase = len(self.training.scores) * phase.passes_per_epoch
         return self.clock.left(self.passes_done, sum(ahead[self.training.phase - 1 :]) - done_of_phase)

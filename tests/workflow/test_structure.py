@@ -44,7 +44,8 @@ def test_imports_go_one_way(path):
     assert set(imported(path)) <= MAY_IMPORT[path.parts[0]]
 
 
-TABLES = {"networks", "winning_recipe"}  # tests of the whole registry, and of workflow_config.yaml
+# Tests of the whole registry, of workflow_config.yaml, and of what is wrong in configs.
+TABLES = {"networks", "winning_recipe", "bad_config"}
 
 
 def test_every_test_is_named_after_what_it_tests():
