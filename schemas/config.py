@@ -612,7 +612,7 @@ class Model(Section):
     phases: tuple[Phase, ...] = Field(min_length=1, description="Stretches of a fold's training, one after another.")
     members: dict[str, Positive] = Field(
         min_length=1,
-        description="Snapshots in the model's prediction and their weights: phase2, phase3_cycle1 ...",
+        description="Snapshots in the model's prediction and their weights: {phase2: 1, phase3_cycle1: 1}.",
     )
 
     @model_validator(mode="after")

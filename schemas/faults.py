@@ -15,7 +15,6 @@ from schemas.words import Node, nearest, one_of
 MOST_SHOWN = 60  # characters of a wrong value
 KEY = "[key]"  # pydantic's mark of a fault in a name of a mapping
 
-
 Path = tuple[str | int, ...]  # keys, and numbers in lists
 
 
@@ -89,12 +88,10 @@ def _line(detail: ErrorDetails, place: Place) -> str | None:
     if kind == "missing" and isinstance(path[-1], int):  # of a list of fixed length
         place, node = Place(path[:-1], above, above), above
     elif kind == "missing":
-        return f"{place}: expected {node.words}, found nothing; add it ({node.schema['description'].rstrip('. ')})"
-    if (
-        isinstance(found, Mapping)
-        and kind not in ("dict_type", "too_short")
-        and any(part.value for part in node.alternatives)
-    ):
+        meaning = node.schema.get("description", "it is needed").rstrip(".")
+        return f"{place}: expected {node.words}, found nothing; add it ({meaning})"
+    of_mapping = kind in ("dict_type", "too_short")
+    if isinstance(found, Mapping) and not of_mapping and any(part.value for part in node.alternatives):
         return None
     do = f"; did you mean {close}?" if isinstance(found, str) and (close := nearest(found, node.choices)) else ""
     return f"{place}: expected {node.words}, found {shown(found)}{do}"

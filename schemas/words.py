@@ -73,7 +73,7 @@ class Node:
         """What may stand at the names of a mapping that the user gives."""
         by_pattern = list(self.schema.get("patternProperties", {}).values())
         value = by_pattern[0] if by_pattern else self.schema.get("additionalProperties")
-        return self._to(value) if value else None
+        return self._to(value) if isinstance(value, Mapping) else None
 
     @property
     def name(self) -> "Node":
@@ -84,7 +84,7 @@ class Node:
     def choices(self) -> list[str]:
         """The texts that may stand here, where they can be listed."""
         own = [self.schema["const"]] if "const" in self.schema else self.schema.get("enum", [])
-        return [*own, *(choice for part in self.alternatives for choice in part.choices)]
+        return [*map(str, own), *(choice for part in self.alternatives for choice in part.choices)]
 
     def below(self, part: str | int) -> "Node":
         """What may stand at a key or in a list; itself where nothing may."""
@@ -111,7 +111,7 @@ class Node:
         if schema.get("type") == "object":
             names = "at least one name" if schema.get("minProperties") else "names"
             return f"a mapping of {names} to {self.value.words}" if self.value else f"a mapping {some_of(self.keys)}"
-        return " ".join([KINDS[schema["type"]], " and ".join(self._bounds())]).strip()
+        return " ".join([KINDS.get(schema.get("type", ""), "a value"), " and ".join(self._bounds())]).strip()
 
     def _words_of_list(self) -> str:
         fewest, most = self.schema.get("minItems", 0), self.schema.get("maxItems")
