@@ -28,7 +28,7 @@ from pydantic import (
 from schemas import consistency, faults
 from schemas.faults import ConfigError as ConfigError  # most who read the config catch it
 
-NAME = "a name of letters, digits and underscores that begins with a letter"  # it becomes a folder's
+NAME = "a name (letters, digits and underscores, first a letter)"  # it becomes a folder's
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$", json_schema_extra={"expected": NAME})]
 Text = Annotated[str, Field(min_length=1)]
 Share = Annotated[float, Field(ge=0, le=1)]

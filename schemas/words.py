@@ -33,11 +33,17 @@ class Node:
         return Node(schema, self.definitions)._resolved()
 
     def _resolved(self) -> Self:
-        """Without references, and without the null that stands for a key that is not there."""
+        """Without references, and without the null that stands for a key that is not there.
+
+        `about` is what a section says of itself, `description` what a key says of what stands there.
+        """
         schema = dict(self.schema)
         while "$ref" in schema or len(schema.get("anyOf", ())) == 1:
-            inner = self.definitions[schema.pop("$ref").split("/")[-1]] if "$ref" in schema else schema.pop("anyOf")[0]
-            schema = {**inner, **schema}
+            if "$ref" in schema:
+                inner = self.definitions[schema.pop("$ref").split("/")[-1]]
+                schema = {"about": inner.get("description", ""), **inner, **schema}
+            else:
+                schema = {**schema.pop("anyOf")[0], **schema}
         if any(part.get("type") == "null" for part in schema.get("anyOf", ())):
             parts = [part for part in schema["anyOf"] if part.get("type") != "null"]
             return type(self)({**schema, "anyOf": parts}, self.definitions)._resolved()
@@ -53,8 +59,10 @@ class Node:
     @property
     def variants(self) -> dict[str, "Node"]:
         """The sections of a union, by their `name`."""
-        mapping = self.schema.get("discriminator", {}).get("mapping", {})
-        own = {name: self._to({"$ref": reference}) for name, reference in mapping.items()}
+        names = self.schema.get("discriminator", {}).get("mapping", {}).items()
+        own = {
+            name: self._to(part) for part in self.schema.get("oneOf", ()) for name, ref in names if part["$ref"] == ref
+        }
         return own | {name: node for part in self.alternatives for name, node in part.variants.items()}
 
     @property

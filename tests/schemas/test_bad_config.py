@@ -73,7 +73,7 @@ def test_whatever_is_written_anywhere_is_right_or_told_in_plain_words(path, valu
 def test_a_key_that_is_no_text_is_told():
     assert faults(WINNING | {5: 6})[0].startswith("5: there is no such key; there are pathvars, seed")
     assert faults(merge(WINNING, {"ensembles": {"final": {1: 1}}})) == [
-        "ensembles.final.1: expected a name of letters, digits and underscores that begins with a letter, found 1"
+        "ensembles.final.1: expected a name (letters, digits and underscores, first a letter), found 1"
     ]
 
 
