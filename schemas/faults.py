@@ -77,7 +77,7 @@ def shown(value: object) -> str:
 
 
 def _line(detail: ErrorDetails, place: Place) -> str | None:
-    """None where another fault says it better: of a mapping in a place for a mapping or a text, that it is no text."""
+    """None where another fault says it better: of a mapping in a place for a text or a mapping, that it is no text."""
     kind, found, (path, node, above) = detail["type"], detail["input"], place
     if kind in ("extra_forbidden", "invalid_key") or (kind == "literal_error" and detail["loc"][-1] == KEY):
         return f"{place}: there is no such key; {instead(path[-1], node.choices or above.keys)}"
@@ -90,8 +90,7 @@ def _line(detail: ErrorDetails, place: Place) -> str | None:
     elif kind == "missing":
         meaning = node.schema.get("description", "it is needed").rstrip(".")
         return f"{place}: expected {node.words}, found nothing; add it ({meaning})"
-    of_mapping = kind in ("dict_type", "too_short")
-    if isinstance(found, Mapping) and not of_mapping and any(part.value for part in node.alternatives):
+    if kind not in ("too_short", "too_long") and any(part.holds(found) for part in node.alternatives):
         return None
     do = f"; did you mean {close}?" if isinstance(found, str) and (close := nearest(found, node.choices)) else ""
     return f"{place}: expected {node.words}, found {shown(found)}{do}"
@@ -115,9 +114,9 @@ def _place(loc: Path, node: Node) -> Place:
             node = above.name
         elif part in node.variants:
             node = node.variants[str(part)]
-        elif node.alternatives and isinstance(part, str):  # `dict[...]`, `literal[...]`
-            mapping = [alternative for alternative in node.alternatives if alternative.value]
-            node = mapping[0] if mapping and part.startswith("dict[") and part != loc[-1] else node
+        elif node.alternatives and isinstance(part, str):  # `dict[...]`, `tuple[...]`, `literal[...]`
+            parts = [alternative for alternative in node.alternatives if alternative.value or alternative.item]
+            node = parts[0] if parts and part.startswith(("dict[", "tuple[")) and part != loc[-1] else node
         else:
             path.append(part)
             above, node = node, node.below(part)

@@ -94,6 +94,10 @@ class Node:
         own = [self.schema["const"]] if "const" in self.schema else self.schema.get("enum", [])
         return [*map(str, own), *(choice for part in self.alternatives for choice in part.choices)]
 
+    def holds(self, value: object) -> bool:
+        """Whether a value is of the kind, list or mapping, that this takes."""
+        return bool((isinstance(value, list) and self.item) or (isinstance(value, Mapping) and self.value))
+
     def below(self, part: str | int) -> "Node":
         """What may stand at a key or in a list; itself where nothing may."""
         parts = [self, *self.alternatives]
