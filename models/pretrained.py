@@ -19,6 +19,7 @@ from timm.models import adapt_input_conv
 from torch import Tensor, nn
 
 from schemas.config import ConfigError, PretrainedEncoder
+from schemas.faults import instead
 
 State = Mapping[str, Tensor]
 TIMM = "tu-"  # what segmentation_models_pytorch puts before timm's names
@@ -72,6 +73,16 @@ def fetch_encoder(pretrained: PretrainedEncoder) -> tuple[State, str]:
     else:
         repository = NATIVE[name]["pretrained_settings"][weights]["repo_id"]
     return encoder.state_dict(), f"{huggingface_hub.constants.ENDPOINT}/{repository}"
+
+
+def must_be_known(pretrained: PretrainedEncoder) -> None:
+    """Raises ConfigError where the library knows no weights of that name. timm has them in the encoder's."""
+    known = NATIVE[pretrained.encoder]["pretrained_settings"] if pretrained.encoder in NATIVE else {}
+    if known and not pretrained.file and pretrained.weights not in known:
+        raise ConfigError(
+            f"Expected weights of the encoder '{pretrained.encoder}', and found '{pretrained.weights}'; "
+            f"{instead(pretrained.weights, known)}"
+        )
 
 
 def read_encoder(name: str, path: Path) -> State:

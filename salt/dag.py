@@ -14,7 +14,7 @@ import yaml
 
 from salt import sources
 from salt.atomic import atomic_path
-from salt.program import UserError, unwritable
+from salt.program import unwritable
 from schemas.config import ConfigError, Model, check_config
 
 WRONG = (
@@ -118,7 +118,7 @@ class Plan:
     # Inputs ---------------------------------------------------------------------------------------------------
 
     def competition_files(self) -> list[str]:
-        """Tables and zips that prepare_tiles reads. Ends the program where there are no data."""
+        """Tables and zips that prepare_tiles reads. Raises UserError where there are no data."""
         if self.config.survey:
             return [f"{self.config.data.root}/{name}" for name in self.survey_files]
         return [str(path) for path in self._sources() if not path.is_dir()]
@@ -128,10 +128,7 @@ class Plan:
         return [] if self.config.survey else [str(path) for path in self._sources() if path.is_dir()]
 
     def _sources(self) -> list[Path]:
-        try:
-            return sources.sources(Path(self.config.data.root))
-        except UserError as error:
-            raise SystemExit(f"Error: {error}") from None
+        return sources.sources(Path(self.config.data.root))
 
     def true_test_masks(self) -> list[str]:
         """The masks of the test tiles, where the data are a survey that tells them."""

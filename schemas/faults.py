@@ -80,7 +80,9 @@ def _line(detail: ErrorDetails, place: Place) -> str | None:
     """None where another fault says it better: of a mapping in a place for a text or a mapping, that it is no text."""
     kind, found, (path, node, above) = detail["type"], detail["input"], place
     if kind in ("extra_forbidden", "invalid_key") or (kind == "literal_error" and detail["loc"][-1] == KEY):
-        return f"{place}: there is no such key; {instead(path[-1], node.choices or above.keys)}"
+        known = node.choices or list(above.keys)
+        inherited = "" if nearest(path[-1], known) else "; set it to null if another file gives it"
+        return f"{place}: there is no such key; {instead(path[-1], known)}{inherited}"
     if kind == "value_error":
         return f"{place}: {detail['ctx']['error']}"
     if kind.startswith("union_tag"):

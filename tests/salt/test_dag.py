@@ -9,6 +9,7 @@ import yaml
 
 from salt import dag
 from salt.dag import Plan
+from salt.program import UserError
 from schemas.config import check_config
 
 WINNING = yaml.safe_load(Path("workflow_config.yaml").read_text())
@@ -152,7 +153,7 @@ def test_a_wrong_config_ends_with_its_faults_alone(raw):
 
 def test_missing_data_end_with_what_to_do(raw, tmp_path):
     raw["data"]["root"] = str(tmp_path)
-    with pytest.raises(SystemExit, match="make demo"):
+    with pytest.raises(UserError, match="make demo"):
         Plan(raw).competition_files()
 
 
