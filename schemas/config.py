@@ -464,14 +464,14 @@ class Plateau(Section):
     epochs: Count = Field(description="At most so many.")
     factor: float = Field(gt=0, lt=1, description="The learning rate is multiplied by this.")
     patience: Count = Field(description="Epochs without a better score before the rate is reduced.")
-    stop_after: Count = Field(description="Epochs without a better score before the phase ends; more than patience.")
+    stop_after: Count = Field(description="Epochs without a better score before the phase ends; at least patience.")
     min_lr: float = Field(0.0, ge=0, description="The rate is not reduced below this.")
 
     @model_validator(mode="after")
     def _reduces_before_it_stops(self) -> Self:
-        if self.stop_after <= self.patience:
+        if self.stop_after < self.patience:
             raise ValueError(
-                f"expected stop_after to be more than patience, {self.patience}, found {self.stop_after}: the phase "
+                f"expected stop_after to be at least patience, {self.patience}, found {self.stop_after}: the phase "
                 "would end before it has tried a reduced rate; raise stop_after or lower patience"
             )
         return self

@@ -3,10 +3,12 @@ import pytest
 from safetensors.numpy import load_file
 
 from salt import provenance
+from salt.program import UserError
 from salt.records import create_records
 from salt.tiles import load_tiles
 from salt.timings import Timing, kind
-from salt.weights import copy_state, save_weights
+from salt.weights import copy_state
+from schemas.config import ConfigError
 from stages import train_fold
 from tests.stages.conftest import COMPUTE, NETWORK, ON_ENCODER, train_settings
 
@@ -133,9 +135,27 @@ def test_the_same_settings_train_the_same_weights(run):
     assert all((first[name] == second[name]).all() for name in first)
 
 
-def test_weights_of_another_network_are_refused(run):
-    import torch
+def test_weights_of_another_network_are_told_with_the_file(run, snapshots):
+    with pytest.raises(
+        UserError, match="phase1_cycle1.safetensors to hold the weights of this network, a Unet, and fou"
+    ):
+        start(run, "--start-from", f"{snapshots}/phase1_cycle1.safetensors", network=ON_ENCODER)
+    assert not (run / "out").exists()
 
-    save_weights(run / "other.safetensors", copy_state(torch.nn.Linear(2, 2)))
-    with pytest.raises(RuntimeError, match="Unexpected key"):
-        start(run, "--start-from", f"{run}/other.safetensors")
+
+def test_weights_of_another_encoder_are_told_with_the_file(run, encoder_weights):
+    other = ON_ENCODER.model_copy(update={"encoder": "tu-test_convnext"})
+    with pytest.raises(
+        ConfigError, match="encoder.safetensors to hold the weights of this network's encoder, .* without"
+    ):
+        start(run, "--encoder-weights", str(encoder_weights), network=other)
+
+
+def test_a_batch_of_more_tiles_than_a_fold_trains_on_is_told_before_it_starts(run, monkeypatch):
+    settings = train_settings().replace('"batch":4', '"batch":9')
+    monkeypatch.setattr("tests.stages.test_train_fold.train_settings", lambda *_: settings)
+    with pytest.raises(
+        UserError, match="at least the 9 tiles of a batch of phase 1 to train on, and found 5. Lower `bat"
+    ):
+        start(run)
+    assert not (run / "out").exists()
