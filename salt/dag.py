@@ -15,7 +15,8 @@ import yaml
 from salt import sources
 from salt.atomic import atomic_path
 from salt.program import unwritable
-from schemas.config import ConfigError, Model, check_config
+from salt.recipes import Recipes
+from schemas.config import Config, ConfigError, Model, check_config
 
 WRONG = (
     "Error: the config is not right. Correct this in the recipe or in workflow_config.yaml and type the same command "
@@ -31,11 +32,9 @@ class Plan:
 
     survey_files = ("train.csv", "depths.csv", "sample_submission.csv", "train.zip", "test.zip")
 
-    def __init__(self, raw: Mapping[str, Any]) -> None:
-        try:
-            self.config = check_config(raw)
-        except ConfigError as error:
-            raise SystemExit(f"{WRONG}\n{error}") from None
+    def __init__(self, raw: Mapping[str, Any], recipes: Recipes | None = None) -> None:
+        """Recipes: what Snakemake merged the config from, for the lines of its faults."""
+        self.config = _checked(raw, recipes or Recipes([]))
         self.results = self.config.pathvars.results
         self.models = list(self.config.models)
         self.names = [*self.config.models, *self.config.ensembles]  # all that is blended and scored
@@ -248,6 +247,18 @@ class Plan:
             "code 137) was killed, usually since the memory was full: close other programs, or lower --cores, "
             "compute.loader_workers or compute.predict_batch."
         )
+
+
+def _checked(raw: Mapping[str, Any], recipes: Recipes) -> Config:
+    """The config; ends the program with all that is wrong with it or with its files."""
+    faults = list(recipes.repeated())
+    try:
+        config = check_config(raw)
+    except ConfigError as error:
+        faults += recipes.located(str(error).splitlines())
+    if faults:
+        raise SystemExit("\n".join([WRONG, *faults])) from None
+    return config
 
 
 def _fold(learners: str) -> int | None:
