@@ -159,3 +159,35 @@ def test_a_batch_of_more_tiles_than_a_fold_trains_on_is_told_before_it_starts(ru
     ):
         start(run)
     assert not (run / "out").exists()
+
+
+def test_a_fold_that_was_not_dealt_is_told(run):
+    with pytest.raises(
+        UserError, match="Expected a fold from 0 to 1, and found 9. Give one of those that make_folds de"
+    ):
+        start(run, fold=9)
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (
+            ('"unet_plain"', '"unet_plane"'),
+            r"^network.name: expected one of unet_plain, .*; did you mean unet_plain\?$",
+        ),
+        (('"bce_dice"', '"bce_dize"'), r"^phases.0.loss: expected one of bce, dice, .*; did you mean bce_dice\?$"),
+        (('"batch":4', '"batch":1'), "^phases.0.batch: expected a whole number of at least 2, found 1$"),
+        (('"lr":0.01', '"lr":-1'), "^phases.0.optimizer.lr: expected a number above 0, found -1$"),
+    ],
+)
+def test_settings_that_are_wrong_are_told_by_their_place(run, monkeypatch, edit, message):
+    settings = train_settings()
+    assert edit[0] in settings
+    monkeypatch.setattr("tests.stages.test_train_fold.train_settings", lambda *_: settings.replace(*edit))
+    with pytest.raises(ConfigError, match=message):
+        start(run)
+
+
+def test_an_encoder_that_does_not_exist_is_told(run):
+    with pytest.raises(ConfigError, match="There is no encoder 'resnet43'.*resnet34"):
+        start(run, network=ON_ENCODER.model_copy(update={"encoder": "resnet43"}))
