@@ -50,7 +50,7 @@ def check(workflow: Any, config: Config) -> None:
     """
     jobs, cost, free = pending(workflow), Cost.of(config), free_bytes(config.pathvars.results)
     room = too_little_room(cost.disk(jobs).total, free, config.pathvars.results) if config.compute.check_disk else ()
-    preflight.tell([*preflight.problems(config, cost, jobs), *room])
+    preflight.tell([*preflight.problems(config, cost, jobs, workflow.local_exec), *room])
     print(f"This run: {len(jobs)} jobs; {_trainings(jobs, cost)}; {_disk(jobs, cost, free)}", file=sys.stderr)
 
 

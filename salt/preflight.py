@@ -60,8 +60,8 @@ def must_have_inputs(plan: Plan) -> None:
         tell([*missing, *_results(plan.config), *_device(plan.config)])
 
 
-def problems(config: Config, cost: Cost, jobs: Sequence[Job]) -> Iterator[Problem]:
-    """All problems of a run of these jobs but for the room on its disk."""
+def problems(config: Config, cost: Cost, jobs: Sequence[Job], here: bool = True) -> Iterator[Problem]:
+    """All problems of a run of these jobs but for the room on its disk. here: the jobs run on this machine."""
     yield from _results(config)
     names = dict.fromkeys(job.wildcards["model"] for job in jobs if job.rule in TRAININGS)
     trained = {name: config.models[name] for name in names}
@@ -69,8 +69,8 @@ def problems(config: Config, cost: Cost, jobs: Sequence[Job]) -> Iterator[Proble
         yield from _tiles(config, trained, cost.tiles)
     yield from _networks(trained, config.data.tile)
     yield from _fetched(trained, jobs)
-    yield from _hours(cost, jobs)
-    if any(job.rule in ON_DEVICE for job in jobs):
+    if here and any(job.rule in ON_DEVICE for job in jobs):
+        yield from _hours(cost, jobs)
         yield from _device(config)
         yield from _cores(config)
 

@@ -33,7 +33,7 @@ def raw(tmp_path):
     return raw
 
 
-def found(raw, tiles=TGS, rules=("fetch_weights", "train_fold")):
+def found(raw, tiles=TGS, rules=("fetch_weights", "train_fold"), here=True):
     """Problems of a run of these rules for all models."""
     config = check_config(raw)
     encoders = {model.network.pretrained for model in config.models.values()}
@@ -43,7 +43,7 @@ def found(raw, tiles=TGS, rules=("fetch_weights", "train_fold")):
         "predict_fold": [{"model": model, "fold": "0"} for model in config.models],
     }
     jobs = [Job(rule, values) for rule in rules for values in wildcards.get(rule, [{}])]
-    return [str(problem) for problem in problems(config, Cost(config, tiles), jobs)]
+    return [str(problem) for problem in problems(config, Cost(config, tiles), jobs, here)]
 
 
 def test_the_winning_recipe_has_no_problems_on_a_machine_for_it(raw):
@@ -98,6 +98,13 @@ def test_a_prediction_needs_the_gpu_as_well_and_a_finished_run_does_not(raw, mon
     raw["compute"]["device"] = "cuda"
     assert len(found(raw, rules=["predict_fold"])) == 1
     assert found(raw, rules=["write_report"]) == []
+
+
+def test_what_this_machine_lacks_is_no_problem_where_others_do_the_jobs(raw, monkeypatch):
+    monkeypatch.setattr(gpus, "count", lambda: 0)
+    raw["compute"] = {"device": "cuda", "threads": 999}
+    assert len(found(raw)) == 2
+    assert found(raw, here=False) == []
 
 
 def test_more_threads_and_workers_than_cores_are_warnings(raw, monkeypatch):
