@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+ROOT = Path(__file__).parent.parent
+
 
 def count() -> int:
     """GPUs that CUDA's driver shows this user, or 0. CUDA_VISIBLE_DEVICES counts. 1 where AMD's driver is there.
@@ -13,7 +15,8 @@ def count() -> int:
     """
     if Path("/dev/kfd").exists():  # torch for AMD calls its GPUs `cuda` as well
         return 1
-    asked = subprocess.run([sys.executable, "-m", "salt.gpus"], capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "salt.gpus"]
+    asked = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603 (fixed words)
     return int(asked.stdout) if asked.returncode == 0 else 0
 
 

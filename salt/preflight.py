@@ -142,8 +142,8 @@ def _networks(models: Mapping[str, Model], tile: int) -> Iterator[Problem]:
     if not trials:
         return
     command = [sys.executable, "-m", "models.trial", json.dumps(trials)]
-    # The config's texts are arguments of a program of ours, and go through no shell.
-    asked = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    # The config's texts are an argument of a program of ours, and go through no shell.
+    asked = subprocess.run(command, cwd=gpus.ROOT, capture_output=True, text=True, check=False)  # noqa: S603
     if asked.returncode:
         last = asked.stderr.strip().splitlines()[-1:] or [f"exit code {asked.returncode}"]
         yield Problem(f"the networks of {', '.join(trials)} could not be tried before the run: {last[0]}", stops=False)
