@@ -4,14 +4,16 @@
 import shlex
 import sys
 
-from salt import outlook, run_lock
+from salt import outlook, preflight, run_lock
 from salt.dag import Plan
+from salt.recipes import Recipes
 
 
 configfile: "workflow_config.yaml"
 
 
-plan = Plan(config)
+plan = Plan(config, Recipes(workflow.configfiles, workflow.config_settings.config))
+preflight.must_have_inputs(plan)
 run_lock.hold(workflow)
 outlook.tell_after_dry_run(workflow, plan.config)
 python = f"PROGRESS_TO=3 exec {shlex.quote(sys.executable)} -m"

@@ -77,7 +77,17 @@ def split(table: pd.DataFrame, folds: pd.DataFrame, fold: int) -> tuple[list[str
 
     Constant tiles show nothing to learn from; they are predicted empty.
     table: as for `assign`; folds: what `assign` returned
+    Raises UserError where there is no such fold.
     """
+    if fold not in set(folds["fold"]):
+        raise UserError(
+            f"Expected a fold from 0 to {folds['fold'].max()}, and found {fold}. Give one of those that make_folds "
+            "dealt, or set folds.count in the config."
+        )
+    return _split(table, folds, fold)
+
+
+def _split(table: pd.DataFrame, folds: pd.DataFrame, fold: int) -> tuple[list[str], list[str]]:
     usable = table.loc[(table["split"] == "train") & ~table["constant"], "id"]
     fold_of = usable.map(folds.set_index("id")["fold"])
     return usable[fold_of != fold].tolist(), usable[fold_of == fold].tolist()
@@ -121,7 +131,7 @@ def _deal_families(ids: "pd.Series[str]", families: "pd.Series[int] | None", cou
 
 def _check_held_out(table: pd.DataFrame, folds: pd.DataFrame, settings: Folds) -> None:
     for fold in range(settings.count):
-        if not split(table, folds, fold)[1]:
+        if not _split(table, folds, fold)[1]:
             raise UserError(
                 f"Fold {fold} of {settings.count} (folds.by: {settings.by}) would hold out no tile, or only "
                 "constant ones. Use fewer folds, or set folds.by: coverage."
