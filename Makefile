@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export MPLCONFIGDIR ?= $(CURDIR)/.venv/matplotlib
 
-.PHONY: env demo new-recipe test chaos format lock browser clean
+.PHONY: env demo new-recipe test chaos docs format lock browser clean
 
 # The whole workflow on a synthetic survey: two cores, no GPU, no data to fetch.
 demo: .venv/installed
@@ -31,6 +31,10 @@ format: .venv/installed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 	$(BIN)/snakefmt Snakefile
+
+# The page that explains every key of the config, from its schema.
+docs: .venv/installed
+	$(BIN)/python -m schemas.document
 
 env: .venv/installed
 

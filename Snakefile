@@ -4,14 +4,16 @@
 import shlex
 import sys
 
-from salt import outlook, run_lock
+from salt import outlook, preflight, run_lock
 from salt.dag import Plan
+from salt.recipes import Recipes
 
 
 configfile: "workflow_config.yaml"
 
 
-plan = Plan(config)
+plan = Plan(config, Recipes(workflow.configfiles, workflow.config_settings.config))
+preflight.must_have_inputs(plan)
 run_lock.hold(workflow)
 outlook.tell_after_dry_run(workflow, plan.config)
 python = f"PROGRESS_TO=3 exec {shlex.quote(sys.executable)} -m"
@@ -86,14 +88,17 @@ rule assemble_mosaics:
     input:
         rules.prepare_tiles.output,
     output:
-        "<results>/mosaics.csv",
+        mosaics="<results>/mosaics.csv",
+        neighbours="<results>/neighbours.csv",
+        duplicates="<results>/duplicates.csv",
     log:
         "<results>/logs/assemble_mosaics.log",
     params:
         settings=plan.settings("mosaics"),
     shell:
         "{python} stages.assemble_mosaics --settings {params.settings:q} --tiles {plan.results}/tiles"
-        " --out {output} 3>&2 > {log} 2>&1"
+        " --mosaics {output.mosaics} --neighbours {output.neighbours} --duplicates {output.duplicates}"
+        " 3>&2 > {log} 2>&1"
 
 
 rule make_folds:
@@ -218,7 +223,7 @@ rule score:
     input:
         tiles=rules.prepare_tiles.output,
         folds=rules.make_folds.output,
-        mosaics=rules.assemble_mosaics.output,
+        mosaics=rules.assemble_mosaics.output.mosaics,
         out_of_fold=expand("<results>/ensembles/{name}/out_of_fold.npy", name=plan.names),
         test=expand("<results>/ensembles/{name}/test.npy", name=plan.names),
         true_test_masks=plan.true_test_masks(),
@@ -239,7 +244,7 @@ rule score:
 rule apply_jigsaw:
     input:
         tiles=rules.prepare_tiles.output,
-        mosaics=rules.assemble_mosaics.output,
+        mosaics=rules.assemble_mosaics.output.mosaics,
         probabilities=f"<results>/ensembles/{plan.config.submission.ensemble}/test.npy",
     output:
         masks="<results>/jigsaw/masks.npy",

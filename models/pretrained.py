@@ -5,22 +5,20 @@ safetensors of the encoder's own names for 3 input channels. What cannot be had 
 """
 
 import difflib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import huggingface_hub
 import segmentation_models_pytorch as smp
 import timm
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from segmentation_models_pytorch.encoders import encoders as NATIVE
 from timm.models import adapt_input_conv
-from torch import Tensor, nn
+from torch import nn
 
+from models.states import State, misfit, read_state
 from schemas.config import ConfigError, PretrainedEncoder
+from schemas.faults import instead
 
-State = Mapping[str, Tensor]
 TIMM = "tu-"  # what segmentation_models_pytorch puts before timm's names
 
 
@@ -41,13 +39,21 @@ def create_encoder(name: str, channels: int = 3, weights: Path | None = None) ->
 def load_encoder(encoder: nn.Module, path: Path, channels: int) -> None:
     """Put the weights of a file of fetch_weights into an encoder, adapted to its number of input channels.
 
-    An encoder that was cut to fewer stages takes those that it has.
+    An encoder that was cut to fewer stages takes those that it has. Raises ConfigError where the file is another's.
     """
-    state, own = load_file(path), encoder.state_dict()
+    (state, fault), own = read_state(path), encoder.state_dict()
     adapted = {
-        name: state[name] if state[name].shape == value.shape else adapt_input_conv(channels, state[name])
+        name: adapt_input_conv(channels, state[name])
+        if state[name].shape[1:2] == (3,) != value.shape[1:2]
+        else state[name]
         for name, value in own.items()
+        if name in state
     }
+    if (wrong := misfit(own, adapted)) or fault:
+        raise ConfigError(
+            f"Expected {path} to hold the weights of this network's encoder, a {type(encoder).__name__}, and found "
+            f"{fault or f'a file {wrong}'}. Give the file that fetch_weights made for this very encoder."
+        )
     encoder.load_state_dict(adapted)
 
 
@@ -74,6 +80,16 @@ def fetch_encoder(pretrained: PretrainedEncoder) -> tuple[State, str]:
     return encoder.state_dict(), f"{huggingface_hub.constants.ENDPOINT}/{repository}"
 
 
+def must_be_known(pretrained: PretrainedEncoder) -> None:
+    """Raises ConfigError where the library knows no weights of that name. timm has them in the encoder's."""
+    known = NATIVE[pretrained.encoder]["pretrained_settings"] if pretrained.encoder in NATIVE else {}
+    if known and not pretrained.file and pretrained.weights not in known:
+        raise ConfigError(
+            f"Expected weights of the encoder '{pretrained.encoder}', and found '{pretrained.weights}'; "
+            f"{instead(pretrained.weights, known)}"
+        )
+
+
 def read_encoder(name: str, path: Path) -> State:
     """An encoder's state from a safetensors file: of its own names, or as timm and torchvision name them.
 
@@ -81,21 +97,14 @@ def read_encoder(name: str, path: Path) -> State:
     """
     encoder = create_encoder(name)
     own = encoder.state_dict()
-    try:
-        found = {_own_name(key, own): value for key, value in load_file(path).items()}
-    except (OSError, SafetensorError) as error:
-        raise _file_error(name, path, _reason(error)) from error
+    state, fault = read_state(path)
+    renamed = {_own_name(key, own): value for key, value in state.items()}
     # Files of before 2018 do not count batches, and nothing here reads the count.
-    absent = [key for key in own if key not in found and not key.endswith("num_batches_tracked")]
-    misshaped = [
-        f"{key} {tuple(found[key].shape)} in place of {tuple(value.shape)}"
-        for key, value in own.items()
-        if key in found and found[key].shape != value.shape
-    ]
-    if absent or misshaped:
-        faults = [f"without {_few(absent)}"] * bool(absent) + [f"with {_few(misshaped)}"] * bool(misshaped)
-        raise _file_error(name, path, f"a file {' and '.join(faults)}")
-    return own | {key: value for key, value in found.items() if key in own}
+    counts = {key: value for key, value in own.items() if key.endswith("num_batches_tracked")}
+    found = counts | {key: value for key, value in renamed.items() if key in own}
+    if wrong := misfit(own, found):
+        raise _file_error(name, path, fault or f"a file {wrong}")
+    return found
 
 
 def _own_name(key: str, own: State) -> str:
@@ -159,7 +168,3 @@ def _recipe(pretrained: PretrainedEncoder) -> str:
 
 def _reason(error: Exception) -> str:
     return f"{type(error).__name__}: {error}".splitlines()[0]
-
-
-def _few(faults: list[str]) -> str:
-    return ", ".join(faults[:3]) + (f" and {len(faults) - 3} more" if len(faults) > 3 else "")

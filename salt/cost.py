@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Self
 
-from salt import schedules, sources, timings
+from salt import sources, timings
 from salt.pending import Job, size
 from salt.timings import Timing
 from schemas.config import Config, Network, Phase, PlainUnet
@@ -24,6 +24,7 @@ PARAMETERS = {
     ("res34_pad128", "resnet34"): 35_300_000,
     ("res34_resize128", "resnet34"): 23_800_000,
 }
+CPU_PIXELS = 20_000  # a second and core that res34_256 trains on (22,569 seen); the others are not far from it
 PREDICTION = 4  # bytes a pixel: two fields of float16 (salt/predictions.py)
 
 
@@ -75,16 +76,26 @@ class Cost:
         basis, tiles = self.basis(job), self._tiles_of(job)
         if basis is None or tiles is None:
             return None
-        passes = sum(schedules.most_epochs(phase.schedule) * phase.passes_per_epoch for phase in self._phases(job))
-        return passes * tiles * basis.seconds / basis.tiles
+        return self._passes(job) * tiles * basis.seconds / basis.tiles
+
+    def seconds_on_cpu(self, job: Job) -> float:
+        """Roughly the seconds of a training on this config's threads; 0 of networks that nobody has counted."""
+        model, tiles = self.config.models[job.wildcards["model"]], self._tiles_of(job)
+        network = model.network
+        shape = model.input.known_shape(self.config.data.shape)
+        known = not isinstance(network, PlainUnet) and (network.name, network.encoder) in PARAMETERS
+        if tiles is None or shape is None or not known:
+            return 0
+        return self._passes(job) * tiles * math.prod(shape) / (CPU_PIXELS * self.config.compute.threads)
 
     def basis(self, job: Job) -> Timing | None:
         """The measured training of the same network and input that a training is estimated from."""
         model = self.config.models[job.wildcards["model"]]
-        tile = self.config.data.shape
-        shape = model.input.shape(tile) if tile else model.input.pad or model.input.resize
-        key = timings.kind(model.network), shape
+        key = timings.kind(model.network), model.input.known_shape(self.config.data.shape)
         return next((timing for timing in self.measured if (timing.network, timing.shape) == key), None)
+
+    def _passes(self, job: Job) -> int:
+        return sum(phase.schedule.most_epochs * phase.passes_per_epoch for phase in self._phases(job))
 
     def _phases(self, job: Job) -> Sequence[Phase]:
         model = self.config.models[job.wildcards["model"]]

@@ -15,7 +15,13 @@ import yaml
 from salt import comparison, sources
 from salt.atomic import atomic_path
 from salt.program import UserError, unwritable
-from schemas.config import ConfigError, Model, ScoreSettings, check_config
+from salt.recipes import Recipes
+from schemas.config import Config, ConfigError, Model, ScoreSettings, check_config
+
+WRONG = (
+    "Error: the config is not right. Correct this in the recipe or in workflow_config.yaml and type the same command "
+    "again; docs/configuration.md explains every key."
+)
 
 
 class Plan:
@@ -26,11 +32,9 @@ class Plan:
 
     survey_files = ("train.csv", "depths.csv", "sample_submission.csv", "train.zip", "test.zip")
 
-    def __init__(self, raw: Mapping[str, Any]) -> None:
-        try:
-            self.config = check_config(raw)
-        except ConfigError as error:
-            raise SystemExit(f"The config is not right:\n{error}") from None
+    def __init__(self, raw: Mapping[str, Any], recipes: Recipes | None = None) -> None:
+        """Recipes: what Snakemake merged the config from, for the lines of its faults."""
+        self.config = _checked(raw, recipes or Recipes([]))
         self.results = self.config.pathvars.results
         self.models = list(self.config.models)
         self.names = [*self.config.models, *self.config.ensembles]  # all that is blended and scored
@@ -118,7 +122,7 @@ class Plan:
     # Inputs ---------------------------------------------------------------------------------------------------
 
     def data_files(self) -> list[str]:
-        """Tables and zips that prepare_tiles reads. Ends the program where there are no data."""
+        """Tables and zips that prepare_tiles reads. Raises UserError where there are no data."""
         if self.config.survey:
             return [f"{self.config.data.root}/{name}" for name in self.survey_files]
         return [str(path) for path in self._sources() if not path.is_dir()]
@@ -128,18 +132,16 @@ class Plan:
         return [] if self.config.survey else [str(path) for path in self._sources() if path.is_dir()]
 
     def _sources(self) -> list[Path]:
-        try:
-            return sources.sources(self.config.data)
-        except UserError as error:
-            raise SystemExit(f"Error: {error}") from None
+        return sources.sources(self.config.data)
 
     def true_test_masks(self) -> list[str]:
         """The masks of the test tiles, where the data are a survey that tells them."""
         return [f"{self.config.data.root}/truth/test_masks.csv"] if self.config.survey else []
 
     def fold_inputs(self) -> list[str]:
-        """Mosaics, where folds follow them."""
-        return [f"{self.results}/mosaics.csv"] if self.config.folds.by == "mosaic" else []
+        """Mosaics and duplicates, where folds follow them."""
+        files = ("mosaics.csv", "duplicates.csv") if self.config.folds.by == "mosaic" else ()
+        return [f"{self.results}/{name}" for name in files]
 
     def pretrain_pseudo_labels(self, wildcards: Any) -> list[str]:
         """What a model is pretrained on."""
@@ -259,6 +261,18 @@ class Plan:
             "code 137) was killed, usually since the memory was full: close other programs, or lower --cores, "
             "compute.loader_workers or compute.predict_batch."
         )
+
+
+def _checked(raw: Mapping[str, Any], recipes: Recipes) -> Config:
+    """The config; ends the program with all that is wrong with it or with its files."""
+    faults = list(recipes.repeated())
+    try:
+        config = check_config(raw)
+    except ConfigError as error:
+        faults += recipes.located(str(error).splitlines())
+    if faults:
+        raise SystemExit("\n".join([WRONG, *faults])) from None
+    return config
 
 
 def _fold(learners: str) -> int | None:

@@ -38,6 +38,11 @@ class Found:
         """Whether every tile has its depth."""
         return not any(tiles.table["z"].isna().any() for tiles in (self.train, self.test))
 
+    @staticmethod
+    def usable(tiles: Tiles) -> int:
+        """Tiles of a split that are not constant: those that networks learn from."""
+        return int((~tiles.table["constant"]).sum())
+
     @property
     def tile(self) -> Shape:
         """Height and width of the tiles, px."""

@@ -76,11 +76,13 @@ def overlay_for(name: str, found: Found, gpu: bool) -> Overlay:
     winning = yaml.safe_load(WINNING.read_text(encoding="utf-8"))
     overlay = {} if gpu else yaml.safe_load(SMALL.read_text(encoding="utf-8"))
     config = check_config(merged(winning, overlay))
-    usable = int((~found.train.table["constant"]).sum())
     fitted = {
         "pathvars": {"results": f"results/{name}"},
         "data": found.data.model_dump(mode="json", exclude_defaults=True),
-        "folds": {"count": max(2, min(MOST_FOLDS, usable // 4)), "by": "depth" if found.has_depths else "coverage"},
+        "folds": {
+            "count": max(2, min(MOST_FOLDS, found.usable(found.train) // 4)),
+            "by": "depth" if found.has_depths else "coverage",
+        },
         "models": {key: model_for(model, found, gpu) for key, model in config.models.items()},
         "pseudo_labels": pseudo_labels_for(config, found, gpu),
         "submission": {"jigsaw": "published" if found.data.layout == "competition" else "none"},
@@ -102,17 +104,23 @@ def model_for(model: Model, found: Found, gpu: bool) -> Overlay:
     overlay: Overlay = {"input": input_for(model, found.tile, may_shrink=not gpu)}
     labelled, others = (of / len(tiles) for of, tiles in zip(TILES[gpu], (found.train, found.test), strict=True))
     if labelled > 1:
-        overlay["phases"] = phases_for(model.phases, labelled)
+        overlay["phases"] = phases_for(model.phases, labelled, found.usable(found.train) // 2)
     if model.pretrain and others > 1:
-        overlay["pretrain"] = {"phases": phases_for(model.pretrain.phases, others)}
+        overlay["pretrain"] = {"phases": phases_for(model.pretrain.phases, others, found.usable(found.test))}
     return overlay
 
 
-def phases_for(phases: Sequence[Phase], times: float) -> list[Overlay]:
-    """The phases with so many times the passes an epoch: as many steps as on as many tiles as they are made for."""
+def phases_for(phases: Sequence[Phase], times: float, tiles: int) -> list[Overlay]:
+    """The phases for few tiles, of which there are so many at least.
+
+    An epoch passes over them so many times more often, for as many steps as on those that the phases are made for.
+    """
     return [
         phase.model_dump(mode="json", exclude_defaults=True)
-        | {"passes_per_epoch": round(phase.passes_per_epoch * times)}
+        | {
+            "batch": (batch := max(2, min(phase.batch, tiles))),
+            "passes_per_epoch": max(1, round(phase.passes_per_epoch * times * batch / phase.batch)),
+        }
         for phase in phases
     ]
 

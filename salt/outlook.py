@@ -4,15 +4,15 @@ import atexit
 import contextlib
 import shutil
 import sys
-import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from salt import preflight
 from salt.cost import TRAININGS, Cost
 from salt.pending import REASONS, Job, pending
-from salt.program import CAUSES
+from salt.preflight import Problem
 from schemas.config import Config
 
 MOST_CHANGES = 4  # that are shown of the same jobs
@@ -38,39 +38,27 @@ def _tell(workflow: Any, config: Config, folder: Path) -> None:
         return
     with contextlib.chdir(folder):  # `snakemake --directory` has left it again
         if jobs := pending(workflow):
-            print("\n".join(["", *outlook(jobs, Cost.of(config), free_bytes(config.pathvars.results))]))
+            cost = Cost.of(config)
+            print("\n".join(["", *outlook(jobs, cost, free_bytes(config.pathvars.results)), ""]))
+            print(*preflight.in_order(preflight.problems(config, cost, jobs)), sep="\n")
 
 
 def check(workflow: Any, config: Config) -> None:
-    """Called as a run starts, before its first job: says in one line what it takes.
+    """Called as a run starts, before its first job: tells what is wrong, and in one line what the run takes.
 
-    Ends the program where results cannot be written, or are more than fits. workflow: Snakemake's
+    Ends the program where something would stop the run. workflow: Snakemake's
     """
-    must_be_writable(config.pathvars.results)
     jobs, cost, free = pending(workflow), Cost.of(config), free_bytes(config.pathvars.results)
-    if config.compute.check_disk:
-        must_fit(cost.disk(jobs).total, free, config.pathvars.results)
+    room = too_little_room(cost.disk(jobs).total, free, config.pathvars.results) if config.compute.check_disk else ()
+    preflight.tell([*preflight.problems(config, cost, jobs, workflow.local_exec), *room])
     print(f"This run: {len(jobs)} jobs; {_trainings(jobs, cost)}; {_disk(jobs, cost, free)}", file=sys.stderr)
 
 
-def must_be_writable(results: str) -> None:
-    """Ends the program where no file can be made in the folder of the results, or in which it would be made."""
-    folder = _nearest(results)
-    try:
-        tempfile.TemporaryFile(dir=folder).close()
-    except OSError as error:
-        raise SystemExit(
-            f"Error: expected to write the results to {results}, and cannot in {folder}: "
-            f"{CAUSES.get(error.errno or 0, error)}, or put `pathvars.results` elsewhere, and type the same command "
-            "again."
-        ) from None
-
-
-def must_fit(needed: int, free: int, results: str) -> None:
-    """Ends the program where bytes to be written are more than those that are free."""
+def too_little_room(needed: int, free: int, results: str) -> Iterator[Problem]:
+    """A problem where bytes to be written are more than those that are free."""
     if needed > free:
-        raise SystemExit(
-            f"Error: expected room for what this run will write, about {_bytes(needed)}, and found {_bytes(free)} free "
+        yield Problem(
+            f"expected room for what this run will write, about {_bytes(needed)}, and found {_bytes(free)} free "
             f"on the disk of {results}. Free some space there, or put `pathvars.results` on another disk; `snakemake "
             "-n` shows what takes how much. `compute.check_disk: false` starts the run all the same."
         )
@@ -78,13 +66,7 @@ def must_fit(needed: int, free: int, results: str) -> None:
 
 def free_bytes(results: str) -> int:
     """What is free on the file system of the results."""
-    return shutil.disk_usage(_nearest(results)).free
-
-
-def _nearest(results: str) -> Path:
-    """The folder of the results, or of its parents the nearest that exists."""
-    folder = Path(results).absolute()
-    return next(parent for parent in (folder, *folder.parents) if parent.is_dir())
+    return shutil.disk_usage(preflight.nearest(results)).free
 
 
 # Words ------------------------------------------------------------------------------------------------------------

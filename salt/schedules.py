@@ -13,11 +13,6 @@ from schemas.config import Cosine, Plateau, Swa, Triangular2
 Schedule = Cosine | Plateau | Triangular2
 
 
-def most_epochs(schedule: Schedule) -> int:
-    """Epochs of the phase, if nothing stops it early."""
-    return schedule.epochs if isinstance(schedule, Plateau) else sum(schedule.cycles)
-
-
 def learning_rate(schedule: Schedule, top: float, scores: Sequence[float], fraction: float) -> float:
     """Learning rate at `fraction` (0..1) of the next epoch; `top` is the largest."""
     if isinstance(schedule, Plateau):
@@ -36,7 +31,7 @@ def ends_cycle(schedule: Schedule, scores: Sequence[float]) -> bool:
 
 def is_over(schedule: Schedule, scores: Sequence[float]) -> bool:
     """Whether the phase has ended."""
-    return len(scores) >= most_epochs(schedule) or (isinstance(schedule, Plateau) and plateau(schedule, 1, scores).stop)
+    return len(scores) >= schedule.most_epochs or (isinstance(schedule, Plateau) and plateau(schedule, 1, scores).stop)
 
 
 def cosine(schedule: Cosine, top: float, epoch: float) -> float:

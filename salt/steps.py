@@ -53,7 +53,7 @@ class PhaseSteps:
         self.network, self.tiles, self.device = setting.network, setting.tiles, setting.device
         self.number, self.phase = number, setting.settings.phases[number - 1]
         self.seed = stable_seed(setting.seed, number)
-        epochs = schedules.most_epochs(self.phase.schedule)
+        epochs = self.phase.schedule.most_epochs
         self.sampler = EpochSampler(
             len(self.tiles), self.phase.batch, epochs, self.phase.passes_per_epoch, self.seed, (epochs_done, steps_done)
         )

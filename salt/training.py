@@ -116,7 +116,7 @@ class Trainer:
 
     held_out: None while pretraining
     checkpoints: open; None keeps none
-    Raises UserError where the network cannot take tiles of this geometry.
+    Raises UserError where the network cannot take tiles of this geometry, or there are fewer than a batch.
     """
 
     def __init__(self, setting: Setting, held_out: Tiles | None, checkpoints: Checkpoints | None = None) -> None:
@@ -125,10 +125,23 @@ class Trainer:
                 f"Expected an input whose side divides by {setting.network.stride}, as this network needs, and found "
                 f"{wrong[0]} px. Set `resize` or `pad` of the model's `input`."
             )
+        self._check_batches(setting, held_out)
         self.setting, self.held_out, self.checkpoints = setting, held_out, checkpoints
         setting.network.to(setting.device).to(memory_format=torch.channels_last)
         self.phases = setting.settings.phases
         self.training = Training()
+
+    def _check_batches(self, setting: Setting, held_out: Tiles | None) -> None:
+        """How many pseudo-labels are selected, nobody knows before: a pretraining takes what there is."""
+        for number, phase in enumerate(setting.settings.phases, 1):
+            if phase.batch > len(setting.tiles):
+                text = (
+                    f"Expected at least the {phase.batch} tiles of a batch of phase {number} to train on, and found "
+                    f"{len(setting.tiles)}."
+                )
+                if held_out is not None:
+                    raise UserError(f"{text} Lower `batch` of this phase.")
+                say(f"Warning: {text} Each step takes all of them; lower `batch`, or the set's `min_confidence`.")
 
     def run(self) -> Training:
         """Train through all phases, each from the best weights of the one before.
@@ -255,7 +268,7 @@ class Trainer:
     # Words ----------------------------------------------------------------------------------------------------
 
     def _line(self, epoch: Epoch, phase: Phase) -> str:
-        of_epochs = f"epoch {epoch.epoch}/{schedules.most_epochs(phase.schedule)}"
+        of_epochs = f"epoch {epoch.epoch}/{phase.schedule.most_epochs}"
         text = f"phase {epoch.phase}/{len(self.phases)} {phase.loss_words} | {of_epochs} | lr {epoch.lr:.2g}"
         text += f" | loss {epoch.loss:.4f}"
         if math.isnan(epoch.score):
@@ -265,6 +278,6 @@ class Trainer:
 
     def _time_left(self, phase: Phase) -> str:
         self.passes_done += phase.passes_per_epoch
-        ahead = [schedules.most_epochs(later.schedule) * later.passes_per_epoch for later in self.phases]
+        ahead = [later.schedule.most_epochs * later.passes_per_epoch for later in self.phases]
         done_of_phase = len(self.training.scores) * phase.passes_per_epoch
         return self.clock.left(self.passes_done, sum(ahead[self.training.phase - 1 :]) - done_of_phase)

@@ -1,14 +1,16 @@
 """Weights on disk: safetensors, which hold numbers and nothing that runs."""
 
-from collections.abc import Mapping
+import json
 from pathlib import Path
 
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from models.states import State as State  # what copy_state gives
+from models.states import misfit, read_state
+from salt import provenance
 from salt.atomic import atomic_path
-
-State = Mapping[str, Tensor]
+from salt.program import UserError
 
 
 def copy_state(network: nn.Module) -> dict[str, Tensor]:
@@ -23,5 +25,20 @@ def save_weights(path: Path | str, state: State) -> None:
 
 
 def load_weights(network: nn.Module, path: Path | str) -> None:
-    """Put weights into a network of the same config; raises RuntimeError where names or shapes differ."""
-    network.load_state_dict(load_file(path))
+    """Put weights into a network of the same config. Raises UserError where they are not its own."""
+    state, fault = read_state(Path(path))
+    if (wrong := misfit(network.state_dict(), state)) or fault:
+        raise UserError(
+            f"Expected {path} to hold the weights of this network, a {type(network).__name__}, and found "
+            f"{fault or f'a file {wrong}'}.{_made_for(Path(path))} Give a file of the same `network` and "
+            "`input.channels`, or delete this one: the same command makes it again."
+        )
+    network.load_state_dict(state)
+
+
+def _made_for(path: Path) -> str:
+    """The network that a file was made for, where its provenance or that of its folder tells."""
+    for output in (path, path.parent):
+        if network := provenance.read(output).get("settings", {}).get("network"):
+            return f" It was made for {json.dumps(network)}."
+    return ""

@@ -4,9 +4,13 @@
 one section of it, as JSON, and read it with `read_settings`.
 """
 
+import copy
+import functools
 import hashlib
+import itertools
+import operator
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
@@ -18,11 +22,19 @@ from pydantic import (
     PlainSerializer,
     TypeAdapter,
     ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
     model_validator,
 )
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$", description="Becomes a folder's name.")]
-Folder = Annotated[str, Field(pattern=r"^[\w./-]+$", description="No spaces: it is part of commands.")]
+from schemas import consistency, faults
+from schemas.faults import ConfigError as ConfigError  # most who read the config catch it
+
+NAME = "a name (letters, digits and underscores, first a letter)"  # it becomes a folder's
+Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$", json_schema_extra={"expected": NAME})]
+FOLDER = "a path of letters, digits, underscores, dots, slashes and hyphens"  # it is part of commands
+Folder = Annotated[str, Field(pattern=r"^[\w./-]+$", json_schema_extra={"expected": FOLDER})]
+Text = Annotated[str, Field(min_length=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
@@ -30,29 +42,34 @@ Shape = tuple[int, int]  # height and width, px
 COMPETITION: Shape = (101, 101)  # of its tiles
 
 
-def _height_and_width(size: Any) -> Any:
-    if isinstance(size, int) and not isinstance(size, bool):
-        return size, size
-    if isinstance(size, list | tuple) and len(size) == 2:
-        return size
-    raise ValueError("expected a side or [height, width], in px")
-
-
 def _shortest(shape: Shape) -> int | Shape:
     return shape[0] if shape[0] == shape[1] else shape
 
 
-Sized = (BeforeValidator(_height_and_width), PlainSerializer(_shortest))  # `101` or `[64, 96]` in the config
+def _sized(least: int) -> tuple[Any, ...]:
+    """What makes a type of a height and width: `101` or `[64, 96]` in the config, a pair here."""
+    expected = f"a side, or [height, width], of at least {least} px"
+
+    def read(size: Any) -> Any:
+        sides = (size, size) if isinstance(size, int) else size
+        whole = isinstance(sides, list | tuple) and len(sides) == 2 and all(type(side) is int for side in sides)
+        if not whole or min(sides) < least:
+            raise ValueError(f"expected {expected}, found {faults.shown(size)}")
+        return tuple(sides)
+
+    return BeforeValidator(read), PlainSerializer(_shortest), Field(json_schema_extra={"expected": expected})
 
 
-class ConfigError(Exception):
-    """The config is wrong; the text lists every fault, one a line."""
+SIDES, INPUT_SIDES = _sized(1), _sized(16)
+InputSide = Annotated[int, Field(ge=16)]
+Size = Annotated[tuple[Count, Count], *SIDES]
+InputSize = Annotated[tuple[InputSide, InputSide], *INPUT_SIDES]
 
 
 class Section(BaseModel):
-    """A part of the config: immutable, no unknown keys."""
+    """A part of the config: immutable, no unknown keys, no numbers that are infinite or none."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 # ---------------------------------------------------------------------------------------------------------------
@@ -62,7 +79,7 @@ class Section(BaseModel):
 class Survey(Section):
     """A synthetic survey in the competition's layout, made before everything else (salt/survey.py)."""
 
-    seed: int = Field(2018, description="The survey is a function of this section alone.")
+    seed: int = Field(2018, ge=0, description="Of the survey, which is a function of this section alone.")
     sections: Count = Field(8, description="Seismic sections that the tiles are cut from.")
     rows: tuple[Count, Count] = Field((5, 8), description="Fewest and most tiles a section is high.")
     columns: tuple[Count, Count] = Field((6, 14), description="Fewest and most tiles a section is wide.")
@@ -73,17 +90,27 @@ class Survey(Section):
     def _fewest_before_most(self) -> Self:
         for name, (fewest, most) in (("rows", self.rows), ("columns", self.columns)):
             if fewest > most:
-                raise ValueError(f"{name}: the fewest, {fewest}, are more than the most, {most}; swap them")
+                raise ValueError(f"expected {name} from the fewest to the most, found [{fewest}, {most}]; swap them")
         return self
 
 
+RANGE = "type, tile or [low, high], the low one less"
+
+
 def _known_range(values: Any) -> Any:
-    if values in ("type", "tile") or (isinstance(values, list | tuple) and len(values) == 2):
+    if values in ("type", "tile"):
         return values
-    raise ValueError("expected type, tile or [low, high]")
+    numbers = isinstance(values, list | tuple) and all(type(value) in (int, float) for value in values)
+    if not numbers or len(values) != 2 or not values[0] < values[1]:
+        raise ValueError(f"expected {RANGE}, found {faults.shown(values)}")
+    return values
 
 
-Range = Literal["type", "tile"] | tuple[float, float]  # which values of an image become 0 and 255
+Range = Annotated[  # which values of an image become 0 and 255
+    Literal["type", "tile"] | tuple[float, float],
+    BeforeValidator(_known_range),
+    Field(json_schema_extra={"expected": RANGE}),
+]
 
 
 class Data(Section):
@@ -94,13 +121,13 @@ class Data(Section):
         description="competition: train.csv, depths.csv, sample_submission.csv and PNGs in folders or zips. "
         "folders: images and masks of any kind and size in train/images, train/masks and test/images.",
     )
-    root: str = Field(description="The folder of all that.")
-    tile: Annotated[tuple[Count, Count], *Sized] | None = Field(
+    root: Text = Field(description="The folder of all that.")
+    tile: Size | None = Field(
         None,
         description="Side of a tile, or [height, width], px; none: 101, the competition's, and in layout folders the "
         "size that all images have. There, larger images are cut into tiles.",
     )
-    range: Annotated[Range, BeforeValidator(_known_range)] = Field(
+    range: Range = Field(
         "type",
         description="Which values become 0 and 255. type: those of the data type, 0 and 65535 for 16 bits. tile: the "
         "least and largest of each tile, as in the competition's. [low, high]: these, for all tiles. Layout folders.",
@@ -118,16 +145,10 @@ class Data(Section):
         return self.tile or (COMPETITION if self.layout == "competition" else None)
 
     @model_validator(mode="after")
-    def _low_before_high(self) -> Self:
-        if not isinstance(self.range, str) and self.range[0] >= self.range[1]:
-            raise ValueError(f"range: {self.range[0]:g} is not less than {self.range[1]:g}; swap them")
-        return self
-
-    @model_validator(mode="after")
     def _competitions_pixels_are_known(self) -> Self:
         for key in ("range", "colour", "salt"):
             if self.layout == "competition" and getattr(self, key) != type(self).model_fields[key].default:
-                raise ValueError(f"{key} is for `layout: folders`; the competition's images are grey and of 8 bits")
+                raise ValueError(f"expected {key} with `layout: folders` alone, found it without; leave it out")
         return self
 
 
@@ -146,11 +167,11 @@ class SurveySettings(Survey):
 class Folds(Section):
     """How the labelled tiles are split for cross-validation."""
 
-    count: int = Field(5, ge=2)
+    count: int = Field(5, ge=2, description="Folds, and so trainings a model.")
     by: Literal["depth", "coverage", "mosaic"] = Field(
         "depth",
         description="depth: sorted by depth over train and test, dealt round-robin (the original's). "
-        "coverage: the same by share of salt. mosaic: neighbouring tiles stay in one fold.",
+        "coverage: the same by share of salt. mosaic: neighbours and copies stay in one fold.",
     )
 
 
@@ -164,7 +185,7 @@ class Mosaics(Section):
         0.4,
         gt=0,
         le=1,
-        description="Largest (1 - similarity) / (1 - next best similarity) where no square confirms a pair.",
+        description="Largest (1 - similarity) / (1 - next best similarity) where no square of tiles confirms a pair.",
     )
 
 
@@ -175,8 +196,8 @@ class Mosaics(Section):
 class PretrainedEncoder(Section):
     """An encoder and the weights that it starts from: the settings of fetch_weights."""
 
-    encoder: str
-    weights: str
+    encoder: Text = Field(description="An encoder's name.")
+    weights: Text = Field(description="Their name or file.")
 
     @property
     def file(self) -> str | None:
@@ -203,7 +224,7 @@ class PlainUnet(Section):
 
     name: Literal["unet_plain"]
     width: Count = Field(16, description="Channels of the first level; each level below doubles them.")
-    levels: int = Field(5, ge=2, le=7)
+    levels: int = Field(5, ge=2, le=7, description="Sizes of its maps, each half as large as the one before.")
 
     @property
     def stride(self) -> int:
@@ -220,8 +241,8 @@ class Unet(Section):
     """segmentation_models_pytorch's U-Net with scSE blocks in its decoder, on any of its encoders."""
 
     name: Literal["unet"]
-    encoder: str = Field(description="An encoder's name there, or `tu-` and the name of a timm network.")
-    weights: str = Field("imagenet", description=WEIGHTS)
+    encoder: Text = Field(description="An encoder's name there, or `tu-` and the name of a timm network.")
+    weights: Text = Field("imagenet", description=WEIGHTS)
     decoder_channels: tuple[Annotated[int, Field(ge=16)], ...] = Field(
         (128, 64, 32, 16, 16),
         min_length=3,
@@ -245,7 +266,7 @@ class UnetResNext50(Section):
     """The recipe's ResNeXt50 32x4d U-Net (5.1)."""
 
     name: Literal["unet_resnext50"]
-    weights: str = Field("imagenet", description=WEIGHTS)
+    weights: Text = Field("imagenet", description=WEIGHTS)
 
     @property
     def encoder(self) -> str:
@@ -266,13 +287,16 @@ class UnetResNext50(Section):
 class ResNet34Family(Section):
     """The recipe's ResNet34 networks (5.2, 5.3), on any encoder of four stages."""
 
-    name: Literal["res34_256", "res34_256_ds", "res34_pad128", "res34_resize128"]
-    encoder: str = Field(
+    name: Literal["res34_256", "res34_256_ds", "res34_pad128", "res34_resize128"] = Field(
+        description="res34_256: round 1's. res34_256_ds: round 2's, with heads for deep supervision. res34_pad128 and "
+        "res34_resize128: round 3's, for inputs of half the side, the latter with heads as well."
+    )
+    encoder: Text = Field(
         "resnet34",
         description="As for `unet`. The decoder follows its widths: on 2048 channels (resnet50 and larger, resnext) "
         "the centre of the first three networks alone has 162 million parameters, on resnet34's 512 it has 14.",
     )
-    weights: str = Field("imagenet", description=WEIGHTS)
+    weights: Text = Field("imagenet", description=WEIGHTS)
 
     @property
     def stride(self) -> int:
@@ -288,15 +312,14 @@ class ResNet34Family(Section):
 Network = Annotated[PlainUnet | Unet | UnetResNext50 | ResNet34Family, Field(discriminator="name")]
 
 
-InputSize = Annotated[tuple[Annotated[int, Field(ge=16)], Annotated[int, Field(ge=16)]], *Sized]  # px
-
-
 class Input(Section):
     """Geometry and channels between a tile and a network: resize first, then pad (recipe 3)."""
 
     resize: InputSize | None = Field(None, description="What to resize the tile to, bilinear; none: as it is.")
     pad: InputSize | None = Field(None, description="What to pad to, the odd pixel right and below; none: no pad.")
-    pad_mode: Literal["reflect", "edge"] = "edge"
+    pad_mode: Literal["reflect", "edge"] = Field(
+        "edge", description="reflect: mirror the tile; edge: repeat its border."
+    )
     channels: Literal["grey", "grey3", "ramp", "depth", "rgb"] = Field(
         "ramp",
         description="grey: grey alone. grey3: grey three times. ramp: grey, 0..1 from top to bottom, their product. "
@@ -312,15 +335,22 @@ class Input(Section):
         """Height and width of the network's input, px."""
         return self.pad or self.resized(tile)
 
+    def known_shape(self, tile: Shape | None) -> Shape | None:
+        """The same where the images alone tell the tile's size; none: it depends on that."""
+        return self.shape(tile) if tile else self.pad or self.resize
+
     def misfit(self, tile: Shape) -> str | None:
         """What is wrong with the padding of such tiles, if anything."""
         for small, large in zip(self.resized(tile), self.shape(tile), strict=True):
             if large < small:
-                return f"pad: {large} px are less than the {small} px that are to be padded"
+                return (
+                    f"pad: expected at least the {small} px that are to be padded, found {large} px; raise it, or set "
+                    f"resize to at most {large}"
+                )
             if self.pad_mode == "reflect" and (large - small + 1) // 2 >= small:
                 return (
-                    f"pad: {large} px would mirror more than there is of {small} px; "
-                    f"pad less than {3 * small - 1} px, or set pad_mode: edge"
+                    f"pad: expected less than {3 * small - 1} px, since no more than the {small} px that there are can "
+                    f"be mirrored, found {large} px; lower it, or set pad_mode: edge"
                 )
         return None
 
@@ -397,7 +427,9 @@ class Rotate(RandomTransform):
     def _least_before_largest(self) -> Self:
         least, largest = self.degrees
         if least > largest:
-            raise ValueError(f"the least angle, {least:g}, is more than the largest, {largest:g}; swap them")
+            raise ValueError(
+                f"expected degrees from the least to the largest, found [{least:g}, {largest:g}]; swap them"
+            )
         return self
 
 
@@ -448,7 +480,7 @@ class OneOf(RandomTransform):
     @model_validator(mode="after")
     def _something_to_draw(self) -> Self:
         if not any(transform.p for transform in self.of):
-            raise ValueError("the p of every transformation to choose from is 0; give at least one of them a weight")
+            raise ValueError("expected one of the transformations to have a p above 0, found none; give one a weight")
         return self
 
 
@@ -487,23 +519,30 @@ PRESETS: dict[str, tuple[Transform, ...]] = {  # augmentations by name (recipe 4
 }
 
 
-def _spell_out(augment: Any) -> Any:
-    """Put the transformations of presets in the place of their names; a name alone is a list of one."""
+Preset = Literal["write_up", "resnet34_author", "none"]
+
+
+def _spell_out(augment: Any, check: ValidatorFunctionWrapHandler) -> tuple[Transform, ...]:
+    """Put the transformations of presets in the place of their names; a name alone is a list of one.
+
+    What is checked has as many items as what was written, so that a fault has its number.
+    """
     items = [augment] if isinstance(augment, str) else augment
     if not isinstance(items, list | tuple):
-        raise ValueError(f"give a list of transformations and presets, or the name of a preset: {', '.join(PRESETS)}")
-    unknown = [item for item in items if isinstance(item, str) and item not in PRESETS]
-    if unknown:
-        raise ValueError(
-            f"there is no preset '{unknown[0]}'; choose from {', '.join(PRESETS)}, or list transformations"
-        )
-    return [transform for item in items for transform in (PRESETS[item] if isinstance(item, str) else [item])]
+        return tuple(check(items))
+    names = [item if isinstance(item, str) and item in PRESETS else None for item in items]
+    checked = check([item if name is None else Flip(p=0) for item, name in zip(items, names, strict=True)])
+    parts = [(transform,) if name is None else PRESETS[name] for transform, name in zip(checked, names, strict=True)]
+    return tuple(transform for part in parts for transform in part)
 
 
 Augmentation = Annotated[
     tuple[Transform, ...],
-    BeforeValidator(_spell_out),
-    Field(description="Transformations one after another, each drawn independently; names of presets among them."),
+    WrapValidator(_spell_out, json_schema_input_type=Preset | tuple[Preset | Transform, ...]),
+    Field(
+        description="Transformations one after another, each drawn independently; names of presets among them.",
+        json_schema_extra={"default": "write_up"},
+    ),
 ]
 
 
@@ -521,37 +560,59 @@ class Mix(Section):
 class Optimizer(Section):
     """The optimizer and its largest learning rate."""
 
-    name: Literal["sgd", "rmsprop", "adamw"]
+    name: Literal["sgd", "rmsprop", "adamw"] = Field(description="torch's, RMSprop with the constants of Keras.")
     lr: Positive = Field(description="Learning rate that the schedule starts from.")
     momentum: float = Field(0.9, ge=0, lt=1, description="sgd only.")
-    weight_decay: float = Field(0.0, ge=0)
+    weight_decay: float = Field(0.0, ge=0, description="L2 penalty; of adamw, its decoupled decay.")
 
 
 class Plateau(Section):
-    """Reduce the learning rate when the validation score stalls, stop when it keeps stalling."""
+    """Reduce the learning rate when the validation score stalls, stop when it keeps stalling; not for pretraining."""
 
     name: Literal["plateau"]
     epochs: Count = Field(description="At most so many.")
     factor: float = Field(gt=0, lt=1, description="The learning rate is multiplied by this.")
     patience: Count = Field(description="Epochs without a better score before the rate is reduced.")
-    stop_after: Count = Field(description="Epochs without a better score before the phase ends.")
-    min_lr: float = Field(0.0, ge=0)
+    stop_after: Count = Field(description="Epochs without a better score before the phase ends; at least patience.")
+    min_lr: float = Field(0.0, ge=0, description="The rate is not reduced below this.")
+
+    @model_validator(mode="after")
+    def _reduces_before_it_stops(self) -> Self:
+        if self.stop_after < self.patience:
+            raise ValueError(
+                f"expected stop_after to be at least patience, {self.patience}, found {self.stop_after}: the phase "
+                "would end before it has tried a reduced rate; raise stop_after or lower patience"
+            )
+        return self
+
+    @property
+    def most_epochs(self) -> int:
+        """Epochs of the phase, if nothing stops it early."""
+        return self.epochs
 
 
-class Cosine(Section):
+class Cycles(Section):
+    """A schedule of cycles, all alike but for their length."""
+
+    cycles: tuple[Count, ...] = Field(min_length=1, description="Epochs of each cycle; one snapshot a cycle.")
+    min_lr: float = Field(0.0, ge=0, description="The smallest learning rate.")
+
+    @property
+    def most_epochs(self) -> int:
+        """Epochs of the phase."""
+        return sum(self.cycles)
+
+
+class Cosine(Cycles):
     """Cosine from the optimizer's rate to `min_lr` in each cycle, each starting at the top again (SGDR)."""
 
     name: Literal["cosine"]
-    cycles: tuple[Count, ...] = Field(min_length=1, description="Epochs of each cycle; one snapshot a cycle.")
-    min_lr: float = Field(0.0, ge=0)
 
 
-class Triangular2(Section):
+class Triangular2(Cycles):
     """From `min_lr` up to the optimizer's rate and back in each cycle, the rise halved each time (Smith 2017)."""
 
     name: Literal["triangular2"]
-    cycles: tuple[Count, ...] = Field(min_length=1, description="Epochs of each cycle; one snapshot a cycle.")
-    min_lr: float = Field(0.0, ge=0)
 
 
 class Ema(Section):
@@ -587,13 +648,29 @@ class Phase(Section):
     loss: LossName | Annotated[dict[LossName, Positive], Field(min_length=1)] = Field(
         description="A loss of models/losses.py, or several with their weights: {bce: 0.1, lovasz_relu: 0.9}."
     )
-    optimizer: Optimizer
-    schedule: Annotated[Plateau | Cosine | Triangular2, Field(discriminator="name")]
+    optimizer: Optimizer = Field(description="How the weights follow the loss.")
+    schedule: Annotated[Plateau | Cosine | Triangular2, Field(discriminator="name")] = Field(
+        description="How long the phase is, and its learning rate."
+    )
     average: Annotated[Ema | Swa, Field(discriminator="name")] | None = Field(
         None, description="Validate and keep an average of the weights in place of the weights."
     )
     batch: int = Field(ge=2, description="Tiles a step.")
     passes_per_epoch: Count = Field(1, description="Passes over the data that count as one epoch.")
+
+    @model_validator(mode="after")
+    def _rate_and_average_in_reach(self) -> Self:
+        if self.schedule.min_lr > self.optimizer.lr:
+            raise ValueError(
+                f"expected schedule.min_lr to be at most optimizer.lr, {self.optimizer.lr:g}, which the rate starts "
+                f"from, found {self.schedule.min_lr:g}; lower it"
+            )
+        if isinstance(self.average, Swa) and self.average.start > self.schedule.most_epochs:
+            raise ValueError(
+                f"expected average.start to be at most the phase's {self.schedule.most_epochs} epochs, found "
+                f"{self.average.start}: no epoch would count; start earlier"
+            )
+        return self
 
     @property
     def losses(self) -> dict[str, float]:
@@ -620,29 +697,31 @@ class Pretrain(Section):
     Its last weights are where the folds start.
     """
 
-    pseudo_labels: Name
-    phases: tuple[Phase, ...] = Field(min_length=1)
+    pseudo_labels: Name = Field(description="The set it learns from, of the section pseudo_labels.")
+    phases: tuple[Phase, ...] = Field(min_length=1, description="As a model's, without plateau schedules.")
 
     @model_validator(mode="after")
     def _has_nothing_to_validate_on(self) -> Self:
         if any(isinstance(phase.schedule, Plateau) for phase in self.phases):
-            raise ValueError("a plateau schedule needs a validation score, and pretraining has none; use cosine")
+            raise ValueError(
+                "expected schedules that need no score, since pretraining has none, found plateau; use cosine"
+            )
         return self
 
 
 class Model(Section):
     """A network and how it is trained: one training a fold."""
 
-    network: Network
-    input: Input
+    network: Network = Field(description="What is trained.")
+    input: Input = Field(description="What the network sees of a tile.")
     augment: Augmentation = PRESETS["write_up"]
-    mix: Mix | None = None
-    pretrain: Pretrain | None = None
+    mix: Mix | None = Field(None, description="Mixing of tiles within a batch; none: no mixing.")
+    pretrain: Pretrain | None = Field(None, description="Training on pseudo-labels before the folds; none: without.")
     add_pseudo_labels: Name | None = Field(None, description="Pseudo-labels that join each fold's training tiles.")
-    phases: tuple[Phase, ...] = Field(min_length=1)
+    phases: tuple[Phase, ...] = Field(min_length=1, description="Stretches of a fold's training, one after another.")
     members: dict[str, Positive] = Field(
         min_length=1,
-        description="Snapshots in the model's prediction and their weights: phase2, phase3_cycle1 ...",
+        description="Snapshots in the model's prediction and their weights: {phase2: 1, phase3_cycle1: 1}.",
     )
 
     @model_validator(mode="after")
@@ -651,8 +730,8 @@ class Model(Section):
         supervised = any("deep_supervision" in phase.losses for phase in phases)
         if supervised and self.network.name not in ("res34_256_ds", "res34_resize128"):
             raise ValueError(
-                f"the loss deep_supervision needs a network with its heads, res34_256_ds or res34_resize128, "
-                f"and this is {self.network.name}"
+                "expected a network with heads for the loss deep_supervision, res34_256_ds or res34_resize128, found "
+                f"{self.network.name}; choose one of them, or another loss"
             )
         return self
 
@@ -707,11 +786,20 @@ class SizeClass(Section):
     min_confidence: Share | None = Field(None, description="In place of the set's own.")
     every: Count = Field(1, description="Take every n-th of those that qualify.")
 
+    @model_validator(mode="after")
+    def _smallest_before_largest(self) -> Self:
+        smallest, largest = self.pixels
+        if smallest > largest:
+            raise ValueError(
+                f"expected pixels from the smallest to the largest mask, found [{smallest}, {largest}]; swap them"
+            )
+        return self
+
 
 class PseudoLabels(Section):
     """Masks of confidently predicted test tiles, to train on (recipe 8)."""
 
-    ensemble: Name
+    ensemble: Name = Field(description="The ensemble, or the model, that labels the tiles.")
     scope: Literal["ensemble", "fold"] = Field(
         "ensemble",
         description="Who predicts the tiles. ensemble: all of its models, one set for all folds (the first place's). "
@@ -723,6 +811,22 @@ class PseudoLabels(Section):
     per_fold: tuple[SizeClass, ...] | None = Field(
         None, description="Disjoint slices a fold, by mask size; none: every confident tile, in every fold."
     )
+
+    @model_validator(mode="after")
+    def _bounds_apart(self) -> Self:
+        if self.low >= self.high:
+            raise ValueError(
+                f"expected low to be less than high, {self.high:g}, found {self.low:g}: every pixel would be sure; "
+                "give for instance low: 0.2, high: 0.8"
+            )
+        sizes = sorted(self.per_fold or (), key=lambda size: size.pixels)
+        for one, other in itertools.pairwise(sizes):
+            if other.pixels[0] <= one.pixels[1]:
+                raise ValueError(
+                    f"expected sizes in per_fold that do not overlap, found {list(one.pixels)} and "
+                    f"{list(other.pixels)}: a tile would be taken twice; let one end below where the other begins"
+                )
+        return self
 
     def folder(self, fold: int) -> str:
         """Name of the folder with what a fold learns from."""
@@ -752,7 +856,7 @@ def _as_rule(value: Any) -> Any:
 class Submission(Section):
     """What is submitted."""
 
-    ensemble: Name
+    ensemble: Name = Field(description="The ensemble, or the model, whose masks are submitted.")
     threshold: float = Field(0.5, gt=0, lt=1, description="A pixel with p > threshold is salt.")
     jigsaw: Annotated[JigsawRule, BeforeValidator(_as_rule)] = Field(
         "published",
@@ -805,24 +909,28 @@ class Compute(Section):
 class PathVars(Section):
     """Folders that Snakemake puts in the place of `<name>`."""
 
-    results: Folder = Field(description="Everything goes here.")
+    results: Folder = Field(description="Everything goes here. No spaces: it is part of commands.")
 
 
 class Config(Section):
     """The whole config."""
 
-    pathvars: PathVars
+    pathvars: PathVars = Field(description="Where results go.")
     seed: int = Field(ge=0, description="Of every random choice except the survey's.")
-    data: Data
+    data: Data = Field(description="The tiles.")
     survey: Survey | None = Field(None, description="Make the data first: a synthetic survey at data.root.")
-    folds: Folds = Folds()
-    mosaics: Mosaics = Mosaics()
-    models: dict[Name, Model] = Field(min_length=1)
-    ensembles: dict[Name, Annotated[dict[Name, Positive], Field(min_length=1)]] = Field(min_length=1)
-    pseudo_labels: dict[Name, PseudoLabels] = {}
-    submission: Submission
-    report: Report = Report()
-    compute: Compute = Compute()
+    folds: Folds = Field(Folds(), description="How labelled tiles are split.")
+    mosaics: Mosaics = Field(Mosaics(), description="Which tiles are neighbours.")
+    models: dict[Name, Model] = Field(min_length=1, description="By name: networks and how they are trained.")
+    ensembles: dict[Name, Annotated[dict[Name, Positive], Field(min_length=1)]] = Field(
+        min_length=1, description="By name: models and their weights in a mean of predictions."
+    )
+    pseudo_labels: dict[Name, PseudoLabels] = Field(
+        {}, description="By name: masks of test tiles that models can learn from."
+    )
+    submission: Submission = Field(description="What is submitted.")
+    report: Report = Field(Report(), description="What the report shows beside this run.")
+    compute: Compute = Field(Compute(), description="How the machine is used.")
 
     def predictors(self, labels: str) -> dict[str, float]:
         """The models that make a set of pseudo-labels, by name in order, and their weights."""
@@ -839,125 +947,49 @@ S = TypeVar("S")
 
 
 def read_settings(kind: type[S], text: str) -> S:
-    """Read one section from the JSON that the workflow hands to a program."""
-    return TypeAdapter(kind).validate_json(text)
+    """Read one section from the JSON that the workflow hands to a program. Raises ConfigError where it is wrong."""
+    try:
+        return TypeAdapter(kind).validate_json(text)
+    except ValidationError as error:
+        raise ConfigError("\n".join(faults.told(error, TypeAdapter(kind).json_schema()).values())) from None
 
 
 def check_config(raw: Mapping[str, Any]) -> Config:
-    """Check the merged config: shape first, then the names that refer to each other.
+    """Check the merged config: shape first, then what its parts say of each other.
 
     A key set to null is as if it were not there, so that a recipe can take out what it inherits.
     Raises ConfigError with every fault found.
     """
+    given = _drop_nulls(raw)
     try:
-        config = Config.model_validate(_drop_nulls(raw))
+        config = Config.model_validate(given)
     except ValidationError as error:
-        raise ConfigError("\n".join(_fault(detail) for detail in error.errors())) from None
-    faults = [*_misspelt(config), *_misfit(config), *_no_survey(config)] or [*_circular(config), *_leaking(config)]
-    if faults:
-        raise ConfigError("\n".join(faults))
+        wrong = faults.told(error, Config.model_json_schema())
+        raise ConfigError("\n".join([*wrong.values(), *_misspelt_besides(given, wrong)])) from None
+    if found := consistency.faults(config):
+        raise ConfigError("\n".join(found))
     return config
+
+
+def _misspelt_besides(given: Any, wrong: Collection[faults.Path]) -> list[str]:
+    """Faults of names in a config whose shape is wrong elsewhere, where the rest is a config.
+
+    wrong: paths of the faults. Where one is a model's, an ensemble's or a set's, its name would be missed.
+    """
+    if any(len(path) == 2 and path[0] in ("models", "ensembles", "pseudo_labels") for path in wrong):
+        return []
+    rest = copy.deepcopy(given)
+    for *above, key in sorted(wrong, key=len, reverse=True):
+        section = functools.reduce(operator.getitem, above, rest)
+        if isinstance(section, dict):
+            section.pop(key, None)
+    try:
+        return list(consistency.misspelt(Config.model_validate(rest)))
+    except ValidationError:
+        return []
 
 
 def _drop_nulls(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _drop_nulls(item) for key, item in value.items() if item is not None}
     return value
-
-
-def _fault(detail: Any) -> str:
-    where = ".".join(str(part) for part in detail["loc"])
-    if detail["type"] == "extra_forbidden":
-        return f"{where}: there is no such key"
-    found = "" if detail["type"] == "missing" else f" (found: {detail['input']!r})"
-    return f"{where}: {detail['msg']}{found}"
-
-
-def _misspelt(config: Config) -> list[str]:
-    """Faults of names that refer to something the config does not define."""
-    faults = []
-
-    def must_be_in(where: str, name: str, defined: Mapping[str, Any] | list[str]) -> None:
-        if name not in defined:
-            faults.append(f"{where} names '{name}'; defined are: {', '.join(sorted(defined)) or 'none'}")
-
-    for name, model in config.models.items():
-        if model.pretrain:
-            must_be_in(f"models.{name}.pretrain.pseudo_labels", model.pretrain.pseudo_labels, config.pseudo_labels)
-        if model.add_pseudo_labels:
-            must_be_in(f"models.{name}.add_pseudo_labels", model.add_pseudo_labels, config.pseudo_labels)
-        for member in model.members:
-            must_be_in(f"models.{name}.members", member, model.snapshots)
-    for name, members in config.ensembles.items():
-        if name in config.models:
-            faults.append(f"ensembles.{name} has the name of a model; each model is already an ensemble of its own")
-        for member in members:
-            must_be_in(f"ensembles.{name}", member, config.models)
-    for name, labels in config.pseudo_labels.items():
-        must_be_in(f"pseudo_labels.{name}.ensemble", labels.ensemble, [*config.models, *config.ensembles])
-    must_be_in("submission.ensemble", config.submission.ensemble, [*config.models, *config.ensembles])
-    if Path(config.pathvars.results) in map(Path, config.report.compare):
-        faults.append(f"report.compare names {config.pathvars.results}, which is this run; name another one")
-    return faults
-
-
-def _misfit(config: Config) -> list[str]:
-    """Faults of inputs that do not fit their tiles or their networks."""
-    faults = []
-    for name, model in config.models.items():
-        if model.input.channels == "rgb" and config.data.colour != "rgb":
-            faults.append(f"models.{name}.input.channels: rgb needs colours; set data.colour: rgb")
-        tile = config.data.shape or model.input.resize
-        if tile is None:  # the images tell; the training checks it (salt/geometry.py)
-            continue
-        stride, shape = model.network.stride, model.input.shape(tile)
-        if fault := model.input.misfit(tile):
-            faults.append(f"models.{name}.input.{fault}")
-        elif wrong := [side for side in shape if side % stride]:
-            faults.append(
-                f"models.{name}.input: {model.network.name} needs a side that divides by {stride}, "
-                f"and the input's is {wrong[0]} px; set resize or pad"
-            )
-    return faults
-
-
-def _no_survey(config: Config) -> list[str]:
-    """A fault where a survey could not be made as the data should be."""
-    height, width = config.data.shape or (0, 1)
-    if config.survey and (config.data.layout == "folders" or height != width):
-        return ["survey: its tiles are square and in the competition's layout; leave out data.layout and data.tile"]
-    return []
-
-
-def _circular(config: Config) -> list[str]:
-    """A fault where a model would learn from pseudo-labels that its own predictions make."""
-
-    def path_back(start: str, model: str, path: tuple[str, ...]) -> tuple[str, ...] | None:
-        sources = {source for name in config.models[model].pseudo_labels for source in config.predictors(name)}
-        for source in sorted(sources):
-            if source == start:
-                return (*path, source)
-            if source not in path and (found := path_back(start, source, (*path, source))):
-                return found
-        return None
-
-    for model in config.models:
-        if path := path_back(model, model, (model,)):
-            return [f"models.{model} learns from itself through pseudo-labels: {' <- '.join(path)}"]
-    return []
-
-
-def _leaking(config: Config) -> list[str]:
-    """Faults of sets of scope fold whose models saw all validation tiles through what they learned from.
-
-    One step back suffices: a set of scope fold that they learned from is checked in its turn.
-    """
-    return [
-        f"pseudo_labels.{name}.scope is fold, and its model {model} learns from {source}, which models of all folds "
-        f"make; set pseudo_labels.{source}.scope: fold as well"
-        for name, labels in config.pseudo_labels.items()
-        if labels.scope == "fold"
-        for model in config.predictors(name)
-        for source in sorted(set(config.models[model].pseudo_labels))
-        if config.pseudo_labels[source].scope == "ensemble"
-    ]

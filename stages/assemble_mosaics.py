@@ -1,18 +1,22 @@
-"""Find which tiles lie side by side and lay them out in mosaics."""
+"""Find which tiles lie side by side and which show the same, and lay them out in mosaics."""
 
 import argparse
 import logging
+from collections.abc import Container
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from salt import provenance
 from salt.atomic import atomic_path
-from salt.mosaics import assemble
-from salt.neighbours import find_neighbours
+from salt.duplicates import is_copy
+from salt.mosaics import lay_out
 from salt.program import run
 from salt.tiles import load_tiles
 from schemas.config import Mosaics, read_settings
+
+log = logging.getLogger(__name__)
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
@@ -20,26 +24,47 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--settings", required=True, help="the config's section `mosaics`, as JSON")
     parser.add_argument("--tiles", type=Path, required=True, help="folder of prepare_tiles")
-    parser.add_argument("--out", type=Path, required=True, help="mosaics.csv to write")
+    parser.add_argument("--mosaics", type=Path, required=True, help="mosaics.csv to write")
+    parser.add_argument("--neighbours", type=Path, required=True, help="neighbours.csv to write")
+    parser.add_argument("--duplicates", type=Path, required=True, help="duplicates.csv to write")
     return parser.parse_args(argv)
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Read the tiles of both splits, find neighbours, assemble, write mosaics.csv."""
+    """Read the tiles of both splits, lay them out, write the three tables."""
     args = parse_args(argv)
     train, test = load_tiles(args.tiles, "train"), load_tiles(args.tiles, "test")
     images = np.concatenate([train.grey, test.grey])
-    pairs = find_neighbours(images, read_settings(Mosaics, args.settings))
-    mosaics = assemble([*train.ids, *test.ids], pairs)
-    with atomic_path(args.out) as path:
-        mosaics.to_csv(path, index=False)
-    provenance.leave(args.out, args.settings, {"tiles": args.tiles})
-    logging.info(
-        "%d of %d tiles in %d mosaics, from %d pairs of neighbours",
-        len(mosaics),
+    layout = lay_out([*train.ids, *test.ids], images, read_settings(Mosaics, args.settings))
+    for table, file in zip(layout, (args.mosaics, args.neighbours, args.duplicates), strict=True):
+        with atomic_path(file) as path:
+            table.to_csv(path, index=False)
+    provenance.leave(args.mosaics, args.settings, {"tiles": args.tiles})
+    tell_of_duplicates(layout.duplicates, set(train.ids))
+    log.info(
+        "%d of %d tiles in %d mosaics, from %d pairs of neighbours; %d more pairs contradicted surer ones",
+        len(layout.mosaics),
         len(images),
-        mosaics["mosaic"].nunique(),
-        len(pairs),
+        layout.mosaics["mosaic"].nunique(),
+        layout.neighbours["kept"].sum(),
+        (~layout.neighbours["kept"]).sum(),
+    )
+
+
+def tell_of_duplicates(duplicates: pd.DataFrame, train: Container[str]) -> None:
+    """Warn where tiles are copies of others: of two splits, a test tile's mask is known; of two folds, scores leak."""
+    if duplicates.empty:
+        log.info("no tile is a copy of another, turned or mirrored")
+        return
+    copies = is_copy(duplicates).sum()
+    across = sum((name in train) != (of in train) for name, of in zip(duplicates["id"], duplicates["of"], strict=True))
+    log.warning(
+        "%d tiles show what another tile shows: %d are exact copies and in no mosaic, %d turned or mirrored ones; "
+        "%d lie in the other split than their original. See duplicates.csv",
+        len(duplicates),
+        copies,
+        len(duplicates) - copies,
+        across,
     )
 
 

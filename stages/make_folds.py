@@ -4,8 +4,10 @@ import argparse
 import logging
 from pathlib import Path
 
-from salt import folds, mosaics, provenance
+from salt import folds, provenance
 from salt.atomic import atomic_path
+from salt.duplicates import load_duplicates
+from salt.mosaics import load_mosaics
 from salt.program import run
 from salt.tiles import load_table
 from schemas.config import Folds, read_settings
@@ -16,7 +18,9 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--settings", required=True, help="the config's section `folds`, as JSON")
     parser.add_argument("--tiles", type=Path, required=True, help="folder of prepare_tiles")
-    parser.add_argument("--mosaics", type=Path, nargs="?", help="mosaics.csv; needed for `by: mosaic` alone")
+    parser.add_argument(
+        "--mosaics", type=Path, nargs="*", help="mosaics.csv and duplicates.csv; needed for `by: mosaic` alone"
+    )
     parser.add_argument("--out", type=Path, required=True, help="folds.csv to write")
     return parser.parse_args(argv)
 
@@ -26,7 +30,11 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     settings = read_settings(Folds, args.settings)
     table = load_table(args.tiles)
-    dealt = folds.assign(table, mosaics.load_mosaics(args.mosaics) if args.mosaics else None, settings)
+    families = None
+    if args.mosaics:
+        mosaics, duplicates = args.mosaics
+        families = folds.families(load_mosaics(mosaics), load_duplicates(duplicates))
+    dealt = folds.assign(table, families, settings)
     with atomic_path(args.out) as path:
         dealt.to_csv(path, index=False)
     provenance.leave(args.out, args.settings, {"tiles": args.tiles / "tiles.csv", "mosaics": args.mosaics})

@@ -174,3 +174,15 @@ def test_tiles_that_were_read_count_without_constant_ones(run, tmp_path):
 def test_a_survey_that_is_not_made_yet_counts_with_the_most_that_it_can_have(run):
     run["survey"] = {"sections": 2, "rows": [4, 5], "columns": [5, 10], "test": 0.3}
     assert count_tiles(check_config(run)) == (70, 30, 101 * 101)
+
+
+def test_days_on_a_cpu_are_known_of_the_winning_networks_alone_and_shared_by_threads(raw):
+    raw["models"]["stage1_resnext50"]["network"] = {"name": "unet_plain"}
+    seconds = {}
+    for threads in (1, 4):
+        raw["compute"]["threads"] = threads
+        cost = Cost(check_config(raw), TGS)
+        seconds[threads] = cost.seconds_on_cpu(train_fold("stage1_resnet34"))
+        assert cost.seconds_on_cpu(train_fold("stage1_resnext50")) == 0
+    assert seconds[1] == 300 * 3200 * 256**2 / 20_000 == 4 * seconds[4]
+    assert Cost(check_config(raw), None).seconds_on_cpu(train_fold("stage1_resnet34")) == 0

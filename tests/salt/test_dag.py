@@ -9,6 +9,7 @@ import yaml
 
 from salt import dag
 from salt.dag import Plan
+from salt.program import UserError
 from schemas.config import check_config
 
 WINNING = yaml.safe_load(Path("workflow_config.yaml").read_text())
@@ -155,6 +156,12 @@ def test_a_run_to_compare_with_concerns_the_report_alone(raw, tmp_path):
         after.compared_runs()
 
 
+def test_folds_read_mosaics_and_duplicates_only_where_they_follow_them(raw):
+    assert Plan(raw).fold_inputs() == []
+    raw["folds"]["by"] = "mosaic"
+    assert Plan(raw).fold_inputs() == ["results/tgs/mosaics.csv", "results/tgs/duplicates.csv"]
+
+
 def test_settings_do_not_depend_on_the_order_of_keys(raw):
     upside_down = copy.deepcopy(raw)
     model = upside_down["models"]["stage1_resnet34"]
@@ -166,13 +173,13 @@ def test_settings_do_not_depend_on_the_order_of_keys(raw):
 
 def test_a_wrong_config_ends_with_its_faults_alone(raw):
     raw["ensembles"]["stage1"] = {"stage1_resnet43": 1}
-    with pytest.raises(SystemExit, match="ensembles.stage1 names 'stage1_resnet43'; defined are: stage1_resnet34"):
+    with pytest.raises(SystemExit, match=r"\nensembles.stage1: .*; did you mean stage1_resnet34\?$"):
         Plan(raw)
 
 
 def test_missing_data_end_with_what_to_do(raw, tmp_path):
     raw["data"]["root"] = str(tmp_path)
-    with pytest.raises(SystemExit, match="make demo"):
+    with pytest.raises(UserError, match="make demo"):
         Plan(raw).data_files()
 
 

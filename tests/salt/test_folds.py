@@ -3,7 +3,7 @@ import hashlib
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from salt import folds
@@ -94,6 +94,19 @@ def test_coverage_is_dealt_over_training_tiles_alone():
     assert result["fold"].tolist() == [1, 0, 0, 1]
 
 
+def mosaics(**places):
+    """A table of mosaics from id=(mosaic, row, column)."""
+    rows = [(name, *place) for name, place in places.items()]
+    return pd.DataFrame(rows, columns=["id", "mosaic", "row", "column"])
+
+
+def duplicates(**originals):
+    """A table of duplicates from id=of."""
+    rows = [(name, of, "mirrored") for name, of in originals.items()]
+    return pd.DataFrame(rows, columns=["id", "of", "how"], dtype=str)
+
+
+@settings(deadline=None, max_examples=50)
 @given(
     st.lists(st.integers(-1, 6), min_size=4, max_size=40),
     st.integers(2, 4),
@@ -104,17 +117,63 @@ def test_tiles_of_one_mosaic_stay_in_one_fold_and_folds_are_even(numbers, count)
     groups = mosaic["mosaic"].nunique() + numbers.count(-1)
     if groups < count:
         return
-    result = folds.assign(table, mosaic, Folds(count=count, by="mosaic"))
+    families = folds.families(mosaic, duplicates())
+    result = folds.assign(table, families, Folds(count=count, by="mosaic"))
     assert result.merge(mosaic).groupby("mosaic")["fold"].nunique().le(1).all()
     sizes = result["fold"].value_counts()
     largest = max(mosaic["mosaic"].value_counts().max() if len(mosaic) else 1, 1)
     assert sizes.max() - sizes.min() <= largest
 
 
+def test_a_family_is_a_mosaic_with_its_copies_and_their_mosaics():
+    laid_out = mosaics(a=(0, 0, 0), b=(0, 0, 1), c=(1, 0, 0), d=(1, 0, 1), e=(2, 0, 0), f=(2, 0, 1))
+    families = folds.families(laid_out, duplicates(b="g", d="g", i="h"))
+    assert sorted(sorted(group.index) for _, group in families.groupby(families)) == [
+        ["a", "b", "c", "d", "g"],
+        ["e", "f"],
+        ["h", "i"],
+    ]
+
+
+def test_labelled_copies_of_a_test_tile_stay_in_one_fold_with_its_mosaic():
+    table = tiles(8, train=7)
+    families = folds.families(mosaics(t01=(0, 0, 0), t07=(0, 0, 1)), duplicates(t03="t07", t05="t07"))
+    fold_of = folds.assign(table, families, Folds(count=2, by="mosaic")).set_index("id")["fold"]
+    assert fold_of["t01"] == fold_of["t03"] == fold_of["t05"]
+
+
 def test_mosaics_with_test_tiles_only_do_not_matter():
     table = tiles(4, train=2)
-    mosaic = pd.DataFrame({"id": ["t02", "t03"], "mosaic": [0, 0]})
-    assert folds.assign(table, mosaic, Folds(count=2, by="mosaic"))["fold"].tolist() == [0, 1]
+    families = folds.families(mosaics(t02=(0, 0, 0), t03=(0, 0, 1)), duplicates())
+    assert folds.assign(table, families, Folds(count=2, by="mosaic"))["fold"].tolist() == [0, 1]
+
+
+def test_without_mosaics_and_duplicates_every_tile_is_on_its_own():
+    families = folds.families(mosaics(), duplicates())
+    assert families.empty
+    assert folds.assign(tiles(4), families, Folds(count=2, by="mosaic"))["fold"].tolist() == [0, 1, 0, 1]
+
+
+def test_tiles_with_a_neighbour_or_a_copy_in_another_fold_are_counted_once():
+    dealt = pd.DataFrame({"id": list("abcdefg"), "fold": [0, 1, 0, 0, 1, 1, 0]})
+    # a b c stand in a row, d below a, e across the corner from d; x is a test tile
+    laid_out = mosaics(a=(0, 0, 0), b=(0, 0, 1), c=(0, 0, 2), d=(0, 1, 0), x=(0, 1, 1), e=(0, 2, 1), f=(1, 0, 0))
+    assert folds.shared_across_folds(dealt, laid_out, duplicates()) == 3
+    assert folds.shared_across_folds(dealt, laid_out, duplicates(b="a")) == 3
+    assert folds.shared_across_folds(dealt, laid_out, duplicates(f="x", g="x")) == 5
+    assert folds.shared_across_folds(dealt, laid_out, duplicates(f="e")) == 3
+    assert folds.shared_across_folds(dealt, mosaics(), duplicates()) == 0
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.integers(0, 2**32 - 1))
+def test_folds_by_mosaic_share_nothing(seed):
+    rng = np.random.default_rng(seed)
+    table = tiles(20)
+    laid_out = mosaics(**{name: (rng.integers(9), 0, k) for k, name in enumerate(table["id"]) if rng.random() < 0.7})
+    copies = duplicates(**{f"t{k:02}": f"t{rng.integers(k):02}" for k in rng.permutation(range(1, 20))[:4]})
+    dealt = folds.assign(table, folds.families(laid_out, copies), Folds(count=2, by="mosaic"))
+    assert folds.shared_across_folds(dealt, laid_out, copies) == 0
 
 
 def test_constant_tiles_have_a_fold_but_are_neither_trained_on_nor_held_out():

@@ -85,16 +85,22 @@ def test_size_classes_are_scaled_to_the_area_of_a_tile_and_stay_apart():
 
 
 @gpu_or_not
-def test_few_tiles_are_passed_over_more_often(gpu):
+def test_few_tiles_are_passed_over_more_often_in_batches_that_they_fill(gpu):
     given = check_config(merged(WINNING, {} if gpu else SAMPLE))
-    config = config_of(overlay_for("mine", found((64, 64), labelled=40, others=500), gpu))
-    for name, model in config.models.items():
-        for few, many in zip(model.phases, given.models[name].phases, strict=True):
-            assert few.passes_per_epoch == (100 if gpu else 80) * many.passes_per_epoch
-            assert few.model_copy(update={"passes_per_epoch": many.passes_per_epoch}) == many
+    few = config_of(overlay_for("mine", found((64, 64), labelled=40, others=500), gpu))
+    for name, model in few.models.items():
+        for phase, usual in zip(model.phases, given.models[name].phases, strict=True):
+            steps, as_usual = (
+                epochs.passes_per_epoch * tiles // epochs.batch
+                for epochs, tiles in ((phase, 40), (usual, 4000 if gpu else 3200))
+            )
+            assert steps == pytest.approx(as_usual, rel=0.05)
+            assert phase.batch == min(usual.batch, 20)
+            unchanged = {"batch": usual.batch, "passes_per_epoch": usual.passes_per_epoch}
+            assert phase.model_copy(update=unchanged) == usual
         if model.pretrain:
-            few, many = model.pretrain.phases[0], given.models[name].pretrain.phases[0]
-            assert few.passes_per_epoch == (36 if gpu else 4) * many.passes_per_epoch
+            phase, usual = model.pretrain.phases[0], given.models[name].pretrain.phases[0]
+            assert phase.passes_per_epoch == (36 if gpu else 4) * usual.passes_per_epoch
     many = config_of(overlay_for("mine", found((8, 8), labelled=5000, others=20_000), gpu))
     assert {name: model.phases for name, model in many.models.items()} == {
         name: model.phases for name, model in given.models.items()

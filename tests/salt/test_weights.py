@@ -2,6 +2,8 @@ import pytest
 import torch
 from torch import nn
 
+from salt import provenance
+from salt.program import UserError
 from salt.weights import copy_state, load_weights, save_weights
 
 
@@ -20,7 +22,31 @@ def test_the_same_weights_make_the_same_file(tmp_path):
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
-def test_weights_of_another_network_are_refused(tmp_path):
+def test_weights_of_another_network_are_told_by_what_differs_and_what_they_were_made_for(tmp_path):
     save_weights(tmp_path / "w", copy_state(nn.Linear(3, 3)))
-    with pytest.raises(RuntimeError, match="size mismatch"):
+    provenance.leave(tmp_path / "w", {"network": {"name": "unet_plain", "width": 8}}, {})
+    with pytest.raises(UserError) as error:
         load_weights(nn.Linear(3, 4), tmp_path / "w")
+    assert str(error.value).startswith(
+        f"Expected {tmp_path}/w to hold the weights of this network, a Linear, and found a file with weight (3, 3) in "
+        'place of (4, 3), bias (3,) in place of (4,). It was made for {"name": "unet_plain", "width": 8}. Give a file'
+    )
+
+
+def test_names_that_are_missing_or_unknown_are_told(tmp_path):
+    save_weights(tmp_path / "w", copy_state(nn.BatchNorm2d(3)))
+    with pytest.raises(
+        UserError, match="and with the unknown bias, num_batches_tracked, running_mean and 1 more. Give"
+    ):
+        load_weights(nn.Conv2d(3, 3, 1, bias=False), tmp_path / "w")
+    save_weights(tmp_path / "w", copy_state(nn.Conv2d(3, 3, 1, bias=False)))
+    with pytest.raises(UserError, match="without bias and with weight"):
+        load_weights(nn.Linear(3, 3), tmp_path / "w")
+
+
+@pytest.mark.parametrize("content", [None, b"", b"not a file of weights"])
+def test_a_file_that_is_missing_or_none_is_told(tmp_path, content):
+    if content is not None:
+        (tmp_path / "w").write_bytes(content)
+    with pytest.raises(UserError, match="w to hold the weights of this network, a Linear, and found .*Error: .*Give"):
+        load_weights(nn.Linear(3, 3), tmp_path / "w")

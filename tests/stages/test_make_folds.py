@@ -13,7 +13,7 @@ def make_folds(folder, **settings):
     command = [sys.executable, "-m", "stages.make_folds", "--settings", json.dumps(settings)]
     command += ["--tiles", folder / "tiles", "--out", folder / "folds.csv"]
     if settings["by"] == "mosaic":
-        command += ["--mosaics", folder / "mosaics.csv"]
+        command += ["--mosaics", folder / "mosaics.csv", folder / "duplicates.csv"]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
@@ -42,14 +42,16 @@ def test_every_training_tile_gets_one_fold(tmp_path):
     assert "held out without constant ones: 2, 2, 2" in done.stdout
 
 
-def test_mosaics_keep_neighbours_together(tmp_path):
+def test_mosaics_and_duplicates_keep_tiles_together(tmp_path):
     save_six_tiles(tmp_path, depth=np.nan)
     pd.DataFrame({"id": ["001", "004"], "mosaic": 0, "row": 0, "column": [0, 1]}).to_csv(
         tmp_path / "mosaics.csv", index=False
     )
-    assert make_folds(tmp_path, count=2, by="mosaic").returncode == 0
+    (tmp_path / "duplicates.csv").write_text("id,of,how\n004,002,mirrored\n")
+    done = make_folds(tmp_path, count=2, by="mosaic")
+    assert done.returncode == 0, done.stdout + done.stderr
     fold_of = load_folds(tmp_path / "folds.csv").set_index("id")["fold"]
-    assert fold_of["001"] == fold_of["004"]
+    assert fold_of["001"] == fold_of["004"] == fold_of["002"]
 
 
 def test_unknown_depths_end_with_one_paragraph_and_no_file(tmp_path):

@@ -75,3 +75,9 @@ def test_nothing_to_learn_from_is_an_error(run, pseudo_labels):
     table.assign(selected=False).to_csv(pseudo_labels[1], index=False)
     with pytest.raises(UserError, match="Lower the set's min_confidence"):
         start(run, pseudo_labels)
+
+
+def test_fewer_pseudo_labels_than_a_batch_are_told_and_all_are_taken(run, pseudo_labels, caplog):
+    caplog.set_level("INFO")
+    start(run, pseudo_labels)
+    assert "Warning: Expected at least the 4 tiles of a batch of phase 1 to train on, and found 3." in caplog.text

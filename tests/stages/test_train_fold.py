@@ -3,10 +3,12 @@ import pytest
 from safetensors.numpy import load_file
 
 from salt import provenance
+from salt.program import UserError
 from salt.records import create_records
 from salt.tiles import load_tiles
 from salt.timings import Timing, kind
-from salt.weights import copy_state, save_weights
+from salt.weights import copy_state
+from schemas.config import ConfigError
 from stages import train_fold
 from tests.stages.conftest import COMPUTE, NETWORK, ON_ENCODER, train_settings
 
@@ -133,9 +135,59 @@ def test_the_same_settings_train_the_same_weights(run):
     assert all((first[name] == second[name]).all() for name in first)
 
 
-def test_weights_of_another_network_are_refused(run):
-    import torch
+def test_weights_of_another_network_are_told_with_the_file(run, snapshots):
+    with pytest.raises(
+        UserError, match="phase1_cycle1.safetensors to hold the weights of this network, a Unet, and fou"
+    ):
+        start(run, "--start-from", f"{snapshots}/phase1_cycle1.safetensors", network=ON_ENCODER)
+    assert not (run / "out").exists()
 
-    save_weights(run / "other.safetensors", copy_state(torch.nn.Linear(2, 2)))
-    with pytest.raises(RuntimeError, match="Unexpected key"):
-        start(run, "--start-from", f"{run}/other.safetensors")
+
+def test_weights_of_another_encoder_are_told_with_the_file(run, encoder_weights):
+    other = ON_ENCODER.model_copy(update={"encoder": "tu-test_convnext"})
+    with pytest.raises(
+        ConfigError, match="encoder.safetensors to hold the weights of this network's encoder, .* without"
+    ):
+        start(run, "--encoder-weights", str(encoder_weights), network=other)
+
+
+def test_a_batch_of_more_tiles_than_a_fold_trains_on_is_told_before_it_starts(run, monkeypatch):
+    settings = train_settings().replace('"batch":4', '"batch":9')
+    monkeypatch.setattr("tests.stages.test_train_fold.train_settings", lambda *_: settings)
+    with pytest.raises(
+        UserError, match="at least the 9 tiles of a batch of phase 1 to train on, and found 5. Lower `bat"
+    ):
+        start(run)
+    assert not (run / "out").exists()
+
+
+def test_a_fold_that_was_not_dealt_is_told(run):
+    with pytest.raises(
+        UserError, match="Expected a fold from 0 to 1, and found 9. Give one of those that make_folds de"
+    ):
+        start(run, fold=9)
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (
+            ('"unet_plain"', '"unet_plane"'),
+            r"^network.name: expected one of unet_plain, .*; did you mean unet_plain\?$",
+        ),
+        (('"bce_dice"', '"bce_dize"'), r"^phases.0.loss: expected one of bce, dice, .*; did you mean bce_dice\?$"),
+        (('"batch":4', '"batch":1'), "^phases.0.batch: expected a whole number of at least 2, found 1$"),
+        (('"lr":0.01', '"lr":-1'), "^phases.0.optimizer.lr: expected a number above 0, found -1$"),
+    ],
+)
+def test_settings_that_are_wrong_are_told_by_their_place(run, monkeypatch, edit, message):
+    settings = train_settings()
+    assert edit[0] in settings
+    monkeypatch.setattr("tests.stages.test_train_fold.train_settings", lambda *_: settings.replace(*edit))
+    with pytest.raises(ConfigError, match=message):
+        start(run)
+
+
+def test_an_encoder_that_does_not_exist_is_told(run):
+    with pytest.raises(ConfigError, match="There is no encoder 'resnet43'.*resnet34"):
+        start(run, network=ON_ENCODER.model_copy(update={"encoder": "resnet43"}))

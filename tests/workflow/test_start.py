@@ -1,5 +1,6 @@
 """What a user sees at the start: data, dry run, mistakes."""
 
+import os
 import re
 import struct
 import sys
@@ -32,7 +33,8 @@ def write_competition_layout(root):
             folder = root / split / kind
             folder.mkdir(parents=True)
             (folder / f"{split}0.png").write_bytes(black_png(101))
-    (root / "train.csv").write_text("id,rle_mask\ntrain0,\n")
+    labels = "".join(f"train{number},\n" for number in range(100))  # enough of them for five folds of full batches
+    (root / "train.csv").write_text(f"id,rle_mask\n{labels}")
     (root / "depths.csv").write_text("id,z\ntrain0,100\ntest0,200\n")
     (root / "sample_submission.csv").write_text("id,rle_mask\ntest0,1 1\n")
 
@@ -124,9 +126,64 @@ def test_without_a_network_the_weights_stop_the_run_before_any_work(repository):
     assert "Traceback" not in done.stdout
 
 
-def test_a_misspelt_name_is_told_at_once(repository):
-    (repository / "typo.yaml").write_text("submission: {ensemble: finale}\n")
-    done = snakemake(repository, "--cores", "1", "--configfile", "typo.yaml")
-    assert done.returncode != 0
-    assert "submission.ensemble names 'finale'; defined are: final, stage1, stage1_resnet34" in done.stdout
+BAD_RECIPE = """\
+seed: 1
+seed: 2
+submission: {ensemble: finale}
+compute:
+  device: gpu
+"""
+
+
+def test_all_that_is_wrong_with_a_recipe_is_told_at_once_with_its_lines(repository):
+    (repository / "bad.yaml").write_text(BAD_RECIPE)
+    done = snakemake(repository, "-n", "--configfile", "recipes/demo.yaml", "bad.yaml")
+    assert done.returncode == 1
+    lines = done.stdout.splitlines()
+    assert lines[[line.startswith("Error: the config is not right.") for line in lines].index(True) + 1 :] == [
+        "bad.yaml, line 2: expected each key once, found seed again, first in line 1; remove or rename one",
+        'compute.device: expected one of auto, cpu, cuda, found "gpu" (bad.yaml, line 5)',
+        'submission.ensemble: expected the name of an ensemble or a model, found "finale"; did you mean final? '
+        "(bad.yaml, line 3)",
+    ]
+
+
+def test_values_of_the_command_line_are_told_the_same_way(repository):
+    done = snakemake(repository, "-n", "--config", "seed=abc", "folds={count: 1}", "compute=3")
+    assert done.returncode == 1
+    for fault in (
+        'seed: expected a whole number of at least 0, found "abc" (--config)',
+        'folds.count: expected a whole number of at least 2, found "1" (--config)',
+        "compute: expected a mapping with device, ",
+    ):
+        assert f"\n{fault}" in done.stdout
     assert "Traceback" not in done.stdout
+
+
+def test_a_recipe_that_is_no_mapping_is_told_by_snakemake_itself(repository):
+    (repository / "bad.yaml").write_text("- a\n- list\n")
+    done = snakemake(repository, "-n", "--configfile", "bad.yaml")
+    assert done.returncode == 1
+    assert "Config file must be given as JSON or YAML with keys at top level" in done.stdout
+    assert "Traceback" not in done.stdout
+
+
+def test_what_would_stop_a_run_is_told_before_its_first_job(repository):
+    (repository / "bad.yaml").write_text("compute: {device: cuda, loader_workers: 4096}\n")
+    options = ["--configfile", "recipes/demo.yaml", "bad.yaml"]
+    blind = {"env": os.environ | {"CUDA_VISIBLE_DEVICES": ""}}  # to the GPUs of this machine
+    dry, done = (snakemake(repository, *how, *options, **blind) for how in (["-n"], ["--cores", "1"]))
+    assert done.returncode == 1
+    for output in (dry.stdout, done.stdout):
+        error, warning = output.splitlines()[-2:]
+        assert error.startswith("Error: compute.device: expected a GPU for cuda, found none")
+        assert warning.startswith("Warning: compute.loader_workers: expected at most")
+    assert not (repository / "results" / "demo" / "survey").exists()
+
+
+def test_weights_that_are_missing_are_told_by_key_and_not_by_snakemake(repository):
+    (repository / "bad.yaml").write_text("models: {stage1_resnet10: {network: {weights: nowhere/w.safetensors}}}\n")
+    done = snakemake(repository, "-n", "--configfile", "recipes/demo.yaml", "bad.yaml")
+    assert done.returncode == 1
+    assert "Error: models.stage1_resnet10.network.weights: expected a file of weights, found none at" in done.stdout
+    assert "MissingInputException" not in done.stdout

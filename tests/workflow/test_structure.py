@@ -19,6 +19,7 @@ TABLES = {  # tests of the whole registry, of workflow_config.yaml, of what prep
     "winning_recipe",
     "bad_input",
     "bad_folders",
+    "bad_config",
 }
 
 

@@ -1,0 +1,62 @@
+"""Tiles that show the same: copies of another tile, as it is, turned or mirrored."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+Bytes = npt.NDArray[np.uint8]
+
+IDENTICAL = "identical"
+COLUMNS = ["id", "of", "how"]
+
+
+def find_duplicates(ids: Sequence[str], images: Bytes) -> pd.DataFrame:
+    """The tiles whose image another tile with a smaller id has, in some position.
+
+    ids: n, all different; images: (n, H, W) uint8; constant tiles are nobody's duplicates
+    Returns id, of (the smallest id that shows the same), how (what was done to the latter: a name of `positions`,
+    the first that fits), sorted by id. Tiles with the same `of` and `how` are identical.
+    """
+    first: dict[bytes, int] = {}
+    rows = []
+    for tile in np.argsort(np.asarray(ids)):
+        image = images[tile]
+        if (image == image[0, 0]).all():
+            continue
+        original = first.setdefault(_fingerprint(image), tile)
+        if original != tile:
+            how = next(name for name, form in positions(images[original]).items() if np.array_equal(form, image))
+            rows.append((ids[tile], ids[original], how))
+    return pd.DataFrame(rows, columns=COLUMNS, dtype=str)
+
+
+def positions(image: Bytes) -> dict[str, Bytes]:
+    """The image (H, W) in all positions that have its shape: 8 of a square, 4 of another rectangle.
+
+    Degrees are counter-clockwise; mirrored is left to right, before it is turned.
+    """
+    forms = {}
+    for mirrored, side in (("", image), ("mirrored", image[:, ::-1])):
+        for quarters in range(4) if image.shape[0] == image.shape[1] else (0, 2):
+            words = [mirrored, f"turned {90 * quarters}" if quarters else ""]
+            forms[" and ".join(filter(None, words)) or IDENTICAL] = np.rot90(side, quarters)
+    return forms
+
+
+def is_copy(duplicates: pd.DataFrame) -> "pd.Series[bool]":
+    """Which of the duplicates are identical with a tile of a smaller id, be it the one that they are `of` or not."""
+    return (duplicates["how"] == IDENTICAL) | duplicates.duplicated(["of", "how"])
+
+
+def load_duplicates(path: Path | str) -> pd.DataFrame:
+    """`duplicates.csv`: id, of, how (str)."""
+    return pd.read_csv(path, dtype=str, keep_default_na=False)
+
+
+def _fingerprint(image: Bytes) -> bytes:
+    """A digest of the image that all its positions share: of the one whose bytes are the smallest."""
+    return hashlib.sha256(min(form.tobytes() for form in positions(image).values())).digest()

@@ -1,0 +1,84 @@
+"""The files that a config was merged from: what Snakemake's merging hides, and the lines that faults are about."""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from yaml.nodes import MappingNode, Node, SequenceNode
+
+OPTION = "--config"
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C one where there is libyaml
+
+
+class Recipes:
+    """Files of a config, those that count more first; before all of them, what the command line says."""
+
+    def __init__(self, files: Sequence[Path | str], options: Mapping[str, Any] | None = None) -> None:
+        """Files: as Snakemake has them: overlays, each counting more than those before; the default last."""
+        *overlays, default = [os.path.relpath(file) for file in files] or [""]
+        roots = {OPTION: yaml.compose(yaml.safe_dump(dict(options or {})), Loader=LOADER)}
+        roots |= {file: _compose(Path(file)) for file in [*reversed(overlays), default]}
+        self.roots = {file: root for file, root in roots.items() if root}
+
+    def repeated(self) -> Iterator[str]:
+        """Keys that stand twice in a mapping, of which YAML would take the last."""
+        for file, root in self.roots.items():
+            for first, second in dict.fromkeys(_repeated(root)):  # an alias leads to what an anchor has shown
+                yield (
+                    f"{file}, line {second.start_mark.line + 1}: expected each key once, found {second.value} again, "
+                    f"first in line {first.start_mark.line + 1}; remove or rename one"
+                )
+
+    def located(self, faults: Iterable[str]) -> list[str]:
+        """Faults, each with the file and line that it is about, where one has it."""
+        return [f"{fault}{self._origin(fault.split(': ')[0])}" for fault in faults]
+
+    def _origin(self, place: str) -> str:
+        """Where the last part of a place that any file has is written."""
+        found = [(*_follow(root, place.split(".")), file) for file, root in self.roots.items()]
+        depth, line, file = max(found, key=lambda one: one[0], default=(0, 0, ""))
+        if not depth:
+            return ""
+        return f" ({OPTION})" if file == OPTION else f" ({file}, line {line})"
+
+
+def _compose(path: Path) -> Node | None:
+    """The nodes of a file; none where it cannot be read, which Snakemake has told."""
+    try:
+        return yaml.compose(path.read_text(encoding="utf-8"), Loader=LOADER)
+    except (OSError, UnicodeError, yaml.YAMLError):
+        return None
+
+
+def _repeated(node: Node) -> Iterator[tuple[Node, Node]]:
+    """Pairs of keys in mappings that are the same, the first before the second."""
+    if isinstance(node, MappingNode):
+        seen: dict[str, Node] = {}
+        for key, value in node.value:
+            if key.value in seen:
+                yield seen[key.value], key
+            elif isinstance(key.value, str):
+                seen[key.value] = key
+            yield from _repeated(value)
+    elif isinstance(node, SequenceNode):
+        for value in node.value:
+            yield from _repeated(value)
+
+
+def _follow(node: Node, parts: Sequence[str]) -> tuple[int, int]:
+    """How many parts of a place lead on from a node, and the line (from 1) of the last."""
+    line = node.start_mark.line + 1
+    for depth, part in enumerate(parts):
+        if isinstance(node, MappingNode):
+            pairs = [(key, value) for key, value in node.value if key.value == part]
+        elif isinstance(node, SequenceNode):
+            pairs = [(value, value) for number, value in enumerate(node.value) if str(number) == part]
+        else:
+            pairs = []
+        if not pairs:
+            return depth, line
+        key, node = pairs[-1]
+        line = key.start_mark.line + 1
+    return len(parts), line

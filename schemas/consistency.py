@@ -1,0 +1,140 @@
+"""Faults between parts of a config whose shape is right: names that lead nowhere, what cannot be together."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from schemas.faults import instead, shown
+
+if TYPE_CHECKING:  # schemas.config asks this module
+    from schemas.config import Config, Model
+
+
+def faults(config: "Config") -> list[str]:
+    """Every fault as one line. What follows from names is looked at where the names are right."""
+    return [*misspelt(config), *_misfit(config)] or [*_circular(config), *_leaking(config)]
+
+
+def misspelt(config: "Config") -> Iterator[str]:
+    """Names that refer to something the config does not define."""
+    ensembles = [*config.ensembles, *config.models]
+    for name, model in config.models.items():
+        if model.pretrain:
+            key = f"models.{name}.pretrain.pseudo_labels"
+            yield from _defined(key, model.pretrain.pseudo_labels, "pseudo-labels", config.pseudo_labels)
+        if model.add_pseudo_labels:
+            key = f"models.{name}.add_pseudo_labels"
+            yield from _defined(key, model.add_pseudo_labels, "pseudo-labels", config.pseudo_labels)
+        for member in model.members:
+            yield from _defined(f"models.{name}.members", member, "a snapshot of its phases", model.snapshots)
+    for name, members in config.ensembles.items():
+        if name in config.models:
+            yield f"ensembles.{name}: expected a name of its own, found that of a model, which is an ensemble anyway"
+        for member in members:
+            yield from _defined(f"ensembles.{name}", member, "a model", config.models)
+    for name, labels in config.pseudo_labels.items():
+        yield from _defined(f"pseudo_labels.{name}.ensemble", labels.ensemble, "an ensemble or a model", ensembles)
+    if Path(config.pathvars.results) in map(Path, config.report.compare):
+        yield f"report.compare: expected other runs, found {config.pathvars.results}, which is this one; take it out"
+    yield from _defined("submission.ensemble", config.submission.ensemble, "an ensemble or a model", ensembles)
+
+
+def _defined(place: str, name: str, what: str, defined: Iterable[str]) -> Iterator[str]:
+    if name not in (known := list(defined)):
+        yield f"{place}: expected the name of {what}, found {shown(name)}; {instead(name, known)}"
+
+
+def _misfit(config: "Config") -> Iterator[str]:
+    """Parts that each are right, and not together."""
+    for name, model in config.models.items():
+        yield from _input_misfits(f"models.{name}.input", model, config)
+        yield from _weights_misfits(f"models.{name}.network.weights", model)
+    yield from _size_misfits(config)
+    height, width = config.data.shape or (0, 1)
+    if config.survey and (config.data.layout == "folders" or height != width):
+        yield (
+            "survey: expected data in the competition's layout with square tiles, found other ones; leave out "
+            "data.layout and data.tile"
+        )
+
+
+def _size_misfits(config: "Config") -> Iterator[str]:
+    """Sizes of pseudo-labels that no tile has, where the size of the tiles is known."""
+    if config.data.shape is None:
+        return
+    height, width = config.data.shape
+    for name, labels in config.pseudo_labels.items():
+        for number, size in enumerate(labels.per_fold or ()):
+            if size.pixels[1] > height * width:
+                yield (
+                    f"pseudo_labels.{name}.per_fold.{number}.pixels: expected at most the {height * width} px of a "
+                    f"tile of {height} x {width} px (data.tile), found {size.pixels[1]}; lower it"
+                )
+
+
+def _input_misfits(place: str, model: "Model", config: "Config") -> Iterator[str]:
+    """An input that does not fit its tiles or its network, as far as the config tells; the training knows more."""
+    given, stride = model.input, model.network.stride
+    if given.channels == "rgb" and config.data.colour != "rgb":
+        yield f"{place}.channels: expected another than rgb, since no colours are kept; set data.colour: rgb"
+    tile = config.data.shape or given.resize
+    if tile is None:
+        return
+    if fault := given.misfit(tile):
+        yield f"{place}.{fault}"
+    elif wrong := [side for side in given.shape(tile) if side % stride]:
+        nearest = max(stride, round(wrong[0] / stride) * stride)
+        yield (
+            f"{place}: expected a side that divides by {stride}, as {model.network.name} needs, found {wrong[0]} px; "
+            f"set resize or pad to {nearest}"
+        )
+
+
+def _weights_misfits(place: str, model: "Model") -> Iterator[str]:
+    """A file of weights that is none of safetensors, and would be taken for a name."""
+    weights = getattr(model.network, "weights", "none")
+    looks_like_a_file = "/" in weights or weights.endswith((".pth", ".pt", ".bin", ".ckpt", ".h5", ".onnx"))
+    if looks_like_a_file and not weights.endswith(".safetensors"):
+        yield (
+            f"{place}: expected a name of weights or a file of safetensors, which hold nothing that runs, found "
+            f"{shown(weights)}; convert it, or set weights: imagenet"
+        )
+
+
+def _circular(config: "Config") -> Iterator[str]:
+    """A model that would learn from pseudo-labels that its own predictions make."""
+
+    def path_back(start: str, model: str, path: tuple[str, ...]) -> tuple[str, ...] | None:
+        sources = {source for name in config.models[model].pseudo_labels for source in config.predictors(name)}
+        for source in sorted(sources):
+            if source == start:
+                return (*path, source)
+            if source not in path and (found := path_back(start, source, (*path, source))):
+                return found
+        return None
+
+    for model in config.models:
+        if path := path_back(model, model, (model,)):
+            yield (
+                f"models.{model}: expected pseudo-labels of models that do not learn from it, found that it learns "
+                f"from itself: {' <- '.join(path)}; take them from an ensemble of an earlier round"
+            )
+            return
+
+
+def _leaking(config: "Config") -> Iterator[str]:
+    """Sets of scope fold whose models saw all validation tiles through what they learned from.
+
+    One step back suffices: a set of scope fold that they learned from is checked in its turn.
+    """
+    for name, labels in config.pseudo_labels.items():
+        if labels.scope == "ensemble":
+            continue
+        for model in config.predictors(name):
+            for source in sorted(set(config.models[model].pseudo_labels)):
+                if config.pseudo_labels[source].scope == "ensemble":
+                    yield (
+                        f"pseudo_labels.{name}.scope: expected models that learn from sets of scope fold alone, found "
+                        f"that {model} learns from {source}, which models of all folds make; set "
+                        f"pseudo_labels.{source}.scope: fold as well"
+                    )

@@ -1,0 +1,135 @@
+"""Write docs/configuration.md from the schema: every key of the config with what it takes, its default and meaning."""
+
+import argparse
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from schemas.config import PRESETS, Config
+from schemas.words import Node
+
+HEAD = """\
+# Configuration
+
+Every key of [workflow_config.yaml](../workflow_config.yaml) and of the recipes on top of it.
+This page is written from the schema in [schemas/](../schemas) by `make docs`.
+
+A recipe is an overlay, `snakemake ... --configfile recipes/NAME.yaml`: mappings merge, lists are replaced, and `null` takes a key out, so that its default holds or the named thing is gone.
+`--config 'folds={count: 3}'` changes single values in the same way.
+In the paths below, `<name>` is a name that you give, and `<n>` a number in a list, from 0.
+`snakemake -n` checks the whole config and lists which settings have changed since the last run.
+"""  # noqa: E501
+
+
+def page() -> str:
+    """The whole page."""
+    root = Node.of(Config.model_json_schema())
+    sections = _sections(root)
+    paths = {kind: path for kind, (path, _) in sections.items()}
+    parts = (line for path, node in sections.values() for line in _section(path, node, paths))
+    return "\n".join([HEAD, *_table(root, paths), *parts, ""])
+
+
+def _sections(root: Node) -> dict[str, tuple[str, Node]]:
+    """All sections by their kind: each with its shortest path, in the order of the top ones."""
+    found: dict[str, tuple[str, Node]] = {}
+    waiting = list(root.keys.items())
+    while waiting:
+        path, node = _inside(*waiting.pop(0))
+        if (kind := _kind(node)) and kind not in found:
+            found[kind] = path, node
+            parts = node.variants.values() if node.variants else [node]
+            waiting += [(f"{path}.{key}", below) for part in parts for key, below in part.keys.items()]
+    top = list(root.keys)
+    return dict(sorted(found.items(), key=lambda item: top.index(item[1][0].split(".")[0])))
+
+
+def _inside(path: str, node: Node) -> tuple[str, Node]:
+    """What a list or a mapping of names holds, with its path; other nodes as they are."""
+    for part in (node, *node.alternatives):
+        if part.item:
+            return _inside(f"{path}.<n>", part.item)
+        if part.value:
+            return _inside(f"{path}.<name>", part.value)
+    return path, node
+
+
+def _kind(node: Node) -> str:
+    """What tells sections apart; nothing where the node is none."""
+    return " ".join(node.variants) or (str(node.schema["title"]) if node.keys else "")
+
+
+def _section(path: str, node: Node, paths: Mapping[str, str]) -> Iterator[str]:
+    """One section, or all that a union chooses from."""
+    yield from ("", f"{'#' * min(4, 2 + path.count('.') - path.count('<'))} `{path}`", "")
+    if not node.variants:
+        yield from (node.schema.get("about", ""), "", *_table(node, paths))
+        return
+    yield "One of these, by its `name`."
+    for title in dict.fromkeys(variant.schema["title"] for variant in node.variants.values()):
+        alike = {name: variant for name, variant in node.variants.items() if variant.schema["title"] == title}
+        section = next(iter(alike.values()))
+        yield from ("", f"**{', '.join(alike)}**: {section.schema['about']}", "", *_table(section, paths))
+    if "flip" in node.variants:
+        yield from ("", "Presets, which stand for lists of these:", "", *(_preset(name) for name in PRESETS))
+
+
+def _table(section: Node, paths: Mapping[str, str]) -> Iterator[str]:
+    yield from ("| key | takes | default | meaning |", "|---|---|---|---|")
+    for key, node in section.keys.items():
+        if "const" in node.schema:
+            continue
+        default = "*needed*" if key in section.schema.get("required", ()) else _value(node.schema.get("default"))
+        cells = (f"`{key}`", _takes(node, paths), default, node.schema.get("description", ""))
+        yield f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |"
+
+
+def _takes(node: Node, paths: Mapping[str, str]) -> str:
+    """What a key takes, with a link to where a section is described."""
+    path, inner = _inside("", node)
+    if not (kind := _kind(inner)):
+        return node.words
+    shape = {"": "a mapping:", ".<n>": "a list of", ".<name>": "a mapping of names to"}[path]
+    choices = f"{', '.join(node.choices)}, or " if node.choices else ""
+    return f"{choices}{shape} [`{paths[kind]}`](#{_anchor(paths[kind])})"
+
+
+def _anchor(heading: str) -> str:
+    """As Markdown makes it from a heading."""
+    return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
+
+
+def _value(default: Any) -> str:
+    """A default as it would be written; that of a section is in its own table."""
+    if default is None:
+        return "none"
+    return "" if isinstance(default, dict) else f"`{default if isinstance(default, str) else json.dumps(default)}`"
+
+
+def _preset(name: str) -> str:
+    transforms = [_flow(transform.model_dump(mode="json")) for transform in PRESETS[name]]
+    return f"- `{name}`: {', '.join(f'`{one}`' for one in transforms) or 'nothing'}"
+
+
+def _flow(value: Any) -> str:
+    """As it would be written in one line of YAML, the name first."""
+    if isinstance(value, list):
+        return f"[{', '.join(map(_flow, value))}]"
+    if isinstance(value, dict):
+        return (
+            "{" + ", ".join(f"{key}: {_flow(value[key])}" for key in sorted(value, key=lambda key: key != "name")) + "}"
+        )
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def main() -> None:
+    """Write the page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("docs/configuration.md"), help="Markdown to write")
+    parser.parse_args().out.write_text(page(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,163 @@
+"""A JSON Schema in words: what may stand at a place of the config. For its faults and for docs/configuration.md."""
+
+import difflib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+BOUNDS = {  # keywords of JSON Schema for numbers
+    "minimum": "of at least {:g}",
+    "exclusiveMinimum": "above {:g}",
+    "maximum": "of at most {:g}",
+    "exclusiveMaximum": "below {:g}",
+}
+KINDS = {"integer": "a whole number", "number": "a number", "boolean": "true or false", "string": "a text"}
+
+
+@dataclass(frozen=True)
+class Node:
+    """What may stand at one place, as pydantic's JSON Schema has it.
+
+    definitions: the schemas that references name
+    """
+
+    schema: Mapping[str, Any]
+    definitions: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, schema: Mapping[str, Any]) -> Self:
+        """The root of a whole schema."""
+        return cls(schema, schema.get("$defs", {}))._resolved()
+
+    def _to(self, schema: Mapping[str, Any]) -> "Node":
+        return Node(schema, self.definitions)._resolved()
+
+    def _resolved(self) -> Self:
+        """Without references, and without the null that stands for a key that is not there.
+
+        `about` is what a section says of itself, `description` what a key says of what stands there.
+        """
+        schema = dict(self.schema)
+        while "$ref" in schema or len(schema.get("anyOf", ())) == 1:
+            if "$ref" in schema:
+                inner = self.definitions[schema.pop("$ref").split("/")[-1]]
+                schema = {"about": inner.get("description", ""), **inner, **schema}
+            else:
+                schema = {**schema.pop("anyOf")[0], **schema}
+        if any(part.get("type") == "null" for part in schema.get("anyOf", ())):
+            parts = [part for part in schema["anyOf"] if part.get("type") != "null"]
+            return type(self)({**schema, "anyOf": parts}, self.definitions)._resolved()
+        return type(self)(schema, self.definitions)
+
+    # Parts ----------------------------------------------------------------------------------------------------
+
+    @property
+    def keys(self) -> dict[str, "Node"]:
+        """What may stand at each key of a section; of a union of sections, nothing."""
+        return {key: self._to(part) for key, part in self.schema.get("properties", {}).items()}
+
+    @property
+    def variants(self) -> dict[str, "Node"]:
+        """The sections of a union, by their `name`."""
+        names = self.schema.get("discriminator", {}).get("mapping", {}).items()
+        own = {
+            name: self._to(part) for part in self.schema.get("oneOf", ()) for name, ref in names if part["$ref"] == ref
+        }
+        return own | {name: node for part in self.alternatives for name, node in part.variants.items()}
+
+    @property
+    def alternatives(self) -> list["Node"]:
+        """The parts of any other union."""
+        return [self._to(part) for part in self.schema.get("anyOf", ())]
+
+    @property
+    def item(self) -> "Node | None":
+        """What may stand in a list."""
+        parts = self.schema.get("prefixItems") or [self.schema.get("items")]
+        return self._to(parts[0]) if parts[0] else None
+
+    @property
+    def value(self) -> "Node | None":
+        """What may stand at the names of a mapping that the user gives."""
+        by_pattern = list(self.schema.get("patternProperties", {}).values())
+        value = by_pattern[0] if by_pattern else self.schema.get("additionalProperties")
+        return self._to(value) if isinstance(value, Mapping) else None
+
+    @property
+    def name(self) -> "Node":
+        """What the names of such a mapping may be."""
+        return self._to({"type": "string", **self.schema.get("propertyNames", {})})
+
+    @property
+    def choices(self) -> list[str]:
+        """The texts that may stand here, where they can be listed."""
+        own = [self.schema["const"]] if "const" in self.schema else self.schema.get("enum", [])
+        return [*map(str, own), *(choice for part in self.alternatives for choice in part.choices)]
+
+    def holds(self, value: object) -> bool:
+        """Whether a value is of the kind, list or mapping, that this takes."""
+        return bool((isinstance(value, list) and self.item) or (isinstance(value, Mapping) and self.value))
+
+    def below(self, part: str | int) -> "Node":
+        """What may stand at a key or in a list; itself where nothing may."""
+        parts = [self, *self.alternatives]
+        found = [node.item if isinstance(part, int) else node.keys.get(part, node.value) for node in parts]
+        return next(filter(None, found), self)
+
+    # Words ----------------------------------------------------------------------------------------------------
+
+    @property
+    def words(self) -> str:
+        """What is expected: "a whole number of at least 2"."""
+        schema = self.schema
+        if "expected" in schema:
+            return str(schema["expected"])
+        if "anyOf" in schema:
+            return ", or ".join(part.words for part in self.alternatives)
+        if self.variants:
+            return f"a mapping whose name is {one_of(self.variants)}"
+        if self.choices:
+            return one_of(self.choices)
+        if schema.get("type") == "array":
+            return self._words_of_list()
+        if schema.get("type") == "object":
+            names = "at least one name" if schema.get("minProperties") else "names"
+            return f"a mapping of {names} to {self.value.words}" if self.value else f"a mapping {some_of(self.keys)}"
+        return " ".join([KINDS.get(schema.get("type", ""), "a value"), " and ".join(self._bounds())]).strip()
+
+    def _words_of_list(self) -> str:
+        fewest, most = self.schema.get("minItems", 0), self.schema.get("maxItems")
+        count = {(0, None): "", (1, None): " of at least one", (fewest, fewest): f" of {fewest}"}
+        length = count.get((fewest, most), f" of {fewest} to {most}")
+        return f"a list{length}, each {self.item.words if self.item else 'anything'}"
+
+    def _bounds(self) -> Iterator[str]:
+        schema = self.schema
+        if schema.get("minLength"):
+            yield "that is not empty"
+        # An exclusive bound beside another is the tighter one: a share that may not be 0.
+        slack = [key.replace("exclusiveM", "m") for key in schema if key.startswith("exclusiveM")]
+        bounds = {key: schema[key] for key in BOUNDS if key in schema and key not in slack}
+        if bounds.keys() == {"minimum", "maximum"}:
+            yield "from {minimum:g} to {maximum:g}".format(**bounds)
+        else:
+            yield from (BOUNDS[key].format(limit) for key, limit in bounds.items())
+
+
+def one_of(choices: Iterable[str]) -> str:
+    """Choices in a row."""
+    listed = list(choices)
+    return listed[0] if len(listed) == 1 else f"one of {', '.join(listed)}"
+
+
+def some_of(keys: Iterable[str], most: int = 12) -> str:
+    """Keys of a mapping in a row."""
+    listed = list(keys)
+    return f"with {', '.join(listed[:most])}{' ...' if len(listed) > most else ''}"
+
+
+def nearest(word: object, known: Iterable[str]) -> str | None:
+    """The known word that a misspelt one is nearest to; case does not count."""
+    folded = {name.lower(): name for name in known}
+    close = difflib.get_close_matches(str(word).lower(), folded, n=1, cutoff=0.7)
+    return folded[close[0]] if close else None

@@ -1,0 +1,26 @@
+import re
+from pathlib import Path
+
+from schemas.config import Config
+from schemas.document import page
+
+PAGE = page()
+
+
+def test_the_page_is_that_of_the_schema():
+    assert Path("docs/configuration.md").read_text() == PAGE, "run `make docs` and commit docs/configuration.md"
+
+
+def test_every_key_of_every_section_has_a_row():
+    schema = Config.model_json_schema()
+    for section in (schema, *schema["$defs"].values()):
+        for key, part in section["properties"].items():
+            assert "const" in part or f"| `{key}` |" in PAGE
+
+
+def test_every_link_leads_to_a_heading():
+    headings = re.findall(r"^#+ `(.*)`$", PAGE, re.MULTILINE)
+    anchors = {re.sub(r"[^a-z0-9_]", "", heading.lower()) for heading in headings}
+    links = set(re.findall(r"\]\(#(.*?)\)", PAGE))
+    assert {"modelsnameinput", "modelsnamephasesn", "pseudo_labelsname"} <= links <= anchors
+    assert len(headings) == len(set(headings))
