@@ -196,7 +196,7 @@ def header(found: Found, gpu: bool, command: str) -> str:
         f"Command:  {command}",
         "Time:     `snakemake -n` with the same options tells, once a first training is done",
         "Score:    not run yet",
-        "Overlays workflow_config.yaml; docs/configuration.md explains every key. `make new-recipe` wrote it, and found:",
+        "Overlays workflow_config.yaml; docs/configuration.md explains every key. Found by `make new-recipe`:",
         *(f"  {line}" for line in found.lines),
         models,
         "Where tiles are few, epochs pass over them many times, so that trainings take their usual number of steps.",
