@@ -3,32 +3,28 @@
 Everything that may be wrong with the data is found here, and all of it is said in one UserError.
 """
 
-import logging
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
-from salt import png, rle, sanity
+from salt import intake, pictures, rle, sanity
 from salt.faults import DAMAGED, Faults
 from salt.files import Archive, Files, Folder, Unreadable
 from salt.ids import check_case, plain_ids
 from salt.program import UserError
-from salt.sources import sources, whole_zip
+from salt.sources import competition, whole_zip
 from salt.tables import Table, read_table
-from salt.tiles import COLUMNS, Tiles
-
-log = logging.getLogger(__name__)
+from salt.tiles import Tiles
+from schemas.config import COMPETITION, Shape
 
 Pixels = npt.NDArray[np.uint8]
 
 Split = tuple[list[str], list[float], Pixels, Pixels | None]  # ids, depths, images, masks
 
-LOG_EVERY = 4000  # tiles
+SALT = (1, 255, 2**16 - 1)  # what masks use for salt: the competition's are 16-bit, other people's 8-bit
 
 
 @dataclass(frozen=True)
@@ -40,8 +36,8 @@ class Pngs:
     masks: dict[str, str] = field(default_factory=dict)
 
 
-def read_competition(root: Path, side: int) -> tuple[Tiles, Tiles]:
-    """Train and test tiles of `side` x `side` px, in the order of train.csv and of sample_submission.csv.
+def read_competition(root: Path, size: Shape) -> tuple[Tiles, Tiles]:
+    """Train and test tiles of `size` px, height and width, in the order of train.csv and of sample_submission.csv.
 
     A split whose table is absent is in the order of its ids; z is NaN where there is no depths.csv.
     Says what is odd about them; raises UserError listing every fault.
@@ -51,17 +47,25 @@ def read_competition(root: Path, side: int) -> tuple[Tiles, Tiles]:
         f"The data in {root} cannot be used. Each kind of fault, how often it was found, the first few, what to do:",
         "Then type the same command again.",
     )
-    splits = _Reader(side, faults).read(_open(root, faults))
+    splits = _Reader(size, faults).read(_open(root, faults))
     faults.raise_if_any(*words)
-    tiles = _tiles("train", *splits[0]), _tiles("test", *splits[1])
+    tiles = intake.pack("train", *splits[0]), intake.pack("test", *splits[1])
     sanity.check_tiles(*tiles, faults)
     faults.raise_if_any(*words)
     faults.say_warnings()
     return tiles
 
 
+def tile_of(root: Path) -> Shape:
+    """Height and width of the first training image, px; those of the competition's where none can be read."""
+    faults = Faults()
+    pngs = _Reader(COMPETITION, faults).pngs(_open(root, faults), "train")
+    shapes = (intake.look(pngs.files, name, pictures.size, "", faults) for name in pngs.images.values()) if pngs else ()
+    return next((shape for shape in shapes if shape), COMPETITION)
+
+
 def _open(root: Path, faults: Faults) -> Files:
-    found, whole = sources(root), whole_zip(root)
+    found, whole = competition(root), whole_zip(root)
     if whole is None or found != [whole]:
         return Folder(root, faults, below=("train", "test"))
     try:
@@ -73,11 +77,11 @@ def _open(root: Path, faults: Faults) -> Files:
 class _Reader:
     """One pass over the data. Each step notes its faults and goes on with what is left."""
 
-    def __init__(self, side: int, faults: Faults):
-        self.side, self.faults = side, faults
+    def __init__(self, size: Shape, faults: Faults):
+        self.size, self.faults = size, faults
 
     def read(self, files: Files) -> tuple[Split, Split]:
-        """What `_tiles` makes the train and the test tiles of."""
+        """What `intake.pack` makes the train and the test tiles of."""
         labels = read_table(files, "train.csv", ["id"], self.faults, optional=["rle_mask"])
         samples = read_table(files, "sample_submission.csv", ["id"], self.faults, optional=["rle_mask"])
         depths = read_table(files, "depths.csv", ["id", "z"], self.faults)
@@ -89,32 +93,9 @@ class _Reader:
         sanity.check_tables(samples, depths, {*train_ids, *test_ids}, self.faults)
         masks = self.masks(train, train_ids, labels)
         return (
-            (train_ids, self.depths(train_ids, depths), self.images(train, train_ids), masks),
-            (test_ids, self.depths(test_ids, depths), self.images(test, test_ids), None),
+            (train_ids, intake.depths(train_ids, depths, self.faults), self.images(train, train_ids), masks),
+            (test_ids, intake.depths(test_ids, depths, self.faults), self.images(test, test_ids), None),
         )
-
-    # --- depths
-
-    def depths(self, ids: list[str], depths: Table | None) -> list[float]:
-        """Depth of each tile; NaN where there is no table."""
-        if not depths:
-            return [math.nan] * len(ids)
-        self.faults.add(
-            "tiles without a row in depths.csv",
-            [name for name in ids if name not in depths],
-            "Add their depths, or take depths.csv away and choose `folds: {by: coverage}`.",
-        )
-        return [self.depth(name, depths[name]["z"]) if name in depths else math.nan for name in ids]
-
-    def depth(self, name: str, text: str) -> float:
-        try:
-            if math.isfinite(z := float(text)):
-                return z
-        except ValueError:
-            pass
-        what = "depths (z in depths.csv) that are no numbers"
-        self.faults.add(what, [f"{name} ({text!r})"], "Write numbers such as 306 or 12.5.")
-        return math.nan
 
     # --- which tiles there are
 
@@ -167,26 +148,25 @@ class _Reader:
     # --- pixels
 
     def images(self, pngs: Pngs | None, ids: list[str]) -> Pixels:
-        """Images of the tiles, (n, side, side)."""
-        images = np.zeros((len(ids), self.side, self.side), np.uint8)
+        """Images of the tiles, (n, H, W)."""
+        images = np.zeros((len(ids), *self.size), np.uint8)
         for row, name in enumerate(ids):
             if pngs and name in pngs.images:
-                image = self.pixels(pngs.files, pngs.images[name], png.read_image)
+                image = self.pixels(pngs.files, pngs.images[name], _read_image)
                 images[row] = 0 if image is None else image
-            if (row + 1) % LOG_EVERY == 0:
-                log.info("read %d of %d images", row + 1, len(ids))
+            intake.count_up(row + 1, len(ids))
         return images
 
     def masks(self, pngs: Pngs | None, ids: list[str], labels: Table | None) -> Pixels:
-        """Masks of the tiles, (n, side, side): from train.csv, from PNGs, or from both where they agree."""
-        masks = np.zeros((len(ids), self.side, self.side), np.uint8)
+        """Masks of the tiles, (n, H, W): from train.csv, from PNGs, or from both where they agree."""
+        masks = np.zeros((len(ids), *self.size), np.uint8)
         if pngs is None:
             return masks
         encoded = labels is not None and all("rle_mask" in row for row in labels.values())
         if pngs.masks or not encoded:
             self.same_tiles(pngs, ids, encoded)
         for row, name in enumerate(ids):
-            drawn = self.pixels(pngs.files, pngs.masks[name], png.read_mask) if name in pngs.masks else None
+            drawn = self.pixels(pngs.files, pngs.masks[name], _read_mask) if name in pngs.masks else None
             decoded = self.decoded(name, labels[name]["rle_mask"]) if labels and encoded else None
             masks[row] = self.agreed(name, decoded, drawn)
         return masks
@@ -209,36 +189,50 @@ class _Reader:
             self.faults.add(what, [f"{name} ({different} px)"], remedy)
         return decoded
 
-    def pixels(self, files: Files, name: str, read: Callable[[bytes], Pixels]) -> Pixels | None:
+    def pixels(self, files: Files, name: str, read: Callable[[bytes, str], Pixels]) -> Pixels | None:
         """One PNG of the right size, or None."""
-        try:
-            pixels = read(files.read(name))
-        except Unreadable as damage:
-            self.faults.add(DAMAGED, [str(damage)])
-        except ValueError as error:
-            self.faults.add(f"PNGs in {files.where} that are not what they should be", [f"{name} ({error})"])
-        else:
-            if pixels.shape == (self.side, self.side):
-                return pixels
-            size = " x ".join(map(str, pixels.shape))
-            self.faults.add(
-                f"PNGs in {files.where} that are not {self.side} x {self.side} px (the config's data.tile)",
-                [f"{name} ({size})"],
-                "Set data.tile to the side of your tiles; all are of one size.",
-            )
+        what = f"PNGs in {files.where} that are not what they should be"
+        pixels = intake.look(files, name, read, what, self.faults)
+        if pixels is None or pixels.shape == self.size:
+            return pixels
+        expected, size = (" x ".join(map(str, shape)) for shape in (self.size, pixels.shape))
+        self.faults.add(
+            f"PNGs in {files.where} that are not {expected} px (the config's data.tile)",
+            [f"{name} ({size})"],
+            "Set data.tile to the side of your tiles; all are of one size.",
+        )
         return None
 
     def decoded(self, name: str, text: str) -> Pixels | None:
         """One mask of train.csv, or None."""
         try:
-            return rle.decode(text, self.side, self.side)
+            return rle.decode(text, *self.size)
         except ValueError as error:
             self.faults.add("masks of train.csv that are no run-length encoding", [f"{name} ({error})"])
         return None
 
 
-def _tiles(split: str, ids: list[str], depths: list[float], images: Pixels, masks: Pixels | None) -> Tiles:
-    constant = (images == images[:, :1, :1]).all(axis=(1, 2))
-    coverage = np.full(len(ids), np.nan) if masks is None else masks.mean(axis=(1, 2))
-    columns = dict(zip(COLUMNS, (ids, split, depths, constant, coverage), strict=True))
-    return Tiles(pd.DataFrame(columns), images, masks)
+def _read_image(data: bytes, name: str) -> Pixels:
+    """An 8-bit PNG, grey or of equal colours (there are both), as (H, W) uint8."""
+    pixels = _read_grey(data, name)
+    if pixels.dtype != np.uint8:
+        raise ValueError("16-bit, expected 8-bit")
+    return pixels
+
+
+def _read_mask(data: bytes, name: str) -> Pixels:
+    """An 8- or 16-bit PNG of zeros and one other value, 1 or the largest, as (H, W) uint8 in {0, 1}."""
+    pixels = _read_grey(data, name)
+    values = np.unique(pixels)
+    if not any(np.isin(values, (0, salt)).all() for salt in SALT):
+        shown = ", ".join(map(str, values[:4].tolist())) + (" ..." if len(values) > 4 else "")
+        raise ValueError(f"values {shown}; expected 0 and one of 1, 255, 65535")
+    return (pixels != 0).astype(np.uint8)
+
+
+def _read_grey(data: bytes, name: str) -> pictures.Pixels:
+    """Colours are an error here: a wrong file more likely than a wish."""
+    pixels = pictures.read(data, name)
+    if pictures.has_colour(pixels):
+        raise ValueError("in colour, expected grey")
+    return pictures.grey(pixels)

@@ -2,6 +2,7 @@
 
 import csv
 import itertools
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from typing import NamedTuple, Self
 from salt import sources, timings
 from salt.pending import Job, size
 from salt.timings import Timing
-from schemas.config import Config, Model, Network, Phase, PlainUnet
+from schemas.config import Config, Network, Phase, PlainUnet
 
 TRAININGS = ("pretrain", "train_fold")
 
@@ -28,10 +29,11 @@ PREDICTION = 4  # bytes a pixel: two fields of float16 (salt/predictions.py)
 
 
 class TileCount(NamedTuple):
-    """Tiles that all folds together train on, and tiles to predict."""
+    """Tiles that all folds together train on, tiles to predict, and pixels of one."""
 
     train: int
     test: int
+    pixels: int
 
 
 @dataclass(frozen=True)
@@ -80,18 +82,17 @@ class Cost:
         """Roughly the seconds of a training on this config's threads; 0 of networks that nobody has counted."""
         model, tiles = self.config.models[job.wildcards["model"]], self._tiles_of(job)
         network = model.network
-        if tiles is None or isinstance(network, PlainUnet) or (network.name, network.encoder) not in PARAMETERS:
+        shape = model.input.known_shape(self.config.data.shape)
+        known = not isinstance(network, PlainUnet) and (network.name, network.encoder) in PARAMETERS
+        if tiles is None or shape is None or not known:
             return 0
-        return self._passes(job) * tiles * self._side(model) ** 2 / (CPU_PIXELS * self.config.compute.threads)
+        return self._passes(job) * tiles * math.prod(shape) / (CPU_PIXELS * self.config.compute.threads)
 
     def basis(self, job: Job) -> Timing | None:
         """The measured training of the same network and input that a training is estimated from."""
         model = self.config.models[job.wildcards["model"]]
-        key = timings.kind(model.network), self._side(model)
-        return next((timing for timing in self.measured if (timing.network, timing.side) == key), None)
-
-    def _side(self, model: Model) -> int:
-        return model.input.pad or model.input.resize or self.config.data.tile
+        key = timings.kind(model.network), model.input.known_shape(self.config.data.shape)
+        return next((timing for timing in self.measured if (timing.network, timing.shape) == key), None)
 
     def _passes(self, job: Job) -> int:
         return sum(phase.schedule.most_epochs * phase.passes_per_epoch for phase in self._phases(job))
@@ -141,8 +142,8 @@ class Cost:
 
     def _kept(self, job: Job) -> tuple[str, int]:
         """What a job leaves for good, and its bytes; 0 where they are unknown."""
-        train, test = self.tiles or (0, 0)
-        pixels = self.config.data.tile**2
+        train, test, pixels = self.tiles or (0, 0, 0)
+        channels = 3 if self.config.data.colour == "rgb" else 1
         match job.rule:
             case "train_fold" | "pretrain":
                 model = job.wildcards["model"]
@@ -153,19 +154,19 @@ class Cost:
             case "blend":
                 return "predictions of models and ensembles", (train + test) * pixels * PREDICTION
             case "prepare_tiles":
-                return "tiles and masks", (2 * train + test) * pixels
+                return "tiles and masks", (train + channels * (train + test)) * pixels
             case "make_pseudo_labels" | "apply_jigsaw":
                 return "tiles and masks", test * pixels
         return "tables", 0
 
     def _predictions(self, kept: bool) -> int:
         """Bytes that a fold predicts: those that are kept, or those that go when they are blended."""
-        train, test = self.tiles or (0, 0)
+        train, test, pixels = self.tiles or (0, 0, 0)
         learn_alone = any(labels.scope == "fold" for labels in self.config.pseudo_labels.values())
         tiles = (
             (test if learn_alone else 0) if kept else train // self.config.folds.count + (0 if learn_alone else test)
         )
-        return tiles * self.config.data.tile**2 * PREDICTION
+        return tiles * pixels * PREDICTION
 
     def _round(self, model: str) -> int:
         """How many rounds of pseudo-labels a model comes after. Those of one round may wait for each other's folds."""
@@ -202,14 +203,19 @@ def count_tiles(config: Config) -> TileCount | None:
 
     Of a survey that is yet to be made, the most that it can have.
     """
-    table = Path(config.pathvars.results, "tiles", "tiles.csv")
-    if table.is_file():
-        with table.open(newline="") as file:
+    tiles = Path(config.pathvars.results, "tiles")
+    if (tiles / "tiles.csv").is_file():
+        with (tiles / "tiles.csv").open(newline="") as file:
             rows = [(row["split"], row["constant"]) for row in csv.DictReader(file)]
-        return TileCount(rows.count(("train", "False")), sum(split == "test" for split, _ in rows))
+        labelled = sum(split == "train" for split, _ in rows)
+        pixels = size(tiles / "train_masks.npy") // max(1, labelled)  # and a few bytes of header
+        return TileCount(rows.count(("train", "False")), len(rows) - labelled, pixels)
+    if config.data.shape is None or config.data.layout == "folders":  # the images may be larger than a tile
+        return None
+    pixels = math.prod(config.data.shape)
     if config.survey:
         most = config.survey.sections * config.survey.rows[1] * config.survey.columns[1]
-        return TileCount(most - (test := round(most * config.survey.test)), test)
+        return TileCount(most - (test := round(most * config.survey.test)), test, pixels)
     root = Path(config.data.root)
     train, predicted = sources.rows(root, "train.csv"), sources.rows(root, "sample_submission.csv")
-    return TileCount(train, predicted) if train and predicted else None
+    return TileCount(train, predicted, pixels) if train and predicted else None

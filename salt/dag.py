@@ -63,11 +63,12 @@ class Plan:
     def survey_settings(self) -> str:
         """Settings of make_survey."""
         survey = self.config.survey.model_dump(mode="json") if self.config.survey else {}
-        return _json({"tile": self.config.data.tile} | survey)
+        side, _ = self.config.data.shape or (0, 0)
+        return _json({"tile": side} | survey)
 
     def data_settings(self) -> str:
         """Settings of prepare_tiles, with a digest of its folders, whose own time of change misses edited files."""
-        digest = sources.fingerprint([Path(folder) for folder in self.competition_folders()])
+        digest = sources.fingerprint(self.config.data, [Path(folder) for folder in self.data_folders()])
         return _json(self.config.data.model_dump(mode="json") | {"pictures": digest})
 
     def encoder_settings(self, wildcards: Any) -> str:
@@ -120,18 +121,18 @@ class Plan:
 
     # Inputs ---------------------------------------------------------------------------------------------------
 
-    def competition_files(self) -> list[str]:
+    def data_files(self) -> list[str]:
         """Tables and zips that prepare_tiles reads. Raises UserError where there are no data."""
         if self.config.survey:
             return [f"{self.config.data.root}/{name}" for name in self.survey_files]
         return [str(path) for path in self._sources() if not path.is_dir()]
 
-    def competition_folders(self) -> list[str]:
+    def data_folders(self) -> list[str]:
         """Folders of images that prepare_tiles reads. Their content counts by `data_settings`, not by their time."""
         return [] if self.config.survey else [str(path) for path in self._sources() if path.is_dir()]
 
     def _sources(self) -> list[Path]:
-        return sources.sources(Path(self.config.data.root))
+        return sources.sources(self.config.data)
 
     def true_test_masks(self) -> list[str]:
         """The masks of the test tiles, where the data are a survey that tells them."""

@@ -21,11 +21,10 @@ SIZES = (50, 20, 5, 3, 2)  # least tiles of the mosaics that share a section of 
 
 @dataclass(frozen=True)
 class MosaicPicture:
-    """A mosaic to show; places: its rows of what `place` returns; side: of a tile in the picture, px."""
+    """A mosaic to show; places: its rows of what `place` returns."""
 
     number: int
     places: pd.DataFrame
-    side: int
     picture: Picture
 
     @property
@@ -37,6 +36,12 @@ class MosaicPicture:
     def size(self) -> tuple[int, int]:
         """Rows and columns."""
         return self.places["row"].max() + 1, self.places["column"].max() + 1
+
+    @property
+    def tile(self) -> tuple[int, int]:
+        """Height and width of a tile in the picture, px."""
+        rows, columns = self.size
+        return self.picture.height // rows, self.picture.width // columns
 
     @property
     def labelled(self) -> int:
@@ -90,9 +95,8 @@ def pictures(
     for _, places in placed.groupby("mosaic"):
         images = [train.images[train_at[i]] if i in train_at else test.images[test_at[i]] for i in places["id"]]
         salt = [true[train_at[i]] if i in train_at else masks["mask"][mask_at[i]] for i in places["id"]]
-        number, columns = int(places["mosaic"].iloc[0]), places["column"].max() + 1
         picture = draw_mosaic(places, images, salt, limit)
-        drawn.append(MosaicPicture(number, places, picture.width // columns, picture))
+        drawn.append(MosaicPicture(int(places["mosaic"].iloc[0]), places, picture))
     return drawn
 
 

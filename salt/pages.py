@@ -8,6 +8,7 @@ import numpy as np
 import yaml
 
 from salt import figures
+from schemas.config import Shape
 
 FOLDER = Path(__file__).parent.parent / "report"
 
@@ -31,6 +32,7 @@ def templates() -> jinja2.Environment:
         "percent": percent,
         "own_ids": own_ids,
         "rate": rate,
+        "size": size,
         "number": "{:,}".format,
     }
     return environment
@@ -53,6 +55,12 @@ def rate(value: float) -> str:
     digits, power = f"{value:e}".split("e-")
     raised = str(int(power)).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
     return f"{float(digits):g} × 10⁻{raised}".replace(" ", "\N{NO-BREAK SPACE}")
+
+
+def size(shape: Shape) -> str:
+    """Height and width as they are shown: 101, 64 × 96."""
+    height, width = shape
+    return str(height) if height == width else f"{height} × {width}"
 
 
 def own_ids(svg: str, number: int) -> str:

@@ -17,7 +17,7 @@ from salt.cost import PARAMETERS, TRAININGS, Cost, TileCount
 from salt.dag import Plan
 from salt.pending import Job
 from salt.program import CAUSES, UserError
-from schemas.config import Config, Model, PlainUnet, PretrainedEncoder
+from schemas.config import Config, Model, PlainUnet, PretrainedEncoder, Shape
 
 TRIED = {*PARAMETERS, ("unet", "tu-resnet10t")}  # networks and encoders that tests make
 LONG = 24 * 3600  # seconds of training on a CPU that are worth a warning
@@ -67,7 +67,7 @@ def problems(config: Config, cost: Cost, jobs: Sequence[Job], here: bool = True)
     trained = {name: config.models[name] for name in names}
     if trained and cost.tiles:
         yield from _tiles(config, trained, cost.tiles)
-    yield from _networks(trained, config.data.tile)
+    yield from _networks(trained, config.data.shape)
     yield from _fetched(trained, jobs)
     if here and any(job.rule in ON_DEVICE for job in jobs):
         yield from _hours(cost, jobs)
@@ -81,7 +81,7 @@ def problems(config: Config, cost: Cost, jobs: Sequence[Job], here: bool = True)
 def _data(plan: Plan) -> Iterator[Problem]:
     """Images that are missing."""
     try:
-        plan.competition_files()
+        plan.data_files()
     except UserError as error:
         yield Problem(str(error))
 
@@ -128,13 +128,13 @@ def _weights_files(plan: Plan) -> Iterator[Problem]:
             )
 
 
-def _networks(models: Mapping[str, Model], tile: int) -> Iterator[Problem]:
+def _networks(models: Mapping[str, Model], tile: Shape | None) -> Iterator[Problem]:
     """Networks that cannot be made. Asking takes seconds, so those that tests make are not asked about."""
     trials = {
         name: {
             "network": model.network.model_dump(mode="json"),
             "channels": model.input.channel_count,
-            "sides": [model.input.pad or model.input.resize or tile],
+            "sides": model.input.known_shape(tile) or (),
         }
         for name, model in models.items()
         if not _is_tried(model)

@@ -92,7 +92,7 @@ def about_data(train: Tiles, test: Tiles, folds: pd.DataFrame) -> dict[str, Any]
     return {
         "train": {"tiles": len(train), "constant": int(train.table["constant"].sum())},
         "test": {"tiles": len(test), "constant": int(test.table["constant"].sum())},
-        "side": train.images.shape[1:],
+        "side": train.images.shape[1:3],
         "depths": (train.table["z"].min(), train.table["z"].max()),
         "empty": float((coverage == 0).mean()),
         "quartiles": [float(value) for value in salty.quantile([0.25, 0.5, 0.75])] if len(salty) else [],

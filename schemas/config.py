@@ -19,6 +19,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PlainSerializer,
     TypeAdapter,
     ValidationError,
     ValidatorFunctionWrapHandler,
@@ -37,6 +38,32 @@ Text = Annotated[str, Field(min_length=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
+Shape = tuple[int, int]  # height and width, px
+COMPETITION: Shape = (101, 101)  # of its tiles
+
+
+def _shortest(shape: Shape) -> int | Shape:
+    return shape[0] if shape[0] == shape[1] else shape
+
+
+def _sized(least: int) -> tuple[Any, ...]:
+    """What makes a type of a height and width: `101` or `[64, 96]` in the config, a pair here."""
+    expected = f"a side, or [height, width], of at least {least} px"
+
+    def read(size: Any) -> Any:
+        sides = (size, size) if isinstance(size, int) else size
+        whole = isinstance(sides, list | tuple) and len(sides) == 2 and all(type(side) is int for side in sides)
+        if not whole or min(sides) < least:
+            raise ValueError(f"expected {expected}, found {faults.shown(size)}")
+        return tuple(sides)
+
+    return BeforeValidator(read), PlainSerializer(_shortest), Field(json_schema_extra={"expected": expected})
+
+
+SIDES, INPUT_SIDES = _sized(1), _sized(16)
+InputSide = Annotated[int, Field(ge=16)]
+Size = Annotated[tuple[Count, Count], *SIDES]
+InputSize = Annotated[tuple[InputSide, InputSide], *INPUT_SIDES]
 
 
 class Section(BaseModel):
@@ -67,11 +94,62 @@ class Survey(Section):
         return self
 
 
-class Data(Section):
-    """Where the competition's files are and how large a tile is."""
+RANGE = "type, tile or [low, high], the low one less"
 
-    root: Text = Field(description="Folder with train.csv, depths.csv, sample_submission.csv and images or zips.")
-    tile: Count = Field(101, description="Height and width of a tile, px.")
+
+def _known_range(values: Any) -> Any:
+    if values in ("type", "tile"):
+        return values
+    numbers = isinstance(values, list | tuple) and all(type(value) in (int, float) for value in values)
+    if not numbers or len(values) != 2 or not values[0] < values[1]:
+        raise ValueError(f"expected {RANGE}, found {faults.shown(values)}")
+    return values
+
+
+Range = Annotated[  # which values of an image become 0 and 255
+    Literal["type", "tile"] | tuple[float, float],
+    BeforeValidator(_known_range),
+    Field(json_schema_extra={"expected": RANGE}),
+]
+
+
+class Data(Section):
+    """Where the images are, in which layout, and what is read out of them."""
+
+    layout: Literal["competition", "folders"] = Field(
+        "competition",
+        description="competition: train.csv, depths.csv, sample_submission.csv and PNGs in folders or zips. "
+        "folders: images and masks of any kind and size in train/images, train/masks and test/images.",
+    )
+    root: Text = Field(description="The folder of all that.")
+    tile: Size | None = Field(
+        None,
+        description="Side of a tile, or [height, width], px; none: 101, the competition's, and in layout folders the "
+        "size that all images have. There, larger images are cut into tiles.",
+    )
+    range: Range = Field(
+        "type",
+        description="Which values become 0 and 255. type: those of the data type, 0 and 65535 for 16 bits. tile: the "
+        "least and largest of each tile, as in the competition's. [low, high]: these, for all tiles. Layout folders.",
+    )
+    colour: Literal["grey", "rgb"] = Field(
+        "grey", description="What becomes of colours. grey: their luminance. rgb: they stay. Layout folders."
+    )
+    salt: float | None = Field(
+        None, description="The masks' value for salt; none: the larger of the two that they have. Layout folders."
+    )
+
+    @property
+    def shape(self) -> Shape | None:
+        """Height and width of a tile, px, where the images need not be looked at to tell."""
+        return self.tile or (COMPETITION if self.layout == "competition" else None)
+
+    @model_validator(mode="after")
+    def _competitions_pixels_are_known(self) -> Self:
+        for key in ("range", "colour", "salt"):
+            if self.layout == "competition" and getattr(self, key) != type(self).model_fields[key].default:
+                raise ValueError(f"expected {key} with `layout: folders` alone, found it without; leave it out")
+        return self
 
 
 class DataSettings(Data):
@@ -237,16 +315,44 @@ Network = Annotated[PlainUnet | Unet | UnetResNext50 | ResNet34Family, Field(dis
 class Input(Section):
     """Geometry and channels between a tile and a network: resize first, then pad (recipe 3)."""
 
-    resize: int | None = Field(None, ge=16, description="Side to resize the tile to, px, bilinear; none: as it is.")
-    pad: int | None = Field(None, ge=16, description="Side to pad to, px, the odd pixel right and below; none: no pad.")
+    resize: InputSize | None = Field(None, description="What to resize the tile to, bilinear; none: as it is.")
+    pad: InputSize | None = Field(None, description="What to pad to, the odd pixel right and below; none: no pad.")
     pad_mode: Literal["reflect", "edge"] = Field(
         "edge", description="reflect: mirror the tile; edge: repeat its border."
     )
-    channels: Literal["grey", "grey3", "ramp", "depth"] = Field(
+    channels: Literal["grey", "grey3", "ramp", "depth", "rgb"] = Field(
         "ramp",
         description="grey: grey alone. grey3: grey three times. ramp: grey, 0..1 from top to bottom, their product. "
-        "depth: as ramp with the tile's depth, 0..1 over all tiles, in the ramp's place (the 28th place's).",
+        "depth: as ramp with the tile's depth, 0..1 over all tiles, in the ramp's place (the 28th place's). "
+        "rgb: the three colours, where data.colour keeps them; the others take their luminance.",
     )
+
+    def resized(self, tile: Shape) -> Shape:
+        """Height and width of a tile after resizing, px."""
+        return self.resize or tile
+
+    def shape(self, tile: Shape) -> Shape:
+        """Height and width of the network's input, px."""
+        return self.pad or self.resized(tile)
+
+    def known_shape(self, tile: Shape | None) -> Shape | None:
+        """The same where the images alone tell the tile's size; none: it depends on that."""
+        return self.shape(tile) if tile else self.pad or self.resize
+
+    def misfit(self, tile: Shape) -> str | None:
+        """What is wrong with the padding of such tiles, if anything."""
+        for small, large in zip(self.resized(tile), self.shape(tile), strict=True):
+            if large < small:
+                return (
+                    f"pad: expected at least the {small} px that are to be padded, found {large} px; raise it, or set "
+                    f"resize to at most {large}"
+                )
+            if self.pad_mode == "reflect" and (large - small + 1) // 2 >= small:
+                return (
+                    f"pad: expected less than {3 * small - 1} px, since no more than the {small} px that there are can "
+                    f"be mirrored, found {large} px; lower it, or set pad_mode: edge"
+                )
+        return None
 
     @property
     def channel_count(self) -> int:

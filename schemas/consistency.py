@@ -47,37 +47,46 @@ def _defined(place: str, name: str, what: str, defined: Iterable[str]) -> Iterat
 def _misfit(config: "Config") -> Iterator[str]:
     """Parts that each are right, and not together."""
     for name, model in config.models.items():
-        yield from _input_misfits(f"models.{name}.input", model, config.data.tile)
+        yield from _input_misfits(f"models.{name}.input", model, config)
         yield from _weights_misfits(f"models.{name}.network.weights", model)
-    pixels = config.data.tile**2
+    yield from _size_misfits(config)
+    height, width = config.data.shape or (0, 1)
+    if config.survey and (config.data.layout == "folders" or height != width):
+        yield (
+            "survey: expected data in the competition's layout with square tiles, found other ones; leave out "
+            "data.layout and data.tile"
+        )
+
+
+def _size_misfits(config: "Config") -> Iterator[str]:
+    """Sizes of pseudo-labels that no tile has, where the size of the tiles is known."""
+    if config.data.shape is None:
+        return
+    height, width = config.data.shape
     for name, labels in config.pseudo_labels.items():
         for number, size in enumerate(labels.per_fold or ()):
-            if size.pixels[1] > pixels:
+            if size.pixels[1] > height * width:
                 yield (
-                    f"pseudo_labels.{name}.per_fold.{number}.pixels: expected at most the {pixels} px of a tile of "
-                    f"{config.data.tile} px (data.tile), found {size.pixels[1]}; lower it"
+                    f"pseudo_labels.{name}.per_fold.{number}.pixels: expected at most the {height * width} px of a "
+                    f"tile of {height} x {width} px (data.tile), found {size.pixels[1]}; lower it"
                 )
 
 
-def _input_misfits(place: str, model: "Model", tile: int) -> Iterator[str]:
-    """An input that does not fit its tiles or its network."""
-    resized = model.input.resize or tile
-    side = model.input.pad or resized
-    if side < resized:
+def _input_misfits(place: str, model: "Model", config: "Config") -> Iterator[str]:
+    """An input that does not fit its tiles or its network, as far as the config tells; the training knows more."""
+    given, stride = model.input, model.network.stride
+    if given.channels == "rgb" and config.data.colour != "rgb":
+        yield f"{place}.channels: expected another than rgb, since no colours are kept; set data.colour: rgb"
+    tile = config.data.shape or given.resize
+    if tile is None:
+        return
+    if fault := given.misfit(tile):
+        yield f"{place}.{fault}"
+    elif wrong := [side for side in given.shape(tile) if side % stride]:
+        nearest = max(stride, round(wrong[0] / stride) * stride)
         yield (
-            f"{place}.pad: expected at least the {resized} px that are to be padded, found {side} px; raise it, or "
-            f"set resize to at most {side}"
-        )
-    elif model.input.pad_mode == "reflect" and (side - resized + 1) // 2 >= resized:
-        yield (
-            f"{place}.pad: expected less than {3 * resized - 1} px, since no more than the {resized} px that there are "
-            f"can be mirrored, found {side} px; lower it, or set pad_mode: edge"
-        )
-    elif side % (stride := model.network.stride):
-        nearest = max(stride, round(side / stride) * stride)
-        yield (
-            f"{place}: expected a side that divides by {stride}, as {model.network.name} needs, found {side} px; set "
-            f"resize or pad to {nearest}"
+            f"{place}: expected a side that divides by {stride}, as {model.network.name} needs, found {wrong[0]} px; "
+            f"set resize or pad to {nearest}"
         )
 
 

@@ -34,7 +34,7 @@ def main(argv: list[str] | None = None) -> None:
     """Read the tiles of both splits, lay them out, write the three tables."""
     args = parse_args(argv)
     train, test = load_tiles(args.tiles, "train"), load_tiles(args.tiles, "test")
-    images = np.concatenate([train.images, test.images])
+    images = np.concatenate([train.grey, test.grey])
     layout = lay_out([*train.ids, *test.ids], images, read_settings(Mosaics, args.settings))
     for table, file in zip(layout, (args.mosaics, args.neighbours, args.duplicates), strict=True):
         with atomic_path(file) as path:

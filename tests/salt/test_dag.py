@@ -180,7 +180,7 @@ def test_a_wrong_config_ends_with_its_faults_alone(raw):
 def test_missing_data_end_with_what_to_do(raw, tmp_path):
     raw["data"]["root"] = str(tmp_path)
     with pytest.raises(UserError, match="make demo"):
-        Plan(raw).competition_files()
+        Plan(raw).data_files()
 
 
 def test_on_a_cpu_no_job_waits_for_a_gpu(raw):
@@ -209,6 +209,19 @@ def test_an_edited_picture_reruns_prepare_tiles_and_a_stray_file_does_not(raw, t
     (tmp_path / "train" / "images" / ".DS_Store").touch()
     assert Plan(raw).data_settings() == before
     (tmp_path / "train" / "masks" / "a.png").write_bytes(b"22")
+    assert Plan(raw).data_settings() != before
+
+
+def test_in_folders_any_image_that_changes_reruns_prepare_tiles(raw, tmp_path):
+    for folder in ("train/images", "train/masks", "test/images"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "a.tif").write_bytes(b"1")
+    raw["data"] = {"layout": "folders", "root": str(tmp_path)}
+    before = Plan(raw).data_settings()
+    assert Plan(raw).data_folders() == [f"{tmp_path}/{name}" for name in ("train/images", "train/masks", "test/images")]
+    (tmp_path / "test" / "images" / ".DS_Store").touch()
+    assert Plan(raw).data_settings() == before
+    (tmp_path / "test" / "images" / "b.jpg").touch()
     assert Plan(raw).data_settings() != before
 
 

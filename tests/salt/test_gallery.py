@@ -55,7 +55,7 @@ def test_mosaics_are_drawn_of_both_splits_and_counted(masks):
 def test_a_limit_makes_the_tiles_of_a_picture_smaller_and_never_larger(masks):
     def sides(limit):
         drawn = gallery.pictures(placed(), tiles(2, "train"), tiles(3, "test"), masks, limit)
-        return {(mosaic.side, mosaic.picture.width, mosaic.picture.height) for mosaic in drawn}
+        return {(mosaic.tile[1], mosaic.picture.width, mosaic.picture.height) for mosaic in drawn}
 
     assert sides(4) == {(4, 8, 12), (4, 8, 4)}
     assert sides(1000) == {(10, 20, 30), (10, 20, 10)}
@@ -69,7 +69,7 @@ def test_ids_are_laid_out_as_the_tiles_are(masks):
 
 @given(st.lists(st.integers(2, 90), max_size=30))
 def test_every_mosaic_is_in_one_section_by_its_number_of_tiles(counts):
-    drawn = [gallery.MosaicPicture(n, pd.DataFrame(index=range(c)), 1, None) for n, c in enumerate(sorted(counts))]
+    drawn = [gallery.MosaicPicture(n, pd.DataFrame(index=range(c)), None) for n, c in enumerate(sorted(counts))]
     sections = list(gallery.by_size(drawn))
     assert sorted(mosaic.number for _, _, some in sections for mosaic in some) == list(range(len(counts)))
     for least, most, some in sections:
@@ -109,7 +109,7 @@ def test_the_page_shows_every_mosaic_with_the_ids_of_its_tiles(run):
 
 def test_many_tiles_share_the_pixels_of_the_page(run, monkeypatch):
     monkeypatch.setattr(gallery, "PIXELS", 5 * 4**2)
-    assert set(re.findall(r'class="cells" transform="scale\((\d+)\)"', gallery.page(run, 0))) == {"4"}
+    assert set(re.findall(r'class="cells" transform="scale\((\d+ \d+)\)"', gallery.page(run, 0))) == {"4 4"}
 
 
 def test_without_mosaics_the_page_says_so(run):

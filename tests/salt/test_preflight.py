@@ -13,7 +13,7 @@ from salt.preflight import Problem, problems, tell
 from schemas.config import check_config
 
 WINNING = yaml.safe_load(Path("workflow_config.yaml").read_text())
-TGS = TileCount(4000, 18000)
+TGS = TileCount(4000, 18000, 101 * 101)
 
 
 @pytest.fixture(autouse=True)
@@ -51,7 +51,7 @@ def test_the_winning_recipe_has_no_problems_on_a_machine_for_it(raw):
 
 
 def test_more_folds_than_tiles_are_refused(raw):
-    assert found(raw, TileCount(4, 10)) == [
+    assert found(raw, TileCount(4, 10, 101 * 101)) == [
         "Error: folds.count: expected at most 4, the labelled tiles, found 5; lower it"
     ]
 
@@ -60,14 +60,14 @@ def test_a_batch_of_all_tiles_is_refused_unless_pseudo_labels_join_them(raw):
     for name in ("stage1_resnet34", "stage2_resnet34"):
         raw["models"][name]["phases"][0]["batch"] = 300
     raw["pseudo_labels"]["stage1_by_size"]["per_fold"] = None
-    assert found(raw, TileCount(300, 500)) == [
+    assert found(raw, TileCount(300, 500, 101 * 101)) == [
         "Error: models.stage1_resnet34.phases.0.batch: expected less than the 300 labelled tiles, a part of which each "
         "fold trains on, found 300; lower it"
     ]
 
 
 def test_more_pseudo_labels_than_test_tiles_are_a_warning(raw):
-    (problem,) = found(raw, TileCount(4000, 7000))
+    (problem,) = found(raw, TileCount(4000, 7000, 101 * 101))
     assert problem.startswith("Warning: pseudo_labels.stage1_by_size.per_fold: expected at most 7000 tiles")
     assert "found 7900 for 5 folds together" in problem
 
@@ -88,7 +88,7 @@ def test_a_gpu_that_is_missing_stops_cuda_and_warns_auto_of_the_days(raw, monkey
 
 def test_a_cpu_that_is_asked_for_is_no_problem_and_short_trainings_are_none(raw, monkeypatch):
     monkeypatch.setattr(gpus, "count", lambda: 0)
-    assert found(raw, TileCount(20, 10), rules=["predict_fold"]) == []
+    assert found(raw, TileCount(20, 10, 101 * 101), rules=["predict_fold"]) == []
     raw["compute"]["device"] = "cpu"
     assert found(raw) == []
 

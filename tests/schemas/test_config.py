@@ -10,6 +10,7 @@ from schemas.config import (
     PRESETS,
     Blur,
     Config,
+    Data,
     Input,
     PretrainedEncoder,
     TrainSettings,
@@ -144,3 +145,22 @@ def test_a_program_gets_the_numbers_of_a_preset_and_not_its_name(preset):
     settings = TrainSettings(seed=1, **{key: getattr(model, key) for key in ("network", "input", "augment", "phases")})
     assert preset not in settings.model_dump_json()
     assert read_settings(TrainSettings, settings.model_dump_json()).augment == PRESETS[preset]
+
+
+def test_a_size_is_a_side_or_height_and_width_and_is_written_as_short_as_it_can_be():
+    square, wide = Input(resize=64, pad=[64, 64]), Input(resize=[64, 96])
+    assert (square.resize, square.pad, wide.resize) == ((64, 64), (64, 64), (64, 96))
+    assert square.model_dump(mode="json") | {"resize": 64, "pad": 64} == square.model_dump(mode="json")
+    assert wide.model_dump(mode="json")["resize"] == [64, 96]
+    assert read_settings(Input, wide.model_dump_json()) == wide
+
+
+def test_a_tile_is_the_competitions_unless_the_images_tell():
+    data = {"root": "data/mine"}
+    assert Data(**data).shape == (101, 101)
+    assert Data(**data, tile=[64, 96]).shape == (64, 96)
+    assert Data(**data, layout="folders").shape is None
+    config = check_config(
+        merge(WINNING, {"data": {"layout": "folders"}, "models": {"stage3_pad128": {"input": {"pad": 130}}}})
+    )
+    assert config.data.shape is None  # what the tiles would be padded from, the training will see

@@ -108,11 +108,11 @@ PICTURES = {
     "empty": Bad({"test/images/x.png": b""}, [(PNGS, "(1): test/images/x.png (no PNG)", GET)]),
     "a JPEG": Bad(
         {"train/images/c.png": cv2.imencode(".jpg", COLOUR)[1].tobytes()},
-        [(PNGS, "(1): train/images/c.png (no PNG)", GET)],
+        [(PNGS, "(1): train/images/c.png (a JPEG, named .png)", GET)],
     ),
     "cut off": Bad({"test/images/x.png": cut}, [(PNGS, "(1): test/images/x.png (damaged PNG)", GET)]),
     "a signature and nothing else": Bad(
-        {"train/masks/a.png": b"\x89PNG\r\n\x1a\n"}, [(PNGS, "(1): train/masks/a.png (damaged PNG)", GET)]
+        {"train/masks/a.png": b"\x89PNG\r\n\x1a\n"}, [(PNGS, "(1): train/masks/a.png (damaged or unusual PNG)", GET)]
     ),
     "16-bit": Bad(
         {"train/images/c.png": png(np.zeros((SIDE, SIDE), np.uint16))},

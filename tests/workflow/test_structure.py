@@ -18,6 +18,7 @@ TABLES = {  # tests of the whole registry, of workflow_config.yaml, of what prep
     "networks",
     "winning_recipe",
     "bad_input",
+    "bad_folders",
     "bad_config",
 }
 
