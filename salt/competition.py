@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from salt import png, rle
+from salt import pictures, rle
 from salt.faults import DAMAGED, Faults
 from salt.files import Archive, Files, Folder, Unreadable
 from salt.program import UserError
@@ -28,6 +28,7 @@ Pixels = npt.NDArray[np.uint8]
 Split = tuple[list[str], list[float], Pixels, Pixels | None]  # ids, depths, images, masks
 
 LOG_EVERY = 4000  # tiles
+SALT = (1, 255, 2**16 - 1)  # what masks use for salt: the competition's are 16-bit, other people's 8-bit
 
 
 @dataclass(frozen=True)
@@ -152,7 +153,7 @@ class _Reader:
         images = np.zeros((len(ids), self.side, self.side), np.uint8)
         for row, name in enumerate(ids):
             if pngs and name in pngs.images:
-                image = self.pixels(pngs.files, pngs.images[name], png.read_image)
+                image = self.pixels(pngs.files, pngs.images[name], _read_image)
                 images[row] = 0 if image is None else image
             if (row + 1) % LOG_EVERY == 0:
                 log.info("read %d of %d images", row + 1, len(ids))
@@ -167,7 +168,7 @@ class _Reader:
         if pngs.masks or not encoded:
             self.same_tiles(pngs, ids, encoded)
         for row, name in enumerate(ids):
-            drawn = self.pixels(pngs.files, pngs.masks[name], png.read_mask) if name in pngs.masks else None
+            drawn = self.pixels(pngs.files, pngs.masks[name], _read_mask) if name in pngs.masks else None
             decoded = self.decoded(name, labels[name]["rle_mask"]) if labels and encoded else None
             masks[row] = self.agreed(name, decoded, drawn)
         return masks
@@ -187,10 +188,10 @@ class _Reader:
             self.faults.add("masks that differ between train.csv and their PNG", [f"{name} ({different} px)"])
         return decoded
 
-    def pixels(self, files: Files, name: str, read: Callable[[bytes], Pixels]) -> Pixels | None:
+    def pixels(self, files: Files, name: str, read: Callable[[bytes, str], Pixels]) -> Pixels | None:
         """One PNG of the right size, or None."""
         try:
-            pixels = read(files.read(name))
+            pixels = read(files.read(name), name)
         except Unreadable as damage:
             self.faults.add(DAMAGED, [str(damage)])
         except ValueError as error:
@@ -212,6 +213,32 @@ class _Reader:
         except ValueError as error:
             self.faults.add("masks of train.csv that are no run-length encoding", [f"{name} ({error})"])
         return None
+
+
+def _read_image(data: bytes, name: str) -> Pixels:
+    """An 8-bit PNG, grey or of equal colours (there are both), as (H, W) uint8."""
+    pixels = _read_grey(data, name)
+    if pixels.dtype != np.uint8:
+        raise ValueError("16-bit, expected 8-bit")
+    return pixels
+
+
+def _read_mask(data: bytes, name: str) -> Pixels:
+    """An 8- or 16-bit PNG of zeros and one other value, 1 or the largest, as (H, W) uint8 in {0, 1}."""
+    pixels = _read_grey(data, name)
+    values = np.unique(pixels)
+    if not any(np.isin(values, (0, salt)).all() for salt in SALT):
+        shown = ", ".join(map(str, values[:4].tolist())) + (" ..." if len(values) > 4 else "")
+        raise ValueError(f"values {shown}; expected 0 and one of 1, 255, 65535")
+    return (pixels != 0).astype(np.uint8)
+
+
+def _read_grey(data: bytes, name: str) -> pictures.Pixels:
+    """Colours are an error here: a wrong file more likely than a wish."""
+    pixels = pictures.read(data, name)
+    if pictures.has_colour(pixels):
+        raise ValueError("in colour, expected grey")
+    return pictures.grey(pixels)
 
 
 def _tiles(split: str, ids: list[str], depths: list[float], images: Pixels, masks: Pixels | None) -> Tiles:

@@ -50,6 +50,9 @@ class Survey(Section):
         return self
 
 
+Range = Literal["type", "tile"] | tuple[float, float]  # which values of an image become 0 and 255
+
+
 class Data(Section):
     """Where the competition's files are and how large a tile is."""
 
