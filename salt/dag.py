@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from salt import sources
+from salt import sources, trained
 from salt.atomic import atomic_path
 from salt.program import UserError, unwritable
 from schemas.config import ConfigError, Model, check_config
@@ -41,6 +41,7 @@ class Plan:
         # Folds' predictions of test tiles are kept where pseudo-labels are made of them: were they gone, an edit of
         # such a set would predict again, and everything that has read the predictions would follow.
         self.folds_learn_alone = any(labels.scope == "fold" for labels in self.config.pseudo_labels.values())
+        self.predicted = trained.name(self.config.predict or "")  # of the images that are predicted
         self.compute = self.config.compute.model_dump_json()
         self.on_cpu = self.config.compute.device == "cpu"
         # A job on a GPU claims one core, whatever else it uses: with more, the GPU would wait for idle cores.
@@ -105,10 +106,25 @@ class Plan:
 
     def report_settings(self) -> str:
         """Settings of write_report: all that its methods paragraph tells."""
-        return _json(self.config.model_dump(mode="json", exclude={"compute", "pathvars"}))
+        return _json(self.config.model_dump(mode="json", exclude={"compute", "pathvars", "predict", "sections"}))
+
+    def image_settings(self) -> str:
+        """Settings of predict_images. Ends the program where there are no images or no weights."""
+        try:
+            return _json(trained.settings(self.config))
+        except UserError as error:
+            raise SystemExit(f"Error: {error}") from None
 
     def _model(self, wildcards: Any) -> Model:
         return self.config.models[wildcards.model]
+
+    # Targets --------------------------------------------------------------------------------------------------
+
+    def targets(self) -> list[str]:
+        """What is made where nothing else is asked for: the run's results, or a prediction of other images alone."""
+        if self.config.predict:
+            return [f"{self.results}/predictions/{self.predicted}/masks.csv"]
+        return [f"{self.results}/{name}" for name in ("submission.csv", "scores.csv", "report.html")]
 
     # Inputs ---------------------------------------------------------------------------------------------------
 
@@ -123,6 +139,8 @@ class Plan:
         return [] if self.config.survey else [str(path) for path in self._sources() if path.is_dir()]
 
     def _sources(self) -> list[Path]:
+        if self.config.predict:  # needs no tiles of the run, which may have moved to a machine without them
+            return []
         try:
             return sources.sources(Path(self.config.data.root))
         except UserError as error:
@@ -213,7 +231,12 @@ class Plan:
     # The start of a run ---------------------------------------------------------------------------------------
 
     def save_config(self) -> None:
-        """Write the config that the jobs are about to run with, merged, checked and filled in: `config.yaml`."""
+        """Write the config that the jobs are about to run with, merged, checked and filled in: `config.yaml`.
+
+        Not for a prediction of other images: the run was not made with that.
+        """
+        if self.config.predict:
+            return
         text = yaml.safe_dump(self.config.model_dump(mode="json"), sort_keys=False)
         try:
             with atomic_path(Path(self.results, "config.yaml")) as path:
@@ -225,6 +248,8 @@ class Plan:
 
     def closing_words(self) -> str:
         """What the terminal shows at the end of a whole run: scores, and where the results are."""
+        if self.config.predict:
+            return self._words_of_a_prediction()
         path = Path(self.results, "scores.csv")
         rows = list(csv.DictReader(path.read_text().splitlines())) if path.exists() else []
         rows = [row for row in rows if row["tta"] == "True"]
@@ -238,6 +263,13 @@ class Plan:
             lines.append(f"{name:24}{columns}")
         lines += ["", f"submission  {self.results}/submission.csv", f"report      {self.results}/report.html"]
         return "\n".join(lines)
+
+    def _words_of_a_prediction(self) -> str:
+        folder = f"{self.results}/predictions/{self.predicted}"
+        images = len(Path(folder, "masks.csv").read_text().splitlines()) - 1
+        results = {"masks": "PNG, 255 = salt", "probabilities": "PNG of 16 bits, 65535 = 1", "masks.csv": "run lengths"}
+        lines = [f"{name:15}{folder}/{name} ({what})" for name, what in results.items()]
+        return "\n".join([f"{images} images are predicted:", *lines])
 
     def words_after_a_failure(self) -> str:
         """What the terminal shows after a failed job, whose log Snakemake has shown."""

@@ -41,14 +41,14 @@ def rows(root: Path, table: str) -> int | None:
     return sum(bool(line.strip()) for line in content.splitlines()[1:])
 
 
-def fingerprint(folders: list[Path]) -> str:
-    """A digest of the names, sizes and times of change of the PNGs in folders; of other files there is no trace."""
+def fingerprint(paths: list[Path]) -> str:
+    """A digest of the names, sizes and times of change of files, and of the PNGs in folders; of no other files."""
     digest = hashlib.sha256()
-    for folder in folders:
-        for path in sorted(folder.glob("*.png")):
-            status = path.stat()
-            digest.update(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
-    return digest.hexdigest() if folders else ""
+    for path in paths:
+        for file in sorted(path.glob("*.png")) if path.is_dir() else [path]:
+            status = file.stat()
+            digest.update(f"{file}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+    return digest.hexdigest() if paths else ""
 
 
 def whole_zip(root: Path) -> Path | None:

@@ -654,6 +654,38 @@ class Submission(Section):
     jigsaw: bool = Field(True, description="Apply the jigsaw rule (recipe 9).")
 
 
+class Sections(Section):
+    """How images larger than a tile are predicted: cut into windows of its size, and blended."""
+
+    overlap: float = Field(0.5, ge=0, le=0.9, description="Least share that neighbouring windows have in common.")
+    range: Range | None = Field(
+        None,
+        description="What becomes 0 and 255 in each window: see data.range, which it is by default. Of floats, which "
+        "have no range by their type, this counts where data.range is `type`, whatever their size.",
+    )
+
+
+class EnsembleMember(PredictSettings):
+    """A model and its weight in an ensemble."""
+
+    weight: Positive
+
+
+class PredictImagesSettings(Section):
+    """The settings of predict_images: all that a prediction of new images depends on."""
+
+    images: str = Field(description="A folder of images, or one.")
+    pictures: str = Field(description="Digest of the images.")
+    tile: Count
+    range: Range = "type"
+    colour: Literal["grey", "rgb"] = "grey"
+    sections: Sections
+    models: dict[Name, EnsembleMember]
+    folds: Count
+    weights: str = Field(description="Digest of the models' weights.")
+    threshold: float
+
+
 class Compute(Section):
     """How the machine is used. A change reruns nothing; `device` and `threads` can change a result's last bits."""
 
@@ -692,6 +724,13 @@ class Config(Section):
     ensembles: dict[Name, Annotated[dict[Name, Positive], Field(min_length=1)]] = Field(min_length=1)
     pseudo_labels: dict[Name, PseudoLabels] = {}
     submission: Submission
+    predict: str | None = Field(
+        None,
+        min_length=1,
+        description="A folder of images, or one: the trained run is applied to them, and nothing is trained. Usually "
+        "on the command line: --config predict=path/to/images",
+    )
+    sections: Sections = Sections()
     compute: Compute = Compute()
 
     def predictors(self, labels: str) -> dict[str, float]:
