@@ -52,5 +52,5 @@ class Ticker:
             return
         self.said = now
         rate, left = done / (now - self.clock.start), self.clock.left(done, self.total - done)
-        rate_of = f"{rate:.{0 if rate >= 10 else 1}f} {self.unit}/s"
+        rate_of = f"{rate:.{0 if rate >= 1 else 2}f} {self.unit}/s"
         say(f"{self.what} | {done}/{self.total} {self.unit} | {rate_of} | {left} left")

@@ -29,8 +29,8 @@ def name(images: str) -> str:
 def settings(config: Config) -> dict[str, Any]:
     """Those of predict_images.
 
-    Raises UserError where there are no images, where the run is not trained, or was with other settings, and where
-    predictions of other images are in the way.
+    Raises UserError where there are no images, where the run is not trained, was with other settings or needs depths,
+    and where predictions of other images are in the way.
     """
     from salt.images import image_files  # here: a run that predicts nothing need not wait for image libraries
 
@@ -39,6 +39,7 @@ def settings(config: Config) -> dict[str, Any]:
     _must_not_replace_others(Path(config.pathvars.results, "predictions", name(str(images))), images)
     ensemble = config.submission.ensemble
     weights = config.ensembles.get(ensemble, {ensemble: 1.0})
+    _must_need_no_depths(config, list(weights))
     snapshots = {name: _snapshots(config, name) for name in weights}
     _must_be_trained(config, [path for paths in snapshots.values() for path in paths])
     _must_be_trained_so(config, snapshots)
@@ -59,6 +60,15 @@ def _snapshots(config: Config, model: str) -> list[Path]:
     """Files of a model's weights that its prediction needs."""
     folders = [Path(config.pathvars.results, "models", model, f"fold{fold}") for fold in range(config.folds.count)]
     return [each / "snapshots" / f"{name}.safetensors" for each in folders for name in config.models[model].members]
+
+
+def _must_need_no_depths(config: Config, models: list[str]) -> None:
+    if deep := [name for name in models if config.models[name].input.channels == "depth"]:
+        raise UserError(
+            f"To predict {config.predict}, expected models that see nothing but the image, and found `channels: depth` "
+            f"in {', '.join(deep)}: images other than the run's tiles have no depth. Name an ensemble of other models "
+            "in `submission.ensemble`."
+        )
 
 
 def _must_be_trained(config: Config, weights: list[Path]) -> None:

@@ -57,6 +57,8 @@ FAULTS = [  # overlay, what the message says
         {"models": {"stage1_resnet34": {"input": {"resise": 3}}}},
         "models.stage1_resnet34.input.resise: there is no such",
     ),
+    ({"sections": {"overlap": 1}}, "sections.overlap: Input should be less than or equal to 0.9 (found: 1)"),
+    ({"predict": 7}, "predict: Input should be a valid string (found: 7)"),
     ({"folds": {"count": 1}}, "folds.count: Input should be greater than or equal to 2 (found: 1)"),
     ({"models": {"stage1_resnet34": {"network": {"name": "res43"}}}}, "'res34_256'"),
     (
