@@ -121,10 +121,12 @@ class Plan:
     # Targets --------------------------------------------------------------------------------------------------
 
     def targets(self) -> list[str]:
-        """What is made where nothing else is asked for: the run's results, or a prediction of other images alone."""
+        """What the plain command makes: the run's results, or a prediction of other images alone."""
         if self.config.predict:
-            return [f"{self.results}/predictions/{self.predicted}/masks.csv"]
-        return [f"{self.results}/{name}" for name in ("submission.csv", "scores.csv", "report.html")]
+            folder, names = f"{self.results}/predictions/{self.predicted}", ("masks", "probabilities", "masks.csv")
+        else:
+            folder, names = self.results, ("submission.csv", "scores.csv", "report.html")
+        return [f"{folder}/{name}" for name in names]
 
     # Inputs ---------------------------------------------------------------------------------------------------
 
@@ -265,11 +267,13 @@ class Plan:
         return "\n".join(lines)
 
     def _words_of_a_prediction(self) -> str:
-        folder = f"{self.results}/predictions/{self.predicted}"
-        images = len(Path(folder, "masks.csv").read_text().splitlines()) - 1
-        results = {"masks": "PNG, 255 = salt", "probabilities": "PNG of 16 bits, 65535 = 1", "masks.csv": "run lengths"}
-        lines = [f"{name:15}{folder}/{name} ({what})" for name, what in results.items()]
-        return "\n".join([f"{images} images are predicted:", *lines])
+        masks, probabilities, table = self.targets()
+        images = len(Path(table).read_text().splitlines()) - 1
+        return (
+            f"{images} images are predicted\n"
+            f"masks          {masks} (PNG, 255 is salt), and as run lengths in {table}\n"
+            f"probabilities  {probabilities} (16-bit PNG, 65535 is 1)"
+        )
 
     def words_after_a_failure(self) -> str:
         """What the terminal shows after a failed job, whose log Snakemake has shown."""

@@ -196,7 +196,9 @@ def predicting(raw, tmp_path):
 def test_a_prediction_is_all_that_is_made_and_needs_no_tiles(predicting, raw, tmp_path):
     assert Plan(raw).targets()[0] == f"{tmp_path}/submission.csv"
     plan = Plan(predicting)
-    assert plan.targets() == [f"{tmp_path}/predictions/lines/masks.csv"]
+    assert plan.targets() == [
+        f"{tmp_path}/predictions/lines/{name}" for name in ("masks", "probabilities", "masks.csv")
+    ]
     assert plan.competition_files() == plan.competition_folders() == []
 
 
@@ -224,7 +226,7 @@ def test_a_prediction_ends_with_how_many_images_there_are_and_where(predicting, 
     words = Plan(predicting).closing_words()
     assert words.startswith("2 images are predicted")
     for name in ("masks", "probabilities", "masks.csv"):
-        assert f"{folder}/{name} (" in words
+        assert f"{folder}/{name}" in words.split()
 
 
 def test_a_part_of_the_workflow_ends_without_closing_words(raw, tmp_path):
