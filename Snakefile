@@ -65,8 +65,8 @@ rule fetch_weights:
 
 rule prepare_tiles:
     input:
-        files=plan.competition_files(),
-        folders=ancient(plan.competition_folders()),
+        files=plan.data_files(),
+        folders=ancient(plan.data_folders()),
     output:
         "<results>/tiles/tiles.csv",
         "<results>/tiles/train_images.npy",

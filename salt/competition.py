@@ -3,31 +3,25 @@
 Everything that may be wrong with the data is found here, and all of it is said in one UserError.
 """
 
-import logging
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
-from salt import pictures, rle
+from salt import intake, pictures, rle
 from salt.faults import DAMAGED, Faults
 from salt.files import Archive, Files, Folder, Unreadable
 from salt.program import UserError
-from salt.sources import sources, whole_zip
+from salt.sources import competition, whole_zip
 from salt.tables import Table, read_table
-from salt.tiles import COLUMNS, Tiles
-
-log = logging.getLogger(__name__)
+from salt.tiles import Tiles
 
 Pixels = npt.NDArray[np.uint8]
 
 Split = tuple[list[str], list[float], Pixels, Pixels | None]  # ids, depths, images, masks
 
-LOG_EVERY = 4000  # tiles
 SALT = (1, 255, 2**16 - 1)  # what masks use for salt: the competition's are 16-bit, other people's 8-bit
 
 
@@ -40,23 +34,23 @@ class Pngs:
     masks: dict[str, str] = field(default_factory=dict)
 
 
-def read_competition(root: Path, side: int) -> tuple[Tiles, Tiles]:
-    """Train and test tiles of `side` x `side` px, in the order of train.csv and of sample_submission.csv.
+def read_competition(root: Path, size: tuple[int, int]) -> tuple[Tiles, Tiles]:
+    """Train and test tiles of `size` px, height and width, in the order of train.csv and of sample_submission.csv.
 
     A split whose table is absent is in the order of its ids; z is NaN where there is no depths.csv.
     Raises UserError listing every fault.
     """
     faults = Faults()
-    splits = _Reader(side, faults).read(_open(root))
+    splits = _Reader(size, faults).read(_open(root))
     faults.raise_if_any(
         f"The data in {root} cannot be used. Each kind of fault, how often it was found, and the first few:",
         "Mend these files or get them again, then run the same command.",
     )
-    return _tiles("train", *splits[0]), _tiles("test", *splits[1])
+    return intake.pack("train", *splits[0]), intake.pack("test", *splits[1])
 
 
 def _open(root: Path) -> Files:
-    found, whole = sources(root), whole_zip(root)
+    found, whole = competition(root), whole_zip(root)
     if whole is None or found != [whole]:
         return Folder(root)
     try:
@@ -68,11 +62,11 @@ def _open(root: Path) -> Files:
 class _Reader:
     """One pass over the data. Each step notes its faults and goes on with what is left."""
 
-    def __init__(self, side: int, faults: Faults):
-        self.side, self.faults = side, faults
+    def __init__(self, size: tuple[int, int], faults: Faults):
+        self.size, self.faults = size, faults
 
     def read(self, files: Files) -> tuple[Split, Split]:
-        """What `_tiles` makes the train and the test tiles of."""
+        """What `intake.pack` makes the train and the test tiles of."""
         labels = read_table(files, "train.csv", ["id"], self.faults)
         samples = read_table(files, "sample_submission.csv", ["id"], self.faults)
         depths = read_table(files, "depths.csv", ["id", "z"], self.faults)
@@ -82,27 +76,9 @@ class _Reader:
         self.faults.add("ids in both splits", sorted(set(train_ids) & set(test_ids)))
         masks = self.masks(train, train_ids, labels)
         return (
-            (train_ids, self.depths(train_ids, depths), self.images(train, train_ids), masks),
-            (test_ids, self.depths(test_ids, depths), self.images(test, test_ids), None),
+            (train_ids, intake.depths(train_ids, depths, self.faults), self.images(train, train_ids), masks),
+            (test_ids, intake.depths(test_ids, depths, self.faults), self.images(test, test_ids), None),
         )
-
-    # --- depths
-
-    def depths(self, ids: list[str], depths: Table | None) -> list[float]:
-        """Depth of each tile; NaN where there is no table."""
-        if depths is None:
-            return [math.nan] * len(ids)
-        self.faults.add("tiles without a row in depths.csv", [name for name in ids if name not in depths])
-        return [self.depth(name, depths[name]["z"]) if name in depths else math.nan for name in ids]
-
-    def depth(self, name: str, text: str) -> float:
-        try:
-            if math.isfinite(z := float(text)):
-                return z
-        except ValueError:
-            pass
-        self.faults.add("depths (z in depths.csv) that are no numbers", [f"{name} ({text!r})"])
-        return math.nan
 
     # --- which tiles there are
 
@@ -149,19 +125,18 @@ class _Reader:
     # --- pixels
 
     def images(self, pngs: Pngs | None, ids: list[str]) -> Pixels:
-        """Images of the tiles, (n, side, side)."""
-        images = np.zeros((len(ids), self.side, self.side), np.uint8)
+        """Images of the tiles, (n, H, W)."""
+        images = np.zeros((len(ids), *self.size), np.uint8)
         for row, name in enumerate(ids):
             if pngs and name in pngs.images:
                 image = self.pixels(pngs.files, pngs.images[name], _read_image)
                 images[row] = 0 if image is None else image
-            if (row + 1) % LOG_EVERY == 0:
-                log.info("read %d of %d images", row + 1, len(ids))
+            intake.count_up(row + 1, len(ids))
         return images
 
     def masks(self, pngs: Pngs | None, ids: list[str], labels: Table | None) -> Pixels:
-        """Masks of the tiles, (n, side, side): from train.csv, from PNGs, or from both where they agree."""
-        masks = np.zeros((len(ids), self.side, self.side), np.uint8)
+        """Masks of the tiles, (n, H, W): from train.csv, from PNGs, or from both where they agree."""
+        masks = np.zeros((len(ids), *self.size), np.uint8)
         if pngs is None:
             return masks
         encoded = labels is not None and all("rle_mask" in row for row in labels.values())
@@ -190,26 +165,20 @@ class _Reader:
 
     def pixels(self, files: Files, name: str, read: Callable[[bytes, str], Pixels]) -> Pixels | None:
         """One PNG of the right size, or None."""
-        try:
-            pixels = read(files.read(name), name)
-        except Unreadable as damage:
-            self.faults.add(DAMAGED, [str(damage)])
-        except ValueError as error:
-            self.faults.add(f"PNGs in {files.where} that are not what they should be", [f"{name} ({error})"])
-        else:
-            if pixels.shape == (self.side, self.side):
-                return pixels
-            size = " x ".join(map(str, pixels.shape))
-            self.faults.add(
-                f"PNGs in {files.where} that are not {self.side} x {self.side} px (the config's data.tile)",
-                [f"{name} ({size})"],
-            )
+        what = f"PNGs in {files.where} that are not what they should be"
+        pixels = intake.look(files, name, read, what, self.faults)
+        if pixels is None or pixels.shape == self.size:
+            return pixels
+        expected, size = (" x ".join(map(str, shape)) for shape in (self.size, pixels.shape))
+        self.faults.add(
+            f"PNGs in {files.where} that are not {expected} px (the config's data.tile)", [f"{name} ({size})"]
+        )
         return None
 
     def decoded(self, name: str, text: str) -> Pixels | None:
         """One mask of train.csv, or None."""
         try:
-            return rle.decode(text, self.side, self.side)
+            return rle.decode(text, *self.size)
         except ValueError as error:
             self.faults.add("masks of train.csv that are no run-length encoding", [f"{name} ({error})"])
         return None
@@ -239,10 +208,3 @@ def _read_grey(data: bytes, name: str) -> pictures.Pixels:
     if pictures.has_colour(pixels):
         raise ValueError("in colour, expected grey")
     return pictures.grey(pixels)
-
-
-def _tiles(split: str, ids: list[str], depths: list[float], images: Pixels, masks: Pixels | None) -> Tiles:
-    constant = (images == images[:, :1, :1]).all(axis=(1, 2))
-    coverage = np.full(len(ids), np.nan) if masks is None else masks.mean(axis=(1, 2))
-    columns = dict(zip(COLUMNS, (ids, split, depths, constant, coverage), strict=True))
-    return Tiles(pd.DataFrame(columns), images, masks)

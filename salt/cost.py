@@ -2,6 +2,7 @@
 
 import csv
 import itertools
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -27,10 +28,11 @@ PREDICTION = 4  # bytes a pixel: two fields of float16 (salt/predictions.py)
 
 
 class TileCount(NamedTuple):
-    """Tiles that all folds together train on, and tiles to predict."""
+    """Tiles that all folds together train on, tiles to predict, and pixels of one."""
 
     train: int
     test: int
+    pixels: int
 
 
 @dataclass(frozen=True)
@@ -79,8 +81,10 @@ class Cost:
     def basis(self, job: Job) -> Timing | None:
         """The measured training of the same network and input that a training is estimated from."""
         model = self.config.models[job.wildcards["model"]]
-        key = timings.kind(model.network), model.input.pad or model.input.resize or self.config.data.tile
-        return next((timing for timing in self.measured if (timing.network, timing.side) == key), None)
+        tile = self.config.data.shape
+        shape = model.input.shape(tile) if tile else model.input.pad or model.input.resize
+        key = timings.kind(model.network), shape
+        return next((timing for timing in self.measured if (timing.network, timing.shape) == key), None)
 
     def _phases(self, job: Job) -> Sequence[Phase]:
         model = self.config.models[job.wildcards["model"]]
@@ -127,8 +131,8 @@ class Cost:
 
     def _kept(self, job: Job) -> tuple[str, int]:
         """What a job leaves for good, and its bytes; 0 where they are unknown."""
-        train, test = self.tiles or (0, 0)
-        pixels = self.config.data.tile**2
+        train, test, pixels = self.tiles or (0, 0, 0)
+        channels = 3 if self.config.data.colour == "rgb" else 1
         match job.rule:
             case "train_fold" | "pretrain":
                 model = job.wildcards["model"]
@@ -139,7 +143,7 @@ class Cost:
             case "blend":
                 return "predictions of models and ensembles", (train + test) * pixels * PREDICTION
             case "prepare_tiles":
-                return "tiles and masks", (2 * train + test) * pixels
+                return "tiles and masks", (train + channels * (train + test)) * pixels
             case "make_pseudo_labels" | "apply_jigsaw":
                 return "tiles and masks", test * pixels
             case "predict_images":
@@ -153,12 +157,12 @@ class Cost:
 
     def _predictions(self, kept: bool) -> int:
         """Bytes that a fold predicts: those that are kept, or those that go when they are blended."""
-        train, test = self.tiles or (0, 0)
+        train, test, pixels = self.tiles or (0, 0, 0)
         learn_alone = any(labels.scope == "fold" for labels in self.config.pseudo_labels.values())
         tiles = (
             (test if learn_alone else 0) if kept else train // self.config.folds.count + (0 if learn_alone else test)
         )
-        return tiles * self.config.data.tile**2 * PREDICTION
+        return tiles * pixels * PREDICTION
 
     def _round(self, model: str) -> int:
         """How many rounds of pseudo-labels a model comes after. Those of one round may wait for each other's folds."""
@@ -195,14 +199,19 @@ def count_tiles(config: Config) -> TileCount | None:
 
     Of a survey that is yet to be made, the most that it can have.
     """
-    table = Path(config.pathvars.results, "tiles", "tiles.csv")
-    if table.is_file():
-        with table.open(newline="") as file:
+    tiles = Path(config.pathvars.results, "tiles")
+    if (tiles / "tiles.csv").is_file():
+        with (tiles / "tiles.csv").open(newline="") as file:
             rows = [(row["split"], row["constant"]) for row in csv.DictReader(file)]
-        return TileCount(rows.count(("train", "False")), sum(split == "test" for split, _ in rows))
+        labelled = sum(split == "train" for split, _ in rows)
+        pixels = size(tiles / "train_masks.npy") // max(1, labelled)  # and a few bytes of header
+        return TileCount(rows.count(("train", "False")), len(rows) - labelled, pixels)
+    if config.data.shape is None or config.data.layout == "folders":  # the images may be larger than a tile
+        return None
+    pixels = math.prod(config.data.shape)
     if config.survey:
         most = config.survey.sections * config.survey.rows[1] * config.survey.columns[1]
-        return TileCount(most - (test := round(most * config.survey.test)), test)
+        return TileCount(most - (test := round(most * config.survey.test)), test, pixels)
     root = Path(config.data.root)
     train, predicted = sources.rows(root, "train.csv"), sources.rows(root, "sample_submission.csv")
-    return TileCount(train, predicted) if train and predicted else None
+    return TileCount(train, predicted, pixels) if train and predicted else None

@@ -60,12 +60,13 @@ class Plan:
     def survey_settings(self) -> str:
         """Settings of make_survey."""
         survey = self.config.survey.model_dump(mode="json") if self.config.survey else {}
-        return _json({"tile": self.config.data.tile} | survey)
+        side, _ = self.config.data.shape or (0, 0)
+        return _json({"tile": side} | survey)
 
     def data_settings(self) -> str:
         """Settings of prepare_tiles, with a digest of its folders, whose own time of change misses edited files."""
-        digest = sources.fingerprint([Path(folder) for folder in self.competition_folders()])
-        return _json(self.config.data.model_dump(mode="json") | {"pictures": digest})
+        pictures = sources.pictures(self.config.data, [Path(folder) for folder in self.data_folders()])
+        return _json(self.config.data.model_dump(mode="json") | {"pictures": sources.fingerprint(pictures)})
 
     def encoder_settings(self, wildcards: Any) -> str:
         """Settings of fetch_weights."""
@@ -130,13 +131,13 @@ class Plan:
 
     # Inputs ---------------------------------------------------------------------------------------------------
 
-    def competition_files(self) -> list[str]:
+    def data_files(self) -> list[str]:
         """Tables and zips that prepare_tiles reads. Ends the program where there are no data."""
         if self.config.survey:
             return [f"{self.config.data.root}/{name}" for name in self.survey_files]
         return [str(path) for path in self._sources() if not path.is_dir()]
 
-    def competition_folders(self) -> list[str]:
+    def data_folders(self) -> list[str]:
         """Folders of images that prepare_tiles reads. Their content counts by `data_settings`, not by their time."""
         return [] if self.config.survey else [str(path) for path in self._sources() if path.is_dir()]
 
@@ -144,7 +145,7 @@ class Plan:
         if self.config.predict:  # needs no tiles of the run, which may have moved to a machine without them
             return []
         try:
-            return sources.sources(Path(self.config.data.root))
+            return sources.sources(self.config.data)
         except UserError as error:
             raise SystemExit(f"Error: {error}") from None
 

@@ -18,7 +18,7 @@ from salt.inference import Predictor
 from salt.progress import Ticker
 from salt.records import chunks
 from salt.weights import load_weights
-from schemas.config import Compute, EnsembleMember
+from schemas.config import Compute, EnsembleMember, Shape
 
 Floats = npt.NDArray[np.float32]
 
@@ -27,7 +27,7 @@ class Ensemble:
     """The models of an ensemble by name, each with its folds' snapshots under `folder`/<model>/fold<k>/snapshots."""
 
     def __init__(
-        self, members: Mapping[str, EnsembleMember], folds: int, tile: int, folder: Path, compute: Compute
+        self, members: Mapping[str, EnsembleMember], folds: int, tile: Shape, folder: Path, compute: Compute
     ) -> None:
         self.members, self.folds, self.tile, self.folder = members, folds, tile, folder
         self.device, self.batch = device.set_up(compute), compute.predict_batch

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from salt.pictures import LUMINANCE
 from salt.program import UserError
 from salt.tiles import Tiles
-from schemas.config import Input
+from schemas.config import Input, Shape
 
 # ImageNet's channel statistics, which the pretrained encoders expect.
 MEAN = (0.485, 0.456, 0.406)
@@ -21,16 +22,16 @@ STD = (0.229, 0.224, 0.225)
 
 @dataclass(frozen=True)
 class Geometry:
-    """The way of a tile of `tile` x `tile` px to a network's input of `side` x `side` and back."""
+    """The way of a tile to a network's input and back. All shapes are (height, width), px."""
 
     settings: Input
-    tile: int
+    tile: Shape
 
     @classmethod
     def of(cls, settings: Input, *tiles: Tiles) -> Self:
         """The geometry of tiles of one size.
 
-        Raises UserError where depth is an input channel and a tile has none.
+        Raises UserError where the input's settings do not fit them, or depth is an input channel and a tile has none.
         """
         for some in tiles:
             unknown = [name for name, depth in zip(some.ids, some.depths, strict=True) if depth != depth]
@@ -39,47 +40,54 @@ class Geometry:
                     f"`channels: depth` needs the depth of every tile, but {len(unknown)} of {len(some)} have none "
                     f"(the first is {unknown[0]}). Add them to depths.csv, or choose `channels: ramp`."
                 )
-        return cls(settings, tile=tiles[0].images.shape[1])
+        height, width = tiles[0].images.shape[1:3]
+        if fault := settings.misfit((height, width)):
+            raise UserError(f"The model's input does not fit the tiles of {height} x {width} px. {fault}.")
+        return cls(settings, (height, width))
 
     @property
-    def resized(self) -> int:
-        """Side after resizing, px."""
-        return self.settings.resize or self.tile
+    def resized(self) -> Shape:
+        """The tile after resizing."""
+        return self.settings.resized(self.tile)
 
     @property
-    def side(self) -> int:
-        """Side of the network's input, px."""
-        return self.settings.pad or self.resized
+    def shape(self) -> Shape:
+        """The network's input."""
+        return self.settings.shape(self.tile)
 
     @property
-    def before(self) -> int:
+    def before(self) -> Shape:
         """Padding above and left of the tile, px; below and right take the odd pixel."""
-        return (self.side - self.resized) // 2
+        top, left = ((large - small) // 2 for large, small in zip(self.shape, self.resized, strict=True))
+        return top, left
 
     def images(self, tiles: Tensor, depths: Tensor) -> Tensor:
-        """Grey tiles (B, tile, tile) uint8, relative depths (B,) in 0..1 -> network input (B, C, side, side) float.
+        """Tiles and relative depths (B,) in 0..1 -> network input (B, C, height, width) float.
 
+        tiles: (B, H, W) grey or (B, H, W, 3) red, green, blue; uint8
         Depths are used by `channels: depth` alone and may be NaN otherwise.
         """
-        grey = self._place(tiles[:, None].float() / 255)
-        mean, std = (torch.tensor(values, device=grey.device).view(1, 3, 1, 1) for values in (MEAN, STD))
+        mean, std = (torch.tensor(values, device=tiles.device).view(1, 3, 1, 1) for values in (MEAN, STD))
+        if self.settings.channels == "rgb":
+            return (self._place(tiles.permute(0, 3, 1, 2).float() / 255) - mean) / std
+        grey = self._place(_luminance(tiles)[:, None] / 255)
         if self.settings.channels == "grey3":
             return (grey - mean) / std
         grey = (grey - mean[:, :1]) / std[:, :1]
         if self.settings.channels == "grey":
             return grey
-        ramp = torch.linspace(0, 1, self.side, device=grey.device).view(1, 1, -1, 1).expand_as(grey)
+        ramp = torch.linspace(0, 1, grey.shape[2], device=grey.device).view(1, 1, -1, 1).expand_as(grey)
         second = depths.view(-1, 1, 1, 1).expand_as(grey) if self.settings.channels == "depth" else ramp
         return torch.cat([grey, second, grey * ramp], dim=1)
 
     def masks(self, tiles: Tensor) -> Tensor:
-        """Masks (B, tile, tile) uint8 in {0, 1} -> (B, 1, side, side) float in {0, 1}."""
+        """Masks (B, H, W) uint8 in {0, 1} -> (B, 1, height, width) float in {0, 1}."""
         return (self._place(tiles[:, None].float()) > 0.5).float()
 
     def probabilities(self, logits: Tensor) -> Tensor:
-        """Mask logits (B, 1, side, side) -> probabilities (B, tile, tile) float32."""
-        inside = slice(self.before, self.before + self.resized)
-        probabilities = torch.sigmoid(logits.float())[:, :, inside, inside]
+        """Mask logits (B, 1, height, width) -> probabilities (B, H, W) float32."""
+        rows, columns = (slice(start, start + side) for start, side in zip(self.before, self.resized, strict=True))
+        probabilities = torch.sigmoid(logits.float())[:, :, rows, columns]
         if self.resized != self.tile:
             probabilities = _resize(probabilities, self.tile)
         return probabilities[:, 0]
@@ -87,10 +95,18 @@ class Geometry:
     def _place(self, x: Tensor) -> Tensor:
         if self.resized != self.tile:
             x = _resize(x, self.resized)
-        after = self.side - self.resized - self.before
+        if self.shape == self.resized:
+            return x
+        (top, left), (height, width) = self.before, x.shape[2:]
         mode = "reflect" if self.settings.pad_mode == "reflect" else "replicate"
-        return F.pad(x, (self.before, after, self.before, after), mode=mode) if after else x
+        return F.pad(x, (left, self.shape[1] - width - left, top, self.shape[0] - height - top), mode=mode)
 
 
-def _resize(x: Tensor, side: int) -> Tensor:
-    return F.interpolate(x, size=(side, side), mode="bilinear", align_corners=False)
+def _luminance(tiles: Tensor) -> Tensor:
+    """(B, H, W) or (B, H, W, 3) uint8 -> (B, H, W) float in 0..255."""
+    tiles = tiles.float()
+    return tiles if tiles.ndim == 3 else tiles @ torch.tensor(LUMINANCE, device=tiles.device)
+
+
+def _resize(x: Tensor, shape: Shape) -> Tensor:
+    return F.interpolate(x, size=shape, mode="bilinear", align_corners=False)

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from salt import pictures, segy
-from salt.faults import DAMAGED, Faults
+from salt.faults import AGAIN, DAMAGED, Faults
+from salt.own_data import FORMULA
 from salt.pictures import Pixels
 from salt.program import UserError
 from salt.progress import say
@@ -59,11 +60,17 @@ def open_images(settings: PredictImagesSettings) -> list[Image]:
     if skipped := [file.name for file in _files(path) if not _is_image(file)]:
         say(f"skipped {len(skipped)} files that are no images: {_named(skipped)}")
     images = list(_Reader(settings, faults).images(image_files(path)))
-    twice = [name for name, count in Counter(image.name for image in images).items() if count > 1]
-    faults.add("names that more than one image has, of which one prediction would replace the other's", twice)
+    names = Counter(image.name for image in images)
+    twice = [name for name, count in names.items() if count > 1]
+    faults.add("names that more than one image has", twice, "One prediction would replace the other's: rename them.")
+    bad = [repr(name) for name in names if name.startswith(FORMULA) or not name.isprintable()]
+    faults.add(
+        "names that begin with = + - or @, or have characters that cannot be printed", bad, "Rename these files."
+    )
     faults.raise_if_any(
-        f"The images in {path} cannot be predicted. Each kind of fault, how often it was found, and the first few:",
-        "Mend these files or move them elsewhere, then run the same command.",
+        f"The images in {path} cannot be predicted. "
+        "Each kind of fault, how often it was found, the first few, what to do:",
+        "Then type the same command again.",
     )
     return images
 
@@ -96,9 +103,9 @@ class _Reader:
                 for name, read in self.parts(file):
                     yield self.image(name, read)
             except ValueError as error:
-                self.faults.add("images that are not what they should be", [f"{file.name} ({error})"])
+                self.faults.add("images that cannot be used", [f"{file.name} ({error})"], AGAIN)
             except OSError as error:
-                self.faults.add(DAMAGED, [f"{file.name} ({error.strerror})"])
+                self.faults.add(DAMAGED, [f"{file.name} ({error.strerror})"], AGAIN)
 
     def parts(self, file: Path) -> Iterator[tuple[str, Callable[[], Pixels]]]:
         """Names of a file's images, and what reads them."""
@@ -115,7 +122,7 @@ class _Reader:
 
     def image(self, name: str, read: Callable[[], Pixels]) -> Image:
         settings, pixels = self.settings, read()
-        section = Section(pixels.shape[:2], (settings.tile, settings.tile), settings.sections.overlap)
+        section = Section((pixels.shape[0], pixels.shape[1]), settings.tile, settings.sections.overlap)
         no_range = settings.range == "type" and pixels.dtype == np.float32
         values = settings.sections.range or settings.range if section.is_cut or no_range else settings.range
         if values == "type" and pixels.dtype == np.float32:

@@ -20,7 +20,10 @@ class Prediction(NamedTuple):
 
 
 def forward(network: nn.Module, geometry: Geometry, tiles: Tensor, depths: Tensor) -> Tensor:
-    """Probabilities (B, H, W) float32 of grey tiles (B, H, W) uint8 at depths (B,), all on the network's device."""
+    """Probabilities (B, H, W) float32 of tiles at depths (B,), all on the network's device.
+
+    tiles: (B, H, W) grey or (B, H, W, 3) red, green, blue; uint8
+    """
     with autocast(tiles.device):
         logits = network(geometry.images(tiles, depths).contiguous(memory_format=torch.channels_last))["mask"]
     return geometry.probabilities(logits)
@@ -46,16 +49,19 @@ class Predictor:
 
     @torch.inference_mode()
     def predict(self, tiles: npt.NDArray[np.uint8], depths: npt.NDArray[np.float32]) -> Prediction:
-        """Predict (B, H, W) uint8 tiles at relative depths (B,); constant ones are nothing but water and get 0."""
+        """Predict tiles at relative depths (B,); constant ones are nothing but water and get 0.
+
+        tiles: (B, H, W) grey or (B, H, W, 3) red, green, blue; uint8
+        """
         batch = torch.from_numpy(np.array(tiles)).to(self.device)  # a copy: memory maps are read-only
         at = torch.from_numpy(depths).to(self.device)
         plain, mirrored = self._mean(batch, at), self._mean(batch.flip(2), at).flip(2)
-        varied = (batch.flatten(1).amax(1) > batch.flatten(1).amin(1)).view(-1, 1, 1)
+        varied = (batch != batch[:, :1, :1]).flatten(1).any(1).view(-1, 1, 1)
         plain, tta = plain * varied, (plain + mirrored) / 2 * varied
         return Prediction(plain.cpu().numpy(), tta.cpu().numpy())
 
     def _mean(self, batch: Tensor, depths: Tensor) -> Tensor:
-        total = torch.zeros(batch.shape, device=self.device)
+        total = torch.zeros(batch.shape[:3], device=self.device)
         for network, weight in zip(self.networks, self.weights, strict=True):
             total += weight * forward(network, self.geometry, batch, depths)
         return total

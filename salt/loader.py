@@ -30,7 +30,9 @@ def stable_seed(*parts: int) -> int:
 class Batch(NamedTuple):
     """Tiles to train on or to validate with; row i of every member is the same tile.
 
-    images: (B, H, W) uint8 grey; masks: (B, H, W) uint8 in {0, 1}; depths: (B,) float32 in 0..1, NaN where unknown
+    images: (B, H, W) grey or (B, H, W, 3) red, green, blue; uint8
+    masks: (B, H, W) uint8 in {0, 1}
+    depths: (B,) float32 in 0..1, NaN where unknown
     """
 
     images: Tensor

@@ -12,7 +12,7 @@ from schemas.config import Mix
 class Mixed(NamedTuple):
     """A batch after mixing.
 
-    images: (B, H, W) uint8
+    images: (B, H, W) or (B, H, W, 3) uint8
     masks: what the loss is the weighted sum over: (weight, (B, H, W) uint8 in {0, 1}); the weights sum to 1
     """
 
@@ -23,7 +23,7 @@ class Mixed(NamedTuple):
 def mix(images: Tensor, masks: Tensor, settings: Mix | None, seed: int) -> Mixed:
     """Mix each tile of a batch with another one of it, or none, as drawn.
 
-    images: (B, H, W) uint8; masks: (B, H, W) uint8 in {0, 1}
+    images: (B, H, W) or (B, H, W, 3) uint8; masks: (B, H, W) uint8 in {0, 1}
     """
     unmixed = Mixed(images, [(1.0, masks)])
     if settings is None:
@@ -37,7 +37,7 @@ def mix(images: Tensor, masks: Tensor, settings: Mix | None, seed: int) -> Mixed
         mixed = share * images.float() + (1 - share) * images[partners].float()
         # A mask stays one of zeros and ones, as the Lovasz hinge needs it: the losses are mixed instead.
         return Mixed(mixed.round().to(torch.uint8), [(share, masks), (1 - share, masks[partners])])
-    _, height, width = images.shape
+    _, height, width = masks.shape
     rows, columns = _rectangle(height, width, 1 - share, rng)
     images, masks, sources = images.clone(), masks.clone(), (images[partners], masks[partners])
     for target, source in zip((images, masks), sources, strict=True):

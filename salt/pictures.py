@@ -39,10 +39,11 @@ class Kind:
     header: Callable[[io.BytesIO], ImageFile.ImageFile] | None = None
 
 
+JPEG = b"\xff\xd8\xff"  # how its files begin
 NPY = Kind("NPY", (b"\x93NUMPY",), (".npy",))
 KINDS = (
     Kind("PNG", (b"\x89PNG\r\n\x1a\n",), (".png",), PngImagePlugin.PngImageFile),
-    Kind("JPEG", (b"\xff\xd8\xff",), (".jpg", ".jpeg"), JpegImagePlugin.JpegImageFile),
+    Kind("JPEG", (JPEG,), (".jpg", ".jpeg"), JpegImagePlugin.JpegImageFile),
     Kind("TIFF", (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), (".tif", ".tiff"), TiffImagePlugin.TiffImageFile),
     Kind("BMP", (b"BM",), (".bmp",), BmpImagePlugin.BmpImageFile),
     NPY,
@@ -56,13 +57,15 @@ def read(data: bytes, name: str) -> Pixels:
     Truth values become 0 and 1 in uint8; signed and wider whole numbers, and doubles, become float32. An alpha channel
     that is opaque is dropped. `name` is the file's: its suffix must be that of its content. Raises ValueError.
     """
-    suffix = PurePath(name).suffix.lower()
-    kind = next((kind for kind in KINDS if data.startswith(kind.signatures)), None)
-    if kind is None:
-        raise ValueError(f"no {next((kind.name for kind in KINDS if suffix in kind.suffixes), 'image')}")
-    if suffix not in kind.suffixes:
-        raise ValueError(f"a {kind.name}, named {suffix or 'without suffix'}")
+    kind = _kind(data, name)
     return _numbers(_shape(_load(data) if kind is NPY else _decode(data, kind)))
+
+
+def size(data: bytes, name: str) -> tuple[int, int]:
+    """Height and width of an image file, px, from its header alone. Raises ValueError as `read` does."""
+    kind = _kind(data, name)
+    height, width = _npy_header(data)[0][:2] if kind is NPY else _check_header(data, kind).size[::-1]
+    return height, width
 
 
 def to_bytes(pixels: Pixels, values: Range) -> npt.NDArray[np.uint8]:
@@ -111,22 +114,33 @@ def rgb(pixels: Pixels) -> Pixels:
 # --- headers and decoding
 
 
+def _kind(data: bytes, name: str) -> Kind:
+    suffix = PurePath(name).suffix.lower()
+    kind = next((kind for kind in KINDS if data.startswith(kind.signatures)), None)
+    if kind is None:
+        raise ValueError(f"no {next((kind.name for kind in KINDS if suffix in kind.suffixes), 'image')}")
+    if suffix not in kind.suffixes:
+        raise ValueError(f"a {kind.name}, named {suffix or 'without suffix'}")
+    return kind
+
+
 def _decode(data: bytes, kind: Kind) -> npt.NDArray:
     """Pixels of an image file, (H, W) or (H, W, 3 or 4), colours in the order red, green, blue, alpha."""
-    transparent = _check_header(data, kind)
+    header = _check_header(data, kind)
     try:
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error:
         pixels = None
-    if pixels is None:
+    if pixels is None or pixels.shape[:2] != (header.height, header.width):
         raise ValueError(f"damaged {kind.name}")
+    transparent = header.mode.endswith(("A", "a")) or "transparency" in header.info
     if transparent and pixels.shape[2:] != (4,):
         raise ValueError("with transparency, expected none")
     return pixels[..., [2, 1, 0, 3][: pixels.shape[2]]] if pixels.ndim == 3 else pixels
 
 
-def _check_header(data: bytes, kind: Kind) -> bool:
-    """Whether the file has an alpha channel. Raises ValueError for what cannot be a tile, without decoding it."""
+def _check_header(data: bytes, kind: Kind) -> ImageFile.ImageFile:
+    """The header, as an image that is not decoded. Raises ValueError for what cannot be a tile."""
     assert kind.header is not None  # noqa: S101 - NPY alone has none
     try:
         with warnings.catch_warnings():
@@ -143,15 +157,12 @@ def _check_header(data: bytes, kind: Kind) -> bool:
         raise ValueError(f"in {header.mode}, expected grey or RGB")
     if orientation not in (0, 1):
         raise ValueError(f"turned or mirrored by its Exif orientation, {orientation}; save it upright")
-    return header.mode.endswith(("A", "a")) or "transparency" in header.info
+    return header
 
 
 def _load(data: bytes) -> npt.NDArray:
-    """The array of an NPY file. Raises ValueError for what cannot be a tile, without reading it."""
-    shape, kind = _npy_header(data)
-    if kind.kind not in "buif":
-        raise ValueError(f"an NPY of {'objects' if kind.hasobject else kind}, expected numbers")
-    _check_size(*shape)
+    """The array of an NPY file."""
+    _npy_header(data)
     try:
         return np.load(io.BytesIO(data), allow_pickle=False)
     except (OSError, EOFError, ValueError) as error:
@@ -159,18 +170,23 @@ def _load(data: bytes) -> npt.NDArray:
 
 
 def _npy_header(data: bytes) -> tuple[tuple[int, ...], np.dtype]:
-    """Shape and type; of the versions that hold arrays of numbers."""
+    """Shape and type; of the versions that hold arrays of numbers. Raises ValueError for what cannot be a tile."""
     file = io.BytesIO(data)
     headers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
     try:
         shape, _, kind = headers[np.lib.format.read_magic(file)](file)
     except (ValueError, KeyError, SyntaxError, TypeError, MemoryError, RecursionError, tokenize.TokenError) as error:
         raise ValueError("damaged NPY") from error
+    if kind.kind not in "buif":
+        raise ValueError(f"an NPY of {'objects' if kind.hasobject else kind}, expected numbers")
+    if len(shape) not in (2, 3):
+        raise ValueError(f"of the shape {shape}, expected (height, width) or (height, width, 3)")
+    _check_size(*shape)
     return shape, kind
 
 
 def _check_size(*shape: int) -> None:
-    if min(shape, default=0) < 1 or math.prod(shape[:2]) > MAX_PIXELS or math.prod(shape[2:]) > 4:
+    if min(shape) < 1 or math.prod(shape[:2]) > MAX_PIXELS or math.prod(shape[2:]) > 4:
         size = " x ".join(map(str, shape))
         raise ValueError(f"of the size {size}, expected 1 to {MAX_PIXELS} px and at most 4 channels")
 
@@ -180,7 +196,7 @@ def _check_size(*shape: int) -> None:
 
 def _shape(pixels: npt.NDArray) -> npt.NDArray:
     """(H, W), (H, W, 1, 3 or 4) -> (H, W) or (H, W, 3)."""
-    channels = 1 if pixels.ndim == 2 else pixels.shape[2] if pixels.ndim == 3 else 0
+    channels = 1 if pixels.ndim == 2 else pixels.shape[2]
     if channels not in (1, 3, 4):
         raise ValueError(f"of the shape {pixels.shape}, expected (height, width) or (height, width, 3)")
     if channels == 4:

@@ -16,7 +16,7 @@ from salt.folds import load_folds
 from salt.mosaics import load_mosaics
 from salt.records import open_records
 from salt.tiles import Tiles, load_tiles
-from schemas.config import Augmentation, Config
+from schemas.config import Augmentation, Config, Shape
 
 FOLDER = Path(__file__).parent.parent / "report"
 SHOWN_TILES = 12
@@ -58,6 +58,7 @@ def templates() -> jinja2.Environment:
         "percent": percent,
         "own_ids": own_ids,
         "rate": rate,
+        "size": size,
         "number": "{:,}".format,
     }
     return environment
@@ -83,6 +84,12 @@ def rate(value: float) -> str:
     digits, power = f"{value:e}".split("e-")
     raised = str(int(power)).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
     return f"{float(digits):g} × 10⁻{raised}".replace(" ", "\N{NO-BREAK SPACE}")
+
+
+def size(shape: Shape) -> str:
+    """Height and width as they are shown: 101, 64 × 96."""
+    height, width = shape
+    return str(height) if height == width else f"{height} × {width}"
 
 
 def own_ids(svg: str, number: int) -> str:
@@ -139,7 +146,7 @@ def about_data(train: Tiles, test: Tiles, folds: pd.DataFrame) -> dict[str, Any]
     return {
         "train": {"tiles": len(train), "constant": int(train.table["constant"].sum())},
         "test": {"tiles": len(test), "constant": int(test.table["constant"].sum())},
-        "side": train.images.shape[1:],
+        "side": train.images.shape[1:3],
         "depths": (train.table["z"].min(), train.table["z"].max()),
         "empty": float((coverage == 0).mean()),
         "quartiles": [float(value) for value in salty.quantile([0.25, 0.5, 0.75])] if len(salty) else [],

@@ -15,6 +15,8 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from schemas.config import Shape
+
 Floats = npt.NDArray[np.float32]
 
 
@@ -52,8 +54,8 @@ class Section:
     shape: height and width of the image, px; tile: those of a window; overlap: of neighbours, share of the window
     """
 
-    shape: tuple[int, int]
-    tile: tuple[int, int]
+    shape: Shape
+    tile: Shape
     overlap: float
 
     @cached_property

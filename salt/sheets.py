@@ -9,10 +9,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from salt import pictures
+
 Bytes = npt.NDArray[np.uint8]
 
 LARGEST = 1600  # px, the longer side of a mosaic's picture
-TINTS = {"known": (189, 145, 60), "final": (66, 134, 235)}  # BGR, of the salt of training and of test tiles
+TINTS = {"known": (60, 145, 189), "final": (235, 134, 66)}  # RGB, of the salt of training and of test tiles
 
 
 @dataclass(frozen=True)
@@ -36,14 +38,14 @@ def evenly(count: int, wanted: int) -> list[int]:
 
 
 def picture(pixels: Bytes, **outlines: npt.NDArray) -> Picture:
-    """A picture of (H, W) grey or (H, W, 3) BGR pixels with the outlines of masks (H, W), by kind."""
+    """A picture of (H, W) grey or (H, W, 3) RGB pixels with the outlines of masks (H, W), by kind."""
     paths = {kind: outline(mask) for kind, mask in outlines.items()}
     height, width = pixels.shape[:2]
     return Picture(_uri(".png", pixels), height, width, paths)
 
 
 def probability_map(probabilities: npt.NDArray[np.floating]) -> Bytes:
-    """Probabilities (H, W) in 0..1 as BGR colours, in 33 steps: dark blue 0, white 1/2, orange 1."""
+    """Probabilities (H, W) in 0..1 as RGB colours, in 33 steps: dark blue 0, white 1/2, orange 1."""
     steps = np.round(np.nan_to_num(probabilities.astype(np.float32)) * 32).astype(int)
     return _SCALE[steps]
 
@@ -70,42 +72,48 @@ def _runs(edges: npt.NDArray) -> list[tuple[int, int, int]]:
 def draw_mosaic(places: pd.DataFrame, images: Sequence[Bytes], masks: Sequence[npt.NDArray]) -> Picture:
     """A mosaic, its salt tinted by whether the mask was known.
 
-    Outlines are of the salt ("salt"), of the tiles that the jigsaw rule changed ("changed") and of the squares
+    Outlines are of the salt ("salt"), of the tiles that the jigsaw rule changed ("changed") and of the places
     without a tile ("gap").
-    places: row, column, split, changed of n tiles; images: n of (H, W) uint8 grey; masks: n of (H, W) in {0, 1}
+    places: row, column, split, changed of n tiles; images: n of (H, W) or (H, W, 3) uint8; masks: n of (H, W) in {0, 1}
     """
     rows, columns = places["row"].max() + 1, places["column"].max() + 1
-    side = max(1, min(images[0].shape[0], LARGEST // max(rows, columns)))
-    canvas = np.zeros((rows * side, columns * side, 3), np.uint8)
+    height, width = images[0].shape[:2]
+    shrink = min(1.0, LARGEST / max(rows * height, columns * width))
+    height, width = max(1, int(height * shrink)), max(1, int(width * shrink))
+    canvas = np.zeros((rows * height, columns * width, 3), np.uint8)
     salt = np.zeros(canvas.shape[:2], np.uint8)
     taken = list(zip(places["row"].tolist(), places["column"].tolist(), strict=True))
     for (row, column), split, image, mask in zip(taken, places["split"], images, masks, strict=True):
-        place = np.s_[row * side : (row + 1) * side, column * side : (column + 1) * side]
-        grey = cv2.resize(np.ascontiguousarray(image), (side, side), interpolation=cv2.INTER_AREA)[..., None]
-        salt[place] = cv2.resize(mask.astype(np.uint8), (side, side), interpolation=cv2.INTER_NEAREST)
-        tinted = 0.65 * grey + 0.35 * np.array(TINTS["known" if split == "train" else "final"])
-        canvas[place] = np.where(salt[place][..., None] == 1, tinted.round(), grey)
+        place = np.s_[row * height : (row + 1) * height, column * width : (column + 1) * width]
+        shown = cv2.resize(np.ascontiguousarray(pictures.rgb(image)), (width, height), interpolation=cv2.INTER_AREA)
+        salt[place] = cv2.resize(mask.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
+        tinted = 0.65 * shown + 0.35 * np.array(TINTS["known" if split == "train" else "final"])
+        canvas[place] = np.where(salt[place][..., None] == 1, tinted.round(), shown)
     gaps = {(row, column) for row in range(rows) for column in range(columns)} - set(taken)
     changed = [place for place, is_changed in zip(taken, places["changed"], strict=True) if is_changed]
-    height, width = salt.shape
-    outlines = {"gap": _squares(sorted(gaps), side), "salt": outline(salt), "changed": _squares(changed, side)}
-    return Picture(_uri(".jpg", canvas), height, width, outlines)
+    outlines = {
+        "gap": _boxes(sorted(gaps), height, width),
+        "salt": outline(salt),
+        "changed": _boxes(changed, height, width),
+    }
+    return Picture(_uri(".jpg", canvas), rows * height, columns * width, outlines)
 
 
-def _squares(places: Sequence[tuple[int, int]], side: int) -> str:
-    return "".join(f"M{column * side} {row * side}h{side}v{side}h-{side}z" for row, column in places)
+def _boxes(places: Sequence[tuple[int, int]], height: int, width: int) -> str:
+    return "".join(f"M{column * width} {row * height}h{width}v{height}h-{width}z" for row, column in places)
 
 
 def _uri(kind: str, pixels: Bytes) -> str:
     options = [cv2.IMWRITE_JPEG_QUALITY, 82] if kind == ".jpg" else [cv2.IMWRITE_PNG_COMPRESSION, 9]
-    _, data = cv2.imencode(kind, np.ascontiguousarray(pixels), options)
+    blue_first = pixels[..., ::-1] if pixels.ndim == 3 else pixels  # as OpenCV wants it
+    _, data = cv2.imencode(kind, np.ascontiguousarray(blue_first), options)
     mime = "image/jpeg" if kind == ".jpg" else "image/png"
     return f"data:{mime};base64,{base64.b64encode(data.tobytes()).decode()}"
 
 
 def _scale() -> Bytes:
-    """33 colours, BGR, from dark blue over white to orange."""
-    stops = np.array([[92, 52, 22], [190, 150, 100], [245, 245, 245], [90, 160, 240], [10, 84, 196]])
+    """33 colours, RGB, from dark blue over white to orange."""
+    stops = np.array([[22, 52, 92], [100, 150, 190], [245, 245, 245], [240, 160, 90], [196, 84, 10]])
     at = np.linspace(0, len(stops) - 1, 33)
     return np.stack([np.interp(at, range(len(stops)), stops[:, c]) for c in range(3)], -1).round().astype(np.uint8)
 

@@ -1,17 +1,36 @@
-"""Which of the competition's files a data folder holds. Light: the Snakefile asks it each time it is read."""
+"""Which files and folders of a data folder are read. Light: the Snakefile asks it each time it is read."""
 
 import hashlib
 import zipfile
 from pathlib import Path
 
 from salt.program import UserError
+from schemas.config import Data
 
 COMPETITION = "tgs-salt-identification-challenge"
 TABLES = ("train.csv", "depths.csv", "sample_submission.csv")
+TRAIN, MASKS, TEST = FOLDERS = ("train/images", "train/masks", "test/images")  # of the layout `folders`
 
 
-def sources(root: Path) -> list[Path]:
-    """The files and folders below `root` that the tiles are read from, in a fixed order.
+def sources(data: Data) -> list[Path]:
+    """The files and folders that the tiles are read from, in a fixed order. Raises UserError where there are none."""
+    root = Path(data.root)
+    return competition(root) if data.layout == "competition" else folders(root)
+
+
+def folders(root: Path) -> list[Path]:
+    """The tables and folders that there are of the layout `folders`. Raises UserError where there is no folder."""
+    if not any((root / name).is_dir() for name in FOLDERS):
+        expected = ", ".join(f"{name}/" for name in FOLDERS)
+        raise UserError(
+            f"The images are missing: expected the folders {expected} in {root} (data.root of the config, in "
+            f"`layout: folders`), and found {_found(root)}. data/README.md tells what goes where."
+        )
+    return [path for name in (*TABLES[1:], *FOLDERS) if (path := root / name).exists()]
+
+
+def competition(root: Path) -> list[Path]:
+    """The files and folders below `root` that hold the competition's tiles.
 
     They are the tables that are there, and for each split its folders of PNGs or else its zip; or the one zip
     that the competition gives out and that holds all of these. Raises UserError where images are missing.
@@ -41,14 +60,20 @@ def rows(root: Path, table: str) -> int | None:
     return sum(bool(line.strip()) for line in content.splitlines()[1:])
 
 
-def fingerprint(paths: list[Path]) -> str:
-    """A digest of the names, sizes and times of change of files, and of the PNGs in folders; of no other files."""
+def pictures(data: Data, folders: list[Path]) -> list[Path]:
+    """The images in folders; of the competition's layout, its PNGs. Hidden files are none."""
+    return [
+        path for folder in folders for path in sorted(folder.glob("*.png" if data.layout == "competition" else "[!.]*"))
+    ]
+
+
+def fingerprint(files: list[Path]) -> str:
+    """A digest of the names, sizes and times of change of files."""
     digest = hashlib.sha256()
-    for path in paths:
-        for file in sorted(path.glob("*.png")) if path.is_dir() else [path]:
-            status = file.stat()
-            digest.update(f"{file}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
-    return digest.hexdigest() if paths else ""
+    for path in files:
+        status = path.stat()
+        digest.update(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+    return digest.hexdigest() if files else ""
 
 
 def whole_zip(root: Path) -> Path | None:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from salt import pictures
 from salt.atomic import atomic_path
 
 COLUMNS = ["id", "split", "z", "constant", "coverage"]
@@ -21,7 +22,7 @@ class Tiles:
     table: columns id (str), split ("train" or "test"), z (depth, in the data's unit; NaN where unknown),
         depth (z in 0..1 over both splits, from `load_tiles`), constant (bool: every pixel has one value),
         coverage (share of mask pixels, 0..1; NaN for test tiles)
-    images: (n, H, W) uint8 grey
+    images: (n, H, W) uint8 grey, or (n, H, W, 3) red, green, blue
     masks: (n, H, W) uint8 in {0, 1}; None for the test split
     """
 
@@ -38,6 +39,13 @@ class Tiles:
     def depths(self) -> npt.NDArray[np.float32]:
         """Depths of the tiles relative to those of both splits, (n,) in 0..1; NaN where unknown."""
         return self.table["depth"].to_numpy(np.float32)
+
+    @property
+    def grey(self) -> npt.NDArray[np.uint8]:
+        """Images (n, H, W), of colours their luminance."""
+        if self.images.ndim == 3:
+            return self.images
+        return np.stack([pictures.grey(image) for image in self.images])
 
     def __len__(self) -> int:
         return len(self.table)

@@ -18,14 +18,14 @@ from schemas.config import Network
 class Timing:
     """What one training took.
 
-    network: its settings without the file that it starts from, as JSON; side: of its input, px
+    network: its settings without the file that it starts from, as JSON; shape: of its input, px
     tiles: passes over single tiles, of all epochs; seconds: spent on them and on validation, over all parts of a
         training that was stopped and went on
     weights: bytes of one snapshot; device: in words
     """
 
     network: str
-    side: int
+    shape: tuple[int, int]
     tiles: int
     seconds: float
     weights: int
@@ -33,8 +33,9 @@ class Timing:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Raises ValueError, TypeError or OSError where the file is not one of these."""
-        return cls(**json.loads(path.read_text()))
+        """Raises ValueError, TypeError, KeyError or OSError where the file is not one of these."""
+        read = json.loads(path.read_text())
+        return cls(**read | {"shape": tuple(read["shape"])})
 
     def write(self, path: Path) -> None:
         """Write the file, whole or not at all."""
@@ -43,7 +44,7 @@ class Timing:
 
 
 def kind(network: Network) -> str:
-    """What trainings of the same speed and size share, besides the side of their input."""
+    """What trainings of the same speed and size share, besides the shape of their input."""
     return json.dumps(network.model_dump(mode="json", exclude={"weights"}), sort_keys=True)
 
 
@@ -58,5 +59,5 @@ def _newest_first(folder: Path) -> Iterable[Timing]:
     for _, path in sorted(dated, reverse=True):
         try:
             yield Timing.read(path)
-        except (OSError, ValueError, TypeError):
+        except (OSError, ValueError, TypeError, KeyError):
             continue  # of another version, or not ours

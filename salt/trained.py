@@ -13,7 +13,7 @@ from typing import Any
 from salt import provenance, sources
 from salt.pending import differences
 from salt.program import UserError
-from schemas.config import Config
+from schemas.config import Config, Shape
 
 SHOWN = 3
 OF_TILES = {"tile", "range", "colour"}  # what of the data's settings a prediction depends on
@@ -42,18 +42,35 @@ def settings(config: Config) -> dict[str, Any]:
     _must_need_no_depths(config, list(weights))
     snapshots = {name: _snapshots(config, name) for name in weights}
     _must_be_trained(config, [path for paths in snapshots.values() for path in paths])
-    _must_be_trained_so(config, snapshots)
+    data = config.data.model_copy(update={"tile": _tile(config)}).model_dump(mode="json", include=OF_TILES)
+    _must_be_trained_so(config, data, snapshots)
     models = {name: config.models[name].model_dump(mode="json", include=OF_MODELS) for name in weights}
     return {
         "images": str(images),
         "pictures": sources.fingerprint(files),
-        **config.data.model_dump(mode="json", include=OF_TILES),
+        **data,
         "sections": config.sections.model_dump(mode="json"),
         "models": {name: models[name] | {"weight": weight} for name, weight in weights.items()},
         "folds": config.folds.count,
         "weights": sources.fingerprint([path for paths in snapshots.values() for path in paths]),
         "threshold": config.submission.threshold,
     }
+
+
+def _tile(config: Config) -> Shape:
+    """Height and width of the run's tiles, px: by its config or, where that leaves it to the images, of its own."""
+    import numpy as np  # here, as above
+
+    packed = Path(config.pathvars.results, "tiles", "train_masks.npy")
+    if config.data.shape:
+        return config.data.shape
+    if not packed.is_file():
+        raise UserError(
+            f"To predict {config.predict}, expected the size of the run's tiles, in `data.tile` of the config or in "
+            f"{packed}, and found neither. Set `data.tile` to the size that the run was trained with."
+        )
+    _, height, width = np.load(packed, mmap_mode="r", allow_pickle=False).shape
+    return height, width
 
 
 def _snapshots(config: Config, model: str) -> list[Path]:
@@ -81,12 +98,10 @@ def _must_be_trained(config: Config, weights: list[Path]) -> None:
         )
 
 
-def _must_be_trained_so(config: Config, snapshots: Mapping[str, list[Path]]) -> None:
+def _must_be_trained_so(config: Config, data: Mapping[str, Any], snapshots: Mapping[str, list[Path]]) -> None:
     """Compare the config with the settings that the run was made with, where their provenance is there."""
     results = Path(config.pathvars.results)
-    changed = [
-        f"data.{change}" for change in _changes(results / "tiles", config.data.model_dump(mode="json"), OF_TILES)
-    ]
+    changed = [f"data.{change}" for change in _changes(results / "tiles", data, OF_TILES)]
     for name, paths in snapshots.items():
         model = config.models[name].model_dump(mode="json")
         for trained in dict.fromkeys(path.parent for path in paths):
@@ -100,9 +115,12 @@ def _must_be_trained_so(config: Config, snapshots: Mapping[str, list[Path]]) -> 
 
 
 def _changes(output: Path, now: Mapping[str, Any], keys: set[str]) -> list[str]:
-    """What changed of some settings since a program left its output; where its weights started makes no difference."""
+    """What changed of some settings since a program left its output, where it was told them.
+
+    Where the weights of a network started makes no difference.
+    """
     then = provenance.read(output).get("settings", {})
-    both = keys & then.keys() & now.keys()
+    both = {key for key in keys if then.get(key) is not None}
     changes = differences({key: then[key] for key in sorted(both)}, {key: now[key] for key in sorted(both)})
     return [change for change in changes if not change.startswith("network.weights:")]
 

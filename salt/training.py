@@ -120,10 +120,10 @@ class Trainer:
     """
 
     def __init__(self, setting: Setting, held_out: Tiles | None, checkpoints: Checkpoints | None = None) -> None:
-        if setting.geometry.side % setting.network.stride:
+        if wrong := [side for side in setting.geometry.shape if side % setting.network.stride]:
             raise UserError(
                 f"Expected an input whose side divides by {setting.network.stride}, as this network needs, and found "
-                f"{setting.geometry.side} px. Set `resize` or `pad` of the model's `input`."
+                f"{wrong[0]} px. Set `resize` or `pad` of the model's `input`."
             )
         self.setting, self.held_out, self.checkpoints = setting, held_out, checkpoints
         setting.network.to(setting.device).to(memory_format=torch.channels_last)
@@ -159,7 +159,7 @@ class Trainer:
         weights = sum(value.nbytes for value in setting.network.state_dict().values())
         return Timing(
             kind(setting.settings.network),
-            setting.geometry.side,
+            setting.geometry.shape,
             passes * len(setting.tiles),
             self.training.seconds,
             weights,

@@ -10,12 +10,34 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$", description="Becomes a folder's name.")]
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
+Shape = tuple[int, int]  # height and width, px
+COMPETITION: Shape = (101, 101)  # of its tiles
+
+
+def _height_and_width(size: Any) -> Any:
+    return (size, size) if isinstance(size, int) else size
+
+
+def _shortest(shape: Shape) -> int | Shape:
+    return shape[0] if shape[0] == shape[1] else shape
+
+
+Sized = (BeforeValidator(_height_and_width), PlainSerializer(_shortest))  # `101` or `[64, 96]` in the config
 
 
 class ConfigError(Exception):
@@ -54,10 +76,48 @@ Range = Literal["type", "tile"] | tuple[float, float]  # which values of an imag
 
 
 class Data(Section):
-    """Where the competition's files are and how large a tile is."""
+    """Where the images are, in which layout, and what is read out of them."""
 
-    root: str = Field(description="Folder with train.csv, depths.csv, sample_submission.csv and images or zips.")
-    tile: Count = Field(101, description="Height and width of a tile, px.")
+    layout: Literal["competition", "folders"] = Field(
+        "competition",
+        description="competition: train.csv, depths.csv, sample_submission.csv and PNGs in folders or zips. "
+        "folders: images and masks of any kind and size in train/images, train/masks and test/images.",
+    )
+    root: str = Field(description="The folder of all that.")
+    tile: Annotated[tuple[Count, Count], *Sized] | None = Field(
+        None,
+        description="Side of a tile, or [height, width], px; none: 101, the competition's, and in layout folders the "
+        "size that all images have. There, larger images are cut into tiles.",
+    )
+    range: Range = Field(
+        "type",
+        description="Which values become 0 and 255. type: those of the data type, 0 and 65535 for 16 bits. tile: the "
+        "least and largest of each tile, as in the competition's. [low, high]: these, for all tiles. Layout folders.",
+    )
+    colour: Literal["grey", "rgb"] = Field(
+        "grey", description="What becomes of colours. grey: their luminance. rgb: they stay. Layout folders."
+    )
+    salt: float | None = Field(
+        None, description="The masks' value for salt; none: the larger of the two that they have. Layout folders."
+    )
+
+    @property
+    def shape(self) -> Shape | None:
+        """Height and width of a tile, px, where the images need not be looked at to tell."""
+        return self.tile or (COMPETITION if self.layout == "competition" else None)
+
+    @model_validator(mode="after")
+    def _low_before_high(self) -> Self:
+        if not isinstance(self.range, str) and self.range[0] >= self.range[1]:
+            raise ValueError(f"range: {self.range[0]:g} is not less than {self.range[1]:g}; swap them")
+        return self
+
+    @model_validator(mode="after")
+    def _competitions_pixels_are_known(self) -> Self:
+        for key in ("range", "colour", "salt"):
+            if self.layout == "competition" and getattr(self, key) != type(self).model_fields[key].default:
+                raise ValueError(f"{key} is for `layout: folders`; the competition's images are grey and of 8 bits")
+        return self
 
 
 class DataSettings(Data):
@@ -217,17 +277,41 @@ class ResNet34Family(Section):
 Network = Annotated[PlainUnet | Unet | UnetResNext50 | ResNet34Family, Field(discriminator="name")]
 
 
+InputSize = Annotated[tuple[Annotated[int, Field(ge=16)], Annotated[int, Field(ge=16)]], *Sized]  # px
+
+
 class Input(Section):
     """Geometry and channels between a tile and a network: resize first, then pad (recipe 3)."""
 
-    resize: int | None = Field(None, ge=16, description="Side to resize the tile to, px, bilinear; none: as it is.")
-    pad: int | None = Field(None, ge=16, description="Side to pad to, px, the odd pixel right and below; none: no pad.")
+    resize: InputSize | None = Field(None, description="What to resize the tile to, bilinear; none: as it is.")
+    pad: InputSize | None = Field(None, description="What to pad to, the odd pixel right and below; none: no pad.")
     pad_mode: Literal["reflect", "edge"] = "edge"
-    channels: Literal["grey", "grey3", "ramp", "depth"] = Field(
+    channels: Literal["grey", "grey3", "ramp", "depth", "rgb"] = Field(
         "ramp",
         description="grey: grey alone. grey3: grey three times. ramp: grey, 0..1 from top to bottom, their product. "
-        "depth: as ramp with the tile's depth, 0..1 over all tiles, in the ramp's place (the 28th place's).",
+        "depth: as ramp with the tile's depth, 0..1 over all tiles, in the ramp's place (the 28th place's). "
+        "rgb: the three colours, where data.colour keeps them; the others take their luminance.",
     )
+
+    def resized(self, tile: Shape) -> Shape:
+        """Height and width of a tile after resizing, px."""
+        return self.resize or tile
+
+    def shape(self, tile: Shape) -> Shape:
+        """Height and width of the network's input, px."""
+        return self.pad or self.resized(tile)
+
+    def misfit(self, tile: Shape) -> str | None:
+        """What is wrong with the padding of such tiles, if anything."""
+        for small, large in zip(self.resized(tile), self.shape(tile), strict=True):
+            if large < small:
+                return f"pad: {large} px are less than the {small} px that are to be padded"
+            if self.pad_mode == "reflect" and (large - small + 1) // 2 >= small:
+                return (
+                    f"pad: {large} px would mirror more than there is of {small} px; "
+                    f"pad less than {3 * small - 1} px, or set pad_mode: edge"
+                )
+        return None
 
     @property
     def channel_count(self) -> int:
@@ -676,7 +760,7 @@ class PredictImagesSettings(Section):
 
     images: str = Field(description="A folder of images, or one.")
     pictures: str = Field(description="Digest of the images.")
-    tile: Count
+    tile: Annotated[tuple[Count, Count], *Sized]
     range: Range = "type"
     colour: Literal["grey", "rgb"] = "grey"
     sections: Sections
@@ -762,7 +846,7 @@ def check_config(raw: Mapping[str, Any]) -> Config:
         config = Config.model_validate(_drop_nulls(raw))
     except ValidationError as error:
         raise ConfigError("\n".join(_fault(detail) for detail in error.errors())) from None
-    faults = [*_misspelt(config), *_misfit(config)] or [*_circular(config), *_leaking(config)]
+    faults = [*_misspelt(config), *_misfit(config), *_no_survey(config)] or [*_circular(config), *_leaking(config)]
     if faults:
         raise ConfigError("\n".join(faults))
     return config
@@ -812,21 +896,28 @@ def _misfit(config: Config) -> list[str]:
     """Faults of inputs that do not fit their tiles or their networks."""
     faults = []
     for name, model in config.models.items():
-        resized = model.input.resize or config.data.tile
-        side = model.input.pad or resized
-        if side < resized:
-            faults.append(f"models.{name}.input.pad: {side} px are less than the {resized} px that are to be padded")
-        elif model.input.pad_mode == "reflect" and (side - resized + 1) // 2 >= resized:
+        if model.input.channels == "rgb" and config.data.colour != "rgb":
+            faults.append(f"models.{name}.input.channels: rgb needs colours; set data.colour: rgb")
+        tile = config.data.shape or model.input.resize
+        if tile is None:  # the images tell; the training checks it (salt/geometry.py)
+            continue
+        stride, shape = model.network.stride, model.input.shape(tile)
+        if fault := model.input.misfit(tile):
+            faults.append(f"models.{name}.input.{fault}")
+        elif wrong := [side for side in shape if side % stride]:
             faults.append(
-                f"models.{name}.input.pad: {side} px would mirror more than there is of {resized} px; "
-                f"pad less than {3 * resized - 1} px, or set pad_mode: edge"
-            )
-        elif side % model.network.stride:
-            faults.append(
-                f"models.{name}.input: {model.network.name} needs a side that divides by {model.network.stride}, "
-                f"and the input's is {side} px; set resize or pad"
+                f"models.{name}.input: {model.network.name} needs a side that divides by {stride}, "
+                f"and the input's is {wrong[0]} px; set resize or pad"
             )
     return faults
+
+
+def _no_survey(config: Config) -> list[str]:
+    """A fault where a survey could not be made as the data should be."""
+    height, width = config.data.shape or (0, 1)
+    if config.survey and (config.data.layout == "folders" or height != width):
+        return ["survey: its tiles are square and in the competition's layout; leave out data.layout and data.tile"]
+    return []
 
 
 def _circular(config: Config) -> list[str]:

@@ -28,7 +28,7 @@ def main(argv: list[str] | None = None) -> None:
     """Read the tiles of both splits, find neighbours, assemble, write mosaics.csv."""
     args = parse_args(argv)
     train, test = load_tiles(args.tiles, "train"), load_tiles(args.tiles, "test")
-    images = np.concatenate([train.images, test.images])
+    images = np.concatenate([train.grey, test.grey])
     pairs = find_neighbours(images, read_settings(Mosaics, args.settings))
     mosaics = assemble([*train.ids, *test.ids], pairs)
     with atomic_path(args.out) as path:

@@ -68,7 +68,7 @@ def load_predictor(settings: PredictSettings, compute: Compute, snapshots: Path,
 def write(path: Path, tiles: Tiles, predictor: Predictor, batch: int, what: str) -> None:
     """Predict tiles batch by batch, straight into the file."""
     ticker = Ticker(what, len(tiles))
-    height, width = tiles.images.shape[1:]
+    height, width = tiles.images.shape[1:3]
     depths = tiles.depths
     with create_records(path, tiles.ids, {name: np.float16 for name in FIELDS}, height, width) as records:
         for rows in chunks(len(tiles), batch):

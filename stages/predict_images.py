@@ -3,6 +3,7 @@
 import argparse
 import csv
 import hashlib
+import math
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -45,7 +46,9 @@ def main(argv: list[str] | None = None) -> None:
     say(
         f"{len(images)} images, {len(windows)} windows, {len(ensemble)} networks, on {device.describe(ensemble.device)}"
     )
-    blocks = Blocks(checkpoint(args.checkpoints, settings), max(1, BLOCK[ensemble.device.type] // settings.tile**2))
+    blocks = Blocks(
+        checkpoint(args.checkpoints, settings), max(1, BLOCK[ensemble.device.type] // math.prod(settings.tile))
+    )
     with device.faults_of_the_machine():
         blocks.predict(windows, ensemble)
     write(args, windows, blocks, settings.threshold)

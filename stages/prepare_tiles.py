@@ -1,4 +1,4 @@
-"""Read the competition's files, check all of them, and pack the tiles into arrays."""
+"""Read the images and masks, check all of them, and pack the tiles into arrays."""
 
 import argparse
 import logging
@@ -6,10 +6,11 @@ from pathlib import Path
 
 from salt import provenance
 from salt.competition import read_competition
+from salt.own_data import read_folders
 from salt.program import run
 from salt.sources import sources
 from salt.tiles import save_tiles
-from schemas.config import DataSettings, read_settings
+from schemas.config import COMPETITION, DataSettings, read_settings
 
 log = logging.getLogger(__name__)
 
@@ -22,9 +23,12 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     data = read_settings(DataSettings, args.settings)
 
-    train, test = read_competition(Path(data.root), data.tile)
+    if data.layout == "folders":
+        train, test = read_folders(data)
+    else:
+        train, test = read_competition(Path(data.root), data.tile or COMPETITION)
     save_tiles(args.out, train, test)
-    provenance.leave(args.out, args.settings, {"root": sources(Path(data.root))})
+    provenance.leave(args.out, args.settings, {"root": sources(data)})
 
     for split, tiles in (("train", train), ("test", test)):
         empty = "" if tiles.masks is None else f", {(tiles.table['coverage'] == 0).sum()} without salt"

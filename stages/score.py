@@ -63,7 +63,7 @@ def load_truths(args: argparse.Namespace) -> list[scoring.Truth]:
     truths = [scoring.out_of_fold_truth(ids, masks, load_folds(args.folds), mosaics)]
     if args.true_test_masks:
         table = pd.read_csv(args.true_test_masks, dtype=str, keep_default_na=False)
-        true = np.stack([rle.decode(text, *images.shape[1:]) for text in table["rle_mask"]])
+        true = np.stack([rle.decode(text, *images.shape[1:3]) for text in table["rle_mask"]])
         truths.append(scoring.true_test_truth(table["id"].to_numpy(str), true, ids, masks, mosaics))
     return truths
 

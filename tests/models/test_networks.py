@@ -37,9 +37,10 @@ def name_and_network(request):
     return request.param, create(request.param, **NETWORKS[request.param][0])
 
 
-def check_outputs(outputs, side):
+def check_outputs(outputs, height, width=None):
     """The shapes and types that `models` promises."""
-    expected = {"mask": (2, 1, side, side), "pixel": (2, 1, side, side), "empty": (2, 1)}
+    shape = (2, 1, height, width or height)
+    expected = {"mask": shape, "pixel": shape, "empty": (2, 1)}
     assert "mask" in outputs
     for name, logits in outputs.items():
         assert logits.shape == expected[name]
@@ -111,6 +112,14 @@ def test_an_input_may_have_one_channel(name):
         network = create(name, channels=1, **NETWORKS[name][0])
         side = 2 * network.stride
         check_outputs(network(torch.zeros(2, 1, side, side)), side)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_an_input_may_be_wider_than_high(name):
+    with torch.device("meta"):
+        network = create(name, **NETWORKS[name][0])
+        height, width = 2 * network.stride, 3 * network.stride
+        check_outputs(network(torch.zeros(2, 3, height, width)), height, width)
 
 
 @pytest.mark.parametrize(

@@ -87,6 +87,17 @@ def test_tiles_of_any_size_keep_their_shape_and_masks_their_two_values(transform
 
 
 @each
+def test_three_colours_change_as_one_grey_does(transform):
+    image, mask = texture(40, 50)
+    grey, moved = augment(create_augmentation([transform]), image, mask, 5)
+    colours, moved_too = augment(create_augmentation([transform]), np.repeat(image[..., None], 3, axis=2), mask, 5)
+    assert colours.shape == (40, 50, 3)
+    np.testing.assert_array_equal(moved_too, moved)
+    if transform.name not in ("noise", "one_of"):  # noise is each pixel's own
+        np.testing.assert_array_equal(colours, np.repeat(grey[..., None], 3, axis=2))
+
+
+@each
 def test_a_draw_depends_on_its_seed_alone(transform):
     tile = texture(40, 50)
     transforms = [Flip(p=0.5), transform, OneOf(p=0.5, of=(transform, Flip(p=1)))]

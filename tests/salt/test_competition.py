@@ -14,6 +14,7 @@ from salt.competition import read_competition
 from salt.program import UserError
 
 SIDE = 6
+SIZE = (SIDE, SIDE)
 REAL = Path(__file__).parents[3] / "shared" / "data" / "tgs"
 
 
@@ -97,7 +98,7 @@ def write(root, files):
 def fault(root, files):
     """What is said about the data, as lines of the list."""
     with pytest.raises(UserError) as error:
-        read_competition(write(root, files), SIDE)
+        read_competition(write(root, files), SIZE)
     first, *lines, last = str(error.value).splitlines()
     assert str(root) in first
     assert last.startswith("Mend")
@@ -107,7 +108,7 @@ def fault(root, files):
 
 @pytest.mark.parametrize("form", [as_folders, as_zips, as_one_zip, as_one_zip_of_folders])
 def test_every_form_of_the_data_gives_the_same_tiles(tmp_path, files, pixels, masks, form):
-    train, test = read_competition(write(tmp_path, form(files)), SIDE)
+    train, test = read_competition(write(tmp_path, form(files)), SIZE)
     assert train.ids == ["c", "a", "b"]  # in the order of train.csv
     assert test.ids == ["z", "x", "y"]  # in the order of sample_submission.csv
     np.testing.assert_array_equal(train.images, [pixels[name] for name in train.ids])
@@ -123,7 +124,7 @@ def test_every_form_of_the_data_gives_the_same_tiles(tmp_path, files, pixels, ma
 
 def test_nothing_is_written_where_the_data_are(tmp_path, files):
     write(tmp_path, as_one_zip(files))
-    read_competition(tmp_path, SIDE)
+    read_competition(tmp_path, SIZE)
     assert [path.name for path in tmp_path.rglob("*")] == ["tgs-salt-identification-challenge.zip"]
 
 
@@ -133,20 +134,20 @@ def without(files, *prefixes):
 
 def test_masks_come_from_pngs_where_train_csv_has_none(tmp_path, files, masks):
     files["train.csv"] = table("id", [("c",), ("a",), ("b",)])
-    train, _ = read_competition(write(tmp_path, files), SIDE)
+    train, _ = read_competition(write(tmp_path, files), SIZE)
     np.testing.assert_array_equal(train.masks, [masks[name] for name in "cab"])
 
 
 def test_without_tables_tiles_are_in_the_order_of_their_ids(tmp_path, files, masks):
     pngs = without(files, "train.csv", "sample", "depths")
-    train, test = read_competition(write(tmp_path, pngs), SIDE)
+    train, test = read_competition(write(tmp_path, pngs), SIZE)
     assert (train.ids, test.ids) == (["a", "b", "c"], ["x", "y", "z"])
     np.testing.assert_array_equal(train.masks, [masks[name] for name in "abc"])
     assert train.table["z"].isna().all()
 
 
 def test_masks_come_from_train_csv_where_there_are_no_pngs(tmp_path, files, masks):
-    train, _ = read_competition(write(tmp_path, as_zips(without(files, "train/masks"))), SIDE)
+    train, _ = read_competition(write(tmp_path, as_zips(without(files, "train/masks"))), SIZE)
     np.testing.assert_array_equal(train.masks, [masks[name] for name in "cab"])
 
 
@@ -154,7 +155,7 @@ def test_masks_come_from_train_csv_where_there_are_no_pngs(tmp_path, files, mask
 def test_masks_may_be_of_8_or_16_bits(tmp_path, files, masks, salt):
     kind = np.uint16 if salt > 255 else np.uint8
     files["train/masks/c.png"] = png(masks["c"].astype(kind) * kind(salt))
-    train, _ = read_competition(write(tmp_path, files), SIDE)
+    train, _ = read_competition(write(tmp_path, files), SIZE)
     np.testing.assert_array_equal(train.masks[0], masks["c"])
 
 
@@ -163,14 +164,14 @@ def test_images_of_equal_colours_are_grey(tmp_path, files, pixels, channels):
     image = np.full((SIDE, SIDE, channels), 255, np.uint8)
     image[..., :3] = pixels["x"][..., None]
     files["test/images/x.png"] = png(image)
-    _, test = read_competition(write(tmp_path, files), SIDE)
+    _, test = read_competition(write(tmp_path, files), SIZE)
     np.testing.assert_array_equal(test.images[1], pixels["x"])
 
 
 def test_what_an_archiver_adds_is_ignored(tmp_path, files):
     files["train/__MACOSX/images/._a.png"] = b"?"
     files["train/images/.DS_Store"] = b"?"
-    train, _ = read_competition(write(tmp_path, as_zips(files)), SIDE)
+    train, _ = read_competition(write(tmp_path, as_zips(files)), SIZE)
     assert len(train) == 3
 
 
@@ -181,7 +182,7 @@ def test_ids_and_depths_are_texts_and_numbers_as_they_stand(tmp_path, files):
             files[name.replace(f"/{old}.", f"/{new}.")] = files.pop(name)
         for name in ("train.csv", "depths.csv", "sample_submission.csv"):
             files[name] = files[name].replace(f"\n{old},".encode(), f"\n{new},".encode())
-    train, test = read_competition(write(tmp_path, files), SIDE)
+    train, test = read_competition(write(tmp_path, files), SIZE)
     assert (train.ids[0], test.ids[0]) == ("007", "NA")
 
 
@@ -334,7 +335,7 @@ def test_damaged_zips_are_said_all_at_once(tmp_path, files):
 def test_a_damaged_or_foreign_whole_zip_is_said(tmp_path, files):
     (tmp_path / "own.zip").write_bytes(b"PK")
     with pytest.raises(UserError, match=r"own\.zip \(File is not a zip file\)"):
-        read_competition(tmp_path, SIDE)
+        read_competition(tmp_path, SIZE)
     (line,) = fault(tmp_path, {"own.zip": zipped({"readme.txt": b""})})
     assert "There is no item named 'train.zip' in the archive" in line
 
@@ -349,7 +350,7 @@ def test_damage_anywhere_is_an_error_of_the_user_or_harmless(tmp_path_factory, f
     end = start + data.draw(st.integers(0, 20))
     packed[name] = packed[name][:start] + data.draw(st.binary(max_size=3)) + packed[name][end:]
     with suppress(UserError):
-        read_competition(write(tmp_path_factory.mktemp("data"), packed), SIDE)
+        read_competition(write(tmp_path_factory.mktemp("data"), packed), SIZE)
 
 
 def test_many_faults_of_a_kind_are_counted_and_the_first_shown(tmp_path, files):
@@ -360,12 +361,12 @@ def test_many_faults_of_a_kind_are_counted_and_the_first_shown(tmp_path, files):
 
 def test_missing_data_are_said(tmp_path):
     with pytest.raises(UserError, match="make demo"):
-        read_competition(tmp_path, SIDE)
+        read_competition(tmp_path, SIZE)
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="the competition's tiles are not at ../shared/data/tgs")
 def test_the_real_tiles_are_as_their_description_says():
-    train, test = read_competition(REAL, 101)
+    train, test = read_competition(REAL, (101, 101))
     assert (len(train), len(test)) == (3201, 1999)
     assert (train.table["constant"].sum(), test.table["constant"].sum()) == (63, 17)
     assert train.images.shape == train.masks.shape == (3201, 101, 101)

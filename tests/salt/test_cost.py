@@ -14,7 +14,7 @@ from salt.timings import Timing
 from schemas.config import PlainUnet, ResNet34Family, UnetResNext50, check_config
 
 WINNING = yaml.safe_load(Path("workflow_config.yaml").read_text())
-TGS = TileCount(4000, 18000)
+TGS = TileCount(4000, 18000, 101 * 101)
 FOLDS = [str(fold) for fold in range(5)]
 
 
@@ -33,7 +33,7 @@ def pretrain(model):
 
 def timing(config, model, side, **more):
     known = {"tiles": 1000, "seconds": 10.0, "weights": 7_000_000, "device": "NVIDIA H200"}
-    return Timing(timings.kind(config.models[model].network), side, **(known | more))
+    return Timing(timings.kind(config.models[model].network), (side, side), **(known | more))
 
 
 # Weights
@@ -153,7 +153,7 @@ def run(raw, tmp_path):
 
 
 def test_tiles_are_counted_in_the_tables(run):
-    assert count_tiles(check_config(run)) == (2, 3)
+    assert count_tiles(check_config(run)) == (2, 3, 101 * 101)
 
 
 def test_tiles_are_counted_in_the_zip_with_everything(run, tmp_path):
@@ -161,7 +161,7 @@ def test_tiles_are_counted_in_the_zip_with_everything(run, tmp_path):
         for name in ("train.csv", "sample_submission.csv"):
             archive.write(tmp_path / name, f"inside/{name}")
             (tmp_path / name).unlink()
-    assert count_tiles(check_config(run)) == (2, 3)
+    assert count_tiles(check_config(run)) == (2, 3, 101 * 101)
 
 
 def test_without_tables_the_tiles_are_unknown(run, tmp_path):
@@ -173,9 +173,10 @@ def test_tiles_that_were_read_count_without_constant_ones(run, tmp_path):
     (tmp_path / "results" / "tiles").mkdir(parents=True)
     table = "id,split,z,constant,coverage\na,train,1,True,0\nb,train,2,False,0.1\nc,test,3,False,\n"
     (tmp_path / "results" / "tiles" / "tiles.csv").write_text(table)
-    assert count_tiles(check_config(run)) == (1, 1)
+    (tmp_path / "results" / "tiles" / "train_masks.npy").write_bytes(b"0" * 2 * 64 * 96)
+    assert count_tiles(check_config(run)) == (1, 1, 64 * 96)
 
 
 def test_a_survey_that_is_not_made_yet_counts_with_the_most_that_it_can_have(run):
     run["survey"] = {"sections": 2, "rows": [4, 5], "columns": [5, 10], "test": 0.3}
-    assert count_tiles(check_config(run)) == (70, 30)
+    assert count_tiles(check_config(run)) == (70, 30, 101 * 101)

@@ -153,7 +153,7 @@ def test_a_wrong_config_ends_with_its_faults_alone(raw):
 def test_missing_data_end_with_what_to_do(raw, tmp_path):
     raw["data"]["root"] = str(tmp_path)
     with pytest.raises(SystemExit, match="make demo"):
-        Plan(raw).competition_files()
+        Plan(raw).data_files()
 
 
 def test_on_a_cpu_no_job_waits_for_a_gpu(raw):
@@ -199,7 +199,7 @@ def test_a_prediction_is_all_that_is_made_and_needs_no_tiles(predicting, raw, tm
     assert plan.targets() == [
         f"{tmp_path}/predictions/lines/{name}" for name in ("masks", "probabilities", "masks.csv")
     ]
-    assert plan.competition_files() == plan.competition_folders() == []
+    assert plan.data_files() == plan.data_folders() == []
 
 
 def test_a_prediction_without_weights_or_images_ends_before_any_job(predicting, tmp_path):
@@ -227,6 +227,19 @@ def test_a_prediction_ends_with_how_many_images_there_are_and_where(predicting, 
     assert words.startswith("2 images are predicted")
     for name in ("masks", "probabilities", "masks.csv"):
         assert f"{folder}/{name}" in words.split()
+
+
+def test_in_folders_any_image_that_changes_reruns_prepare_tiles(raw, tmp_path):
+    for folder in ("train/images", "train/masks", "test/images"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "a.tif").write_bytes(b"1")
+    raw["data"] = {"layout": "folders", "root": str(tmp_path)}
+    before = Plan(raw).data_settings()
+    assert Plan(raw).data_folders() == [f"{tmp_path}/{name}" for name in ("train/images", "train/masks", "test/images")]
+    (tmp_path / "test" / "images" / ".DS_Store").touch()
+    assert Plan(raw).data_settings() == before
+    (tmp_path / "test" / "images" / "b.jpg").touch()
+    assert Plan(raw).data_settings() != before
 
 
 def test_a_part_of_the_workflow_ends_without_closing_words(raw, tmp_path):

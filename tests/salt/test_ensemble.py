@@ -38,7 +38,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture
 def ensemble(folder):
-    return Ensemble(MEMBERS, 2, SIDE, folder, Compute(device="cpu", threads=1, predict_batch=2))
+    return Ensemble(MEMBERS, 2, (SIDE, SIDE), folder, Compute(device="cpu", threads=1, predict_batch=2))
 
 
 def test_it_is_the_mean_over_models_of_folds_of_snapshots_by_weight(folder, ensemble):
@@ -47,7 +47,7 @@ def test_it_is_the_mean_over_models_of_folds_of_snapshots_by_weight(folder, ense
     for fold, ((name, snapshot), share) in itertools.product((0, 1), SHARES.items()):
         network = create_network(MEMBERS[name].network).eval()
         load_weights(network, folder / name / f"fold{fold}" / "snapshots" / f"{snapshot}.safetensors")
-        alone = Predictor([network], [1], Geometry(MEMBERS[name].input, SIDE), torch.device("cpu"))
+        alone = Predictor([network], [1], Geometry(MEMBERS[name].input, (SIDE, SIDE)), torch.device("cpu"))
         expected += share / 2 * alone.predict(tiles, np.full(5, np.nan, np.float32)).tta
     found = ensemble.predict(tiles, Ticker("tiles", 5), 0)
     assert found.dtype == np.float32

@@ -84,6 +84,13 @@ def test_all_faults_of_all_images_are_said_at_once(tmp_path, image):
         assert words in str(error.value)
 
 
+@pytest.mark.parametrize("name", ["=cmd()", "-1", "two\nlines"])
+def test_names_that_a_table_cannot_hold_safely_are_refused(tmp_path, image, name):
+    save(tmp_path / f"{name}.png", image)
+    with pytest.raises(UserError, match="names that begin with = . - or @"):
+        open_images(settings(tmp_path))
+
+
 def test_other_files_are_skipped_with_a_word(tmp_path, image, caplog):
     save(tmp_path / "a.png", image)
     for name in ("Thumbs.db", "picks.csv", ".DS_Store"):
@@ -137,5 +144,5 @@ def test_a_volume_is_many_images(tmp_path):
 def test_an_image_and_a_part_of_a_volume_may_not_share_a_name(tmp_path, image):
     segyio.tools.from_array3D(str(tmp_path / "cube.sgy"), np.zeros((2, 9, 12), np.float32), format=5)
     save(tmp_path / "cube_inline2.png", image)
-    with pytest.raises(UserError, match=re.escape("replace the other's (1): cube_inline2")):
+    with pytest.raises(UserError, match=re.escape("names that more than one image has (1): cube_inline2")):
         open_images(settings(tmp_path, sections={"range": "tile"}))

@@ -7,7 +7,7 @@ from salt.geometry import Geometry
 from salt.inference import Predictor
 from schemas.config import Input
 
-GEOMETRY = Geometry(Input(channels="grey3"), tile=8)
+GEOMETRY = Geometry(Input(channels="grey3"), tile=(8, 8))
 DEPTHS = np.full(3, np.nan, np.float32)  # unknown
 
 
@@ -44,4 +44,13 @@ def test_constant_tiles_hold_no_salt(images):
     images[1] = 7
     found = Predictor([Left(40.0)], [1], GEOMETRY, torch.device("cpu")).predict(images, DEPTHS)
     assert found.plain[1].max() == found.tta[1].max() == 0
+    assert found.plain[2].max() == 1
+
+
+def test_three_colours_are_predicted_as_one_mask(images):
+    colours = np.repeat(images[..., None], 3, axis=3)
+    colours[1] = (7, 200, 9)
+    found = Predictor([Left(40.0)], [1], GEOMETRY, torch.device("cpu")).predict(colours, DEPTHS)
+    assert found.tta.shape == (3, 8, 8)
+    assert found.plain[1].max() == 0  # one colour all over
     assert found.plain[2].max() == 1

@@ -66,3 +66,11 @@ def test_the_same_seed_mixes_alike():
     first, second = (mix(*batch(6), MIXUP, seed=3) for _ in range(2))
     assert torch.equal(first.images, second.images)
     assert first.masks[0][0] == second.masks[0][0]
+
+
+@pytest.mark.parametrize("settings", [MIXUP, CUTMIX], ids=["mixup", "cutmix"])
+def test_three_colours_are_mixed_as_one_grey_is(settings):
+    images, masks = batch(4)
+    grey, colours = mix(images, masks, settings, 3), mix(images[..., None].expand(-1, -1, -1, 3), masks, settings, 3)
+    assert all(torch.equal(colours.images[..., c], grey.images) for c in range(3))
+    assert all(torch.equal(a, b) for (_, a), (_, b) in zip(colours.masks, grey.masks, strict=True))

@@ -12,7 +12,7 @@ from salt.timings import Timing
 from schemas.config import check_config
 
 CONFIG = check_config(yaml.safe_load(Path("workflow_config.yaml").read_text()))
-TGS = TileCount(4000, 18000)
+TGS = TileCount(4000, 18000, 101 * 101)
 
 
 def train_folds(model, **more):
@@ -34,7 +34,7 @@ def test_trainings_are_listed_by_model():
 
 def test_hours_are_told_with_where_they_were_measured():
     network = timings.kind(CONFIG.models["stage1_resnet34"].network)
-    measured = [Timing(network, 256, tiles=960_000, seconds=3600, weights=142_000_000, device="NVIDIA H200")]
+    measured = [Timing(network, (256, 256), tiles=960_000, seconds=3600, weights=142_000_000, device="NVIDIA H200")]
     jobs = train_folds("stage1_resnet34")  # 300 epochs of 3200 tiles each
     assert "at most about 5.0 h of training (NVIDIA H200)" in text(jobs, measured)
     half_known = text([*jobs, *train_folds("stage1_resnext50")], measured)

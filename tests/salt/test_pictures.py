@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from salt.pictures import grey, has_colour, read, rgb, to_bytes
+from salt.pictures import grey, has_colour, read, rgb, size, to_bytes
 
 RNG = np.random.default_rng(4)
 GREY = RNG.integers(0, 256, (7, 9), np.uint8)
@@ -117,6 +117,15 @@ def test_palettes_and_single_bits_are_what_they_show():
     for kind in ("PNG", "TIFF", "BMP"):
         bits = read(saved(Image.fromarray(GREY > 99), kind), f"a.{kind[:3].lower()}")
         np.testing.assert_array_equal(grey(bits) > 0, GREY > 99)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif", ".bmp", ".npy"])
+@pytest.mark.parametrize("pixels", [GREY, COLOURS], ids=["grey", "colours"])
+def test_the_size_is_told_by_the_header_alone(suffix, pixels):
+    whole = npy(pixels) if suffix == ".npy" else encoded(pixels, suffix)
+    assert size(whole, f"a{suffix}") == (7, 9)
+    if suffix in (".png", ".jpg", ".npy"):  # a TIFF's header comes last
+        assert size(whole[:-5], f"a{suffix}") == (7, 9)
 
 
 SEE_THROUGH = Image.fromarray(np.dstack([COLOURS, GREY]))

@@ -41,11 +41,16 @@ def test_a_picture_holds_the_image_bit_by_bit():
     np.testing.assert_array_equal(decoded(picture), image)
 
 
+def test_a_picture_in_colour_has_red_first():
+    image = np.random.default_rng(0).integers(0, 256, (7, 5, 3), np.uint8)
+    np.testing.assert_array_equal(decoded(sheets.picture(image))[..., ::-1], image)
+
+
 def test_probabilities_are_blue_below_a_half_white_at_it_and_orange_above():
     blue, white, orange = sheets.probability_map(np.array([[0, 0.5, 1]], np.float16))[0]
-    assert blue[0] > blue[2]
+    assert blue[2] > blue[0]
     assert len(set(white)) == 1
-    assert orange[2] > orange[0]
+    assert orange[0] > orange[2]
 
 
 @given(st.integers(0, 50), st.integers(2, 12))
@@ -64,6 +69,17 @@ def test_a_mosaic_shows_its_gaps_its_changed_tiles_and_its_salt_across_tiles():
     picture = sheets.draw_mosaic(places, images, [salt, salt, np.zeros_like(salt)])
     assert (picture.height, picture.width) == (16, 16)
     assert picture.outlines == {"gap": "M8 0h8v8h-8z", "salt": "M4 0v16", "changed": "M0 8h8v8h-8z"}
+
+
+def test_tiles_that_are_not_square_or_in_colour_make_a_mosaic_too():
+    places = pd.DataFrame({"row": [0, 1], "column": [0, 1], "split": "test", "changed": False})
+    red, empty = np.zeros((8, 12, 3), np.uint8), np.zeros((8, 12), np.uint8)
+    red[..., 0] = 255
+    picture = sheets.draw_mosaic(places, [red, red], [empty, empty])
+    assert (picture.height, picture.width) == (16, 24)
+    assert picture.outlines["gap"] == "M12 0h12v8h-12zM0 8h12v8h-12z"
+    blue, green, bright = decoded(picture)[3, 5]
+    assert bright > 240 > 10 > max(blue, green)
 
 
 def test_the_picture_of_a_large_mosaic_is_made_smaller():

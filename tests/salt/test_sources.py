@@ -4,7 +4,8 @@ from subprocess import run
 import pytest
 
 from salt.program import UserError
-from salt.sources import sources
+from salt.sources import competition, sources
+from schemas.config import Data
 
 WHOLE = "tgs-salt-identification-challenge.zip"
 
@@ -17,7 +18,7 @@ def make(root, *names):
 
 
 def found(root):
-    return [path.relative_to(root).as_posix() for path in sources(root)]
+    return [path.relative_to(root).as_posix() for path in competition(root)]
 
 
 def test_the_zips_as_they_are_downloaded(tmp_path):
@@ -66,7 +67,7 @@ def test_the_only_zip_may_have_any_name(tmp_path):
 def test_missing_data_are_said_with_the_way_to_get_them(tmp_path, names, said):
     make(tmp_path, *names)
     with pytest.raises(UserError) as error:
-        sources(tmp_path)
+        competition(tmp_path)
     text = str(error.value)
     assert said in text
     for remedy in ("kaggle competitions download -c tgs-salt-identification-challenge", "rules", "make demo"):
@@ -76,7 +77,25 @@ def test_missing_data_are_said_with_the_way_to_get_them(tmp_path, names, said):
 
 def test_a_missing_folder_is_said(tmp_path):
     with pytest.raises(UserError, match="found no such folder"):
-        sources(tmp_path / "nowhere")
+        competition(tmp_path / "nowhere")
+
+
+def test_own_images_are_in_three_folders(tmp_path):
+    data = Data(layout="folders", root=str(tmp_path))
+    make(
+        tmp_path, "train/images/a.jpg", "train/masks/a.png", "test/images/b.tif", "depths.csv", "notes.txt", "train.csv"
+    )
+    names = [path.relative_to(tmp_path).as_posix() for path in sources(data)]
+    assert names == ["depths.csv", "train/images", "train/masks", "test/images"]
+
+
+def test_without_own_images_the_folders_that_they_belong_into_are_said(tmp_path):
+    make(tmp_path, "images/a.png")
+    with pytest.raises(UserError) as error:
+        sources(Data(layout="folders", root=str(tmp_path)))
+    assert "expected the folders train/images/, train/masks/, test/images/ in" in str(error.value)
+    assert "found images. data/README.md tells" in str(error.value)
+    assert "\n" not in str(error.value)
 
 
 def test_asking_for_sources_imports_nothing_heavy():

@@ -4,11 +4,11 @@ from salt import timings
 from salt.timings import Timing
 from schemas.config import PlainUnet, Unet
 
-ONE = Timing(network="{}", side=64, tiles=100, seconds=5.5, weights=1000, device="CPU")
+ONE = Timing(network="{}", shape=(64, 96), tiles=100, seconds=5.5, weights=1000, device="CPU")
 
 
 def write(path, seconds, age):
-    Timing("{}", 64, 100, seconds, 1000, "CPU").write(path)
+    Timing("{}", (64, 64), 100, seconds, 1000, "CPU").write(path)
     os.utime(path, (1e9 - age, 1e9 - age))
 
 

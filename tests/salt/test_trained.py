@@ -4,6 +4,7 @@ import os
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
@@ -55,7 +56,7 @@ def test_the_settings_are_those_of_the_ensembles_models_with_their_weights(raw):
     found = PredictImagesSettings.model_validate(settings(raw))
     assert {name: member.weight for name, member in found.models.items()} == {MODELS[0]: 1, MODELS[1]: 3}
     assert found.models[MODELS[0]].members["phase1"] == 3
-    assert (found.folds, found.tile, found.threshold) == (2, 101, 0.5)
+    assert (found.folds, found.tile, found.threshold) == (2, (101, 101), 0.5)
 
 
 def test_a_single_model_predicts_as_an_ensemble_does(raw):
@@ -97,8 +98,20 @@ def test_a_model_that_was_trained_with_other_settings_is_refused(raw, edit, chan
 
 
 def test_tiles_that_were_read_with_other_settings_are_refused(raw, tmp_path):
+    for tile in (101, None):  # none: as the images are
+        beside(tmp_path / "results" / "tiles").write_text(json.dumps({"settings": {"root": "elsewhere", "tile": tile}}))
+        settings(raw)
     beside(tmp_path / "results" / "tiles").write_text(json.dumps({"settings": {"root": "elsewhere", "tile": 128}}))
     assert "data.tile: 128 -> 101" in fault(raw)
+
+
+def test_a_size_that_the_config_leaves_to_the_images_is_that_of_the_runs_tiles(raw, tmp_path):
+    raw["data"] |= {"layout": "folders", "range": [-3, 3], "colour": "rgb"}
+    assert "Set `data.tile` to the size that the run was trained with" in fault(raw)
+    (tmp_path / "results" / "tiles").mkdir()
+    np.save(tmp_path / "results" / "tiles" / "train_masks.npy", np.zeros((5, 64, 96), np.uint8))
+    found = PredictImagesSettings.model_validate(settings(raw))
+    assert (found.tile, found.range, found.colour) == ((64, 96), (-3, 3), "rgb")
 
 
 def test_where_the_weights_of_the_encoder_started_makes_no_difference(raw):

@@ -12,6 +12,7 @@ from schemas.config import (
     Blur,
     Config,
     ConfigError,
+    Data,
     Input,
     PretrainedEncoder,
     Section,
@@ -59,6 +60,24 @@ FAULTS = [  # overlay, what the message says
     ),
     ({"sections": {"overlap": 1}}, "sections.overlap: Input should be less than or equal to 0.9 (found: 1)"),
     ({"predict": 7}, "predict: Input should be a valid string (found: 7)"),
+    (
+        {"data": {"range": "tile"}},
+        "data: Value error, range is for `layout: folders`; the competition's images are grey",
+    ),
+    ({"data": {"colour": "rgb"}}, "colour is for `layout: folders`"),
+    ({"data": {"salt": 0}}, "salt is for `layout: folders`"),
+    ({"data": {"layout": "folders", "range": [3, 3]}}, "range: 3 is not less than 3; swap them"),
+    ({"data": {"tile": [64, 0]}}, "data.tile.1: Input should be greater than or equal to 1 (found: 0)"),
+    ({"data": {"tile": [150, 120]}}, "models.stage3_pad128.input.pad: 128 px are less than the 150 px"),
+    (
+        {"models": {"stage3_pad128": {"input": {"pad": [128, 130]}}}},
+        "models.stage3_pad128.input: res34_pad128 needs a side that divides by 32, and the input's is 130 px",
+    ),
+    (
+        {"models": {"stage3_pad128": {"input": {"channels": "rgb"}}}},
+        "models.stage3_pad128.input.channels: rgb needs colours; set data.colour: rgb",
+    ),
+    ({"survey": {}, "data": {"tile": [101, 128]}}, "survey: its tiles are square and in the competition's layout"),
     ({"folds": {"count": 1}}, "folds.count: Input should be greater than or equal to 2 (found: 1)"),
     ({"models": {"stage1_resnet34": {"network": {"name": "res43"}}}}, "'res34_256'"),
     (
@@ -201,3 +220,22 @@ def test_a_program_gets_the_numbers_of_a_preset_and_not_its_name(preset):
     settings = TrainSettings(seed=1, **{key: getattr(model, key) for key in ("network", "input", "augment", "phases")})
     assert preset not in settings.model_dump_json()
     assert read_settings(TrainSettings, settings.model_dump_json()).augment == PRESETS[preset]
+
+
+def test_a_size_is_a_side_or_height_and_width_and_is_written_as_short_as_it_can_be():
+    square, wide = Input(resize=64, pad=[64, 64]), Input(resize=[64, 96])
+    assert (square.resize, square.pad, wide.resize) == ((64, 64), (64, 64), (64, 96))
+    assert square.model_dump(mode="json") | {"resize": 64, "pad": 64} == square.model_dump(mode="json")
+    assert wide.model_dump(mode="json")["resize"] == [64, 96]
+    assert read_settings(Input, wide.model_dump_json()) == wide
+
+
+def test_a_tile_is_the_competitions_unless_the_images_tell():
+    data = {"root": "data/mine"}
+    assert Data(**data).shape == (101, 101)
+    assert Data(**data, tile=[64, 96]).shape == (64, 96)
+    assert Data(**data, layout="folders").shape is None
+    config = check_config(
+        merge(WINNING, {"data": {"layout": "folders"}, "models": {"stage3_pad128": {"input": {"pad": 130}}}})
+    )
+    assert config.data.shape is None  # what the tiles would be padded from, the training will see

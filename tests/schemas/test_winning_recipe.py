@@ -106,8 +106,8 @@ def test_the_phases_are_the_published_ones():
 def test_networks_and_inputs_are_the_published_ones():
     found = []
     for name, model in CONFIG.models.items():
-        given, network = model.input, model.network
-        shape = f"resize {given.resize} pad {given.pad} {given.pad_mode} {given.channels}"
+        given, network = model.input.model_dump(), model.network
+        shape = "resize {resize} pad {pad} {pad_mode} {channels}".format(**given)
         found.append([name, f"{network.name} {network.weights}", shape])
         assert model.mix is None
     assert found == cells(MODELS)

@@ -54,7 +54,7 @@ def test_the_submission_finds_the_salt_and_an_untrained_network_does_not(run):
     for seed in range(3):
         torch.manual_seed(seed)
         network = create_network(PlainUnet(name="unet_plain", width=8, levels=4)).eval()
-        geometry = Geometry(Input(resize=64, channels="ramp"), tile=101)
+        geometry = Geometry(Input(resize=64, channels="ramp"), tile=(101, 101))
         tta = Predictor([network], [1], geometry, torch.device("cpu")).predict(test.images, test.depths).tta
         assert overlap(dict(zip(test.ids, tta > 0.5, strict=True)), truth) < FLOOR
 
