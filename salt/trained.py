@@ -42,6 +42,7 @@ def settings(config: Config) -> dict[str, Any]:
     _must_need_no_depths(config, list(weights))
     snapshots = {name: _snapshots(config, name) for name in weights}
     _must_be_trained(config, [path for paths in snapshots.values() for path in paths])
+    own_range = "tile" if config.data.layout == "competition" else config.data.range
     data = config.data.model_copy(update={"tile": _tile(config)}).model_dump(mode="json", include=OF_TILES)
     _must_be_trained_so(config, data, snapshots)
     models = {name: config.models[name].model_dump(mode="json", include=OF_MODELS) for name in weights}
@@ -49,7 +50,7 @@ def settings(config: Config) -> dict[str, Any]:
         "images": str(images),
         "pictures": sources.fingerprint(files),
         **data,
-        "sections": config.sections.model_dump(mode="json"),
+        "sections": {"overlap": config.sections.overlap, "range": config.sections.range or own_range},
         "models": {name: models[name] | {"weight": weight} for name, weight in weights.items()},
         "folds": config.folds.count,
         "weights": sources.fingerprint([path for paths in snapshots.values() for path in paths]),

@@ -744,8 +744,9 @@ class Sections(Section):
     overlap: float = Field(0.5, ge=0, le=0.9, description="Least share that neighbouring windows have in common.")
     range: Range | None = Field(
         None,
-        description="What becomes 0 and 255 in each window: see data.range, which it is by default. Of floats, which "
-        "have no range by their type, this counts where data.range is `type`, whatever their size.",
+        description="What becomes 0 and 255 in each window, as data.range, which it is by default; in the layout "
+        "competition, whose tiles were stretched each on its own, `tile`. Floats have no range by their type: where "
+        "data.range is `type`, this counts for those of a tile's size as well.",
     )
 
 

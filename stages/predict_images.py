@@ -51,7 +51,7 @@ def main(argv: list[str] | None = None) -> None:
     )
     with device.faults_of_the_machine():
         blocks.predict(windows, ensemble)
-    write(args, windows, blocks, settings.threshold)
+    write(args, Windows(images), blocks, settings.threshold)  # anew: without the image that was read last
     provenance.leave(
         args.masks,
         args.settings,
@@ -105,7 +105,7 @@ def blended(image: Image, predictions: Iterable[npt.NDArray[np.float32]]) -> npt
 def write_png(path: Path, pixels: npt.NDArray[np.uint8] | npt.NDArray[np.uint16]) -> None:
     """Write (H, W) numbers as grey. Not by OpenCV itself, which tells nobody of a full disk."""
     _, png = cv2.imencode(".png", pixels)
-    path.write_bytes(png.tobytes())
+    path.write_bytes(png.data)
 
 
 if __name__ == "__main__":

@@ -114,6 +114,14 @@ def test_a_size_that_the_config_leaves_to_the_images_is_that_of_the_runs_tiles(r
     assert (found.tile, found.range, found.colour) == ((64, 96), (-3, 3), "rgb")
 
 
+def test_windows_are_brought_to_bytes_as_the_runs_tiles_were_unless_the_config_says_otherwise(raw):
+    assert settings(raw)["sections"] == {"overlap": 0.5, "range": "tile"}  # the competition's were stretched
+    raw["data"] |= {"layout": "folders", "tile": 101, "range": [-3, 3]}
+    assert settings(raw)["sections"]["range"] == (-3, 3)
+    raw["sections"] = {"range": [-4, 4], "overlap": 0.75}
+    assert settings(raw)["sections"] == {"overlap": 0.75, "range": (-4, 4)}
+
+
 def test_where_the_weights_of_the_encoder_started_makes_no_difference(raw):
     before = settings(raw)
     raw["models"]["stage3_pad128"]["network"]["weights"] = "elsewhere/r34.safetensors"
