@@ -63,8 +63,9 @@ def _opened(path: Path) -> Iterator[Any]:
         import segyio
     except ImportError:
         raise UserError(
-            f"{path} is a SEG-Y file, and expected the package segyio to read it with, which is not installed. Run "
-            "`pip install 'segyio>=1.9'` in this environment, or give images instead, then type the same command again."
+            f"{path} is a SEG-Y file, and expected the package segyio to read it with, which is not installed. "
+            "Run `pip install 'segyio>=1.9.13'` in this environment, or give images instead, then type the same "
+            "command again."
         ) from None
     try:
         with segyio.open(path, ignore_geometry=True) as file:

@@ -79,5 +79,5 @@ def test_a_damaged_file_is_told(tmp_path, length):
 
 def test_without_segyio_the_command_that_installs_it_is_told(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "segyio", None)
-    with pytest.raises(UserError, match=re.escape("`pip install 'segyio>=1.9'`")):
+    with pytest.raises(UserError, match=re.escape("`pip install 'segyio>=1.9.13'`")):
         segy.images(tmp_path / "line.sgy")
