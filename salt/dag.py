@@ -142,11 +142,11 @@ class Plan:
         return [] if self.config.survey else [str(path) for path in self._sources() if path.is_dir()]
 
     def _sources(self) -> list[Path]:
-        if self.config.predict:  # needs no tiles of the run, which may have moved to a machine without them
-            return []
         try:
             return sources.sources(self.config.data)
         except UserError as error:
+            if self.config.predict:  # needs no tiles: a trained run may have moved to a machine without them
+                return []
             raise SystemExit(f"Error: {error}") from None
 
     def true_test_masks(self) -> list[str]:
@@ -269,7 +269,9 @@ class Plan:
 
     def _words_of_a_prediction(self) -> str:
         masks, probabilities, table = self.targets()
-        images = len(Path(table).read_text().splitlines()) - 1
+        if not Path(table).exists():  # something else was asked for
+            return ""
+        images = len(Path(table).read_text(encoding="utf-8").splitlines()) - 1
         return (
             f"{images} images are predicted\n"
             f"masks          {masks} (PNG, 255 is salt), and as run lengths in {table}\n"

@@ -222,6 +222,7 @@ def test_a_prediction_leaves_the_config_of_the_run_and_the_settings_of_its_repor
 def test_a_prediction_ends_with_how_many_images_there_are_and_where(predicting, tmp_path):
     folder = tmp_path / "predictions" / "lines"
     folder.mkdir(parents=True)
+    assert Plan(predicting).closing_words() == ""
     (folder / "masks.csv").write_text("id,rle_mask\na,1 1\nb,\n")
     words = Plan(predicting).closing_words()
     assert words.startswith("2 images are predicted")
