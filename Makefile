@@ -4,11 +4,17 @@ PYTHON ?= python3
 BIN := .venv/bin
 export MPLCONFIGDIR ?= $(CURDIR)/.venv/matplotlib
 
-.PHONY: env demo test chaos format lock browser clean
+.PHONY: env demo new-recipe test chaos format lock browser clean
 
 # The whole workflow on a synthetic survey: two cores, no GPU, no data to fetch.
 demo: .venv/installed
 	$(BIN)/snakemake --cores 2 --resources gpu=1 --configfile recipes/demo.yaml
+
+# A recipe for images of your own: make new-recipe NAME=mine DATA=path/to/data
+new-recipe: export NAME ?=
+new-recipe: export DATA ?=
+new-recipe: .venv/installed
+	@$(BIN)/python -m salt.new_recipe --name "$$NAME" --data "$$DATA"
 
 test: .venv/installed browser
 	$(BIN)/ruff format --check .

@@ -17,6 +17,7 @@ from salt.program import UserError
 from salt.sources import competition, whole_zip
 from salt.tables import Table, read_table
 from salt.tiles import Tiles
+from schemas.config import COMPETITION, Shape
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -34,7 +35,7 @@ class Pngs:
     masks: dict[str, str] = field(default_factory=dict)
 
 
-def read_competition(root: Path, size: tuple[int, int]) -> tuple[Tiles, Tiles]:
+def read_competition(root: Path, size: Shape) -> tuple[Tiles, Tiles]:
     """Train and test tiles of `size` px, height and width, in the order of train.csv and of sample_submission.csv.
 
     A split whose table is absent is in the order of its ids; z is NaN where there is no depths.csv.
@@ -47,6 +48,14 @@ def read_competition(root: Path, size: tuple[int, int]) -> tuple[Tiles, Tiles]:
         "Mend these files or get them again, then run the same command.",
     )
     return intake.pack("train", *splits[0]), intake.pack("test", *splits[1])
+
+
+def tile_of(root: Path) -> Shape:
+    """Height and width of the first training image, px; those of the competition's where none can be read."""
+    faults = Faults()
+    pngs = _Reader(COMPETITION, faults).pngs(_open(root), "train")
+    shapes = (intake.look(pngs.files, name, pictures.size, "", faults) for name in pngs.images.values()) if pngs else ()
+    return next((shape for shape in shapes if shape), COMPETITION)
 
 
 def _open(root: Path) -> Files:
@@ -62,7 +71,7 @@ def _open(root: Path) -> Files:
 class _Reader:
     """One pass over the data. Each step notes its faults and goes on with what is left."""
 
-    def __init__(self, size: tuple[int, int], faults: Faults):
+    def __init__(self, size: Shape, faults: Faults):
         self.size, self.faults = size, faults
 
     def read(self, files: Files) -> tuple[Split, Split]:

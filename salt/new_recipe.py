@@ -1,0 +1,187 @@
+"""Write a recipe for a folder of images: `make new-recipe NAME=mine DATA=path/to/data`.
+
+Its models are those of the winning recipe where there is a GPU, else the small ones of recipes/tgs_sample.yaml. What
+depends on the tiles is fitted to them: inputs, size classes of pseudo-labels, folds.
+"""
+
+import argparse
+import copy
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from salt import program
+from salt.atomic import atomic_path
+from salt.inspection import Found, inspect
+from salt.program import UserError
+from schemas.config import COMPETITION, Config, Input, Model, Shape, check_config
+
+ROOT = Path(__file__).parent.parent
+WINNING, SMALL = ROOT / "workflow_config.yaml", ROOT / "recipes" / "tgs_sample.yaml"
+MOST_FOLDS = 5
+TEST_TILES = 18_000  # of the competition, which the winning recipe's counts of pseudo-labels are for
+SMALLEST = 16  # px, side of an input
+PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+
+Overlay = dict[str, Any]
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Look at the data, write the recipe, and say how to run it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--name", required=True, help="of the recipe, and of the folder of its results")
+    parser.add_argument("--data", required=True, help="folder with the images")
+    parser.add_argument("--recipes", type=Path, default=Path("recipes"), help="folder to write the recipe to")
+    args = parser.parse_args(argv)
+    recipe = args.recipes / f"{args.name}.yaml"
+    check_arguments(args.name, args.data, recipe)
+    found, gpu = inspect(Path(args.data)), has_gpu()
+    overlay = overlay_for(args.name, found, gpu)
+    command = f"snakemake --cores {1 if gpu else 2} --resources gpu=1 --configfile {recipe}"
+    with atomic_path(recipe) as path:
+        path.write_text(f"{header(found, gpu, command)}\n{as_yaml(overlay)}", encoding="utf-8")
+    print("\n".join([*found.lines, "", f"{recipe} is written. Look at it, then run", f"    {command}"]))
+
+
+def check_arguments(name: str, data: str, recipe: Path) -> None:
+    """Raises UserError for a name that is no plain one or is taken, and for data that are not there."""
+    usage = "Type `make new-recipe NAME=mine DATA=path/to/data`."
+    if not PLAIN.fullmatch(name):
+        raise UserError(f"NAME: expected letters, digits, _ and -, the first a letter, found {name!r}. {usage}")
+    if not data or not Path(data).is_dir():
+        raise UserError(f"DATA: expected a folder with images, found {data!r}, which is none. {usage}")
+    for taken in (recipe, Path("results") / name):
+        if taken.exists():
+            raise UserError(
+                f"NAME: expected one that is free, found {taken} there already. Choose another, or move it."
+            )
+
+
+def has_gpu() -> bool:
+    """Whether torch sees one."""
+    import torch  # here: it takes seconds to import
+
+    return torch.cuda.is_available()
+
+
+# The overlay ------------------------------------------------------------------------------------------------------
+
+
+def overlay_for(name: str, found: Found, gpu: bool) -> Overlay:
+    """All that differs from workflow_config.yaml. It is checked: what is written runs."""
+    winning = yaml.safe_load(WINNING.read_text(encoding="utf-8"))
+    overlay = {} if gpu else yaml.safe_load(SMALL.read_text(encoding="utf-8"))
+    config = check_config(merged(winning, overlay))
+    usable = int((~found.train.table["constant"]).sum())
+    fitted = {
+        "pathvars": {"results": f"results/{name}"},
+        "data": found.data.model_dump(mode="json", exclude_defaults=True),
+        "folds": {"count": max(2, min(MOST_FOLDS, usable // 4)), "by": "depth" if found.has_depths else "coverage"},
+        "models": {
+            key: {"input": input_for(model, found.tile, may_shrink=not gpu)} for key, model in config.models.items()
+        },
+        "pseudo_labels": size_classes(config, found, gpu),
+        "submission": {"jigsaw": found.data.layout == "competition"},
+    }
+    complete = merged(overlay, fitted)
+    check_config(merged(winning, complete))
+    return complete
+
+
+def merged(base: Any, overlay: Any) -> Any:
+    """As Snakemake merges overlays: mappings deeply, all else replaced."""
+    if not (isinstance(base, Mapping) and isinstance(overlay, Mapping)):
+        return copy.deepcopy(overlay)
+    return dict(base) | {key: merged(base.get(key), value) for key, value in overlay.items()}
+
+
+def input_for(model: Model, tile: Shape, may_shrink: bool) -> Overlay:
+    """The model's input for other tiles than the competition's.
+
+    Where the model resizes, the longer side of a tile becomes as long as it makes the competition's, or stays longer
+    unless it may shrink. What is no multiple of the network's stride is then padded to one, or resized to one where
+    the model pads nothing.
+    """
+    given, stride = model.input, model.network.stride
+    if tile == COMPETITION:
+        return given.model_dump(mode="json", exclude_defaults=True)
+    longest = max(tile)
+    wanted = longest if given.resize is None else max(given.resize[0], 0 if may_shrink else longest)
+    sides = _both(max(SMALLEST, round(side * wanted / longest)) for side in tile)
+    whole = _both(-(-side // stride) * stride for side in sides)
+    if given.pad is None:
+        sides = whole
+    fitted = Input(
+        resize=None if sides == tile else sides, pad=None if whole == sides else whole, channels=given.channels
+    )
+    reflected = fitted.model_copy(update={"pad_mode": given.pad_mode})
+    fits = fitted if reflected.misfit(tile) else reflected
+    unset = [key for key in ("resize", "pad") if getattr(given, key) and not getattr(fits, key)]
+    return dict.fromkeys(unset) | fits.model_dump(mode="json", exclude_defaults=True)
+
+
+def size_classes(config: Config, found: Found, gpu: bool) -> Overlay:
+    """The classes of mask sizes, scaled to the area of a tile, and their counts to the number of test tiles."""
+    area = found.tile[0] * found.tile[1] / (COMPETITION[0] * COMPETITION[1])
+    share = len(found.test) / TEST_TILES if gpu else 1.0  # where tiles are few, the folds share them anyway
+    sets = {}
+    for name, labels in config.pseudo_labels.items():
+        classes, last = [], -1
+        for size in labels.per_fold or ():
+            low, high = (round(pixels * area) for pixels in size.pixels)
+            low, last = max(low, last + 1), max(high, low, last + 1)
+            scaled = {"pixels": [low, last], "count": max(1, round(size.count * share))}
+            classes.append(size.model_dump(mode="json", exclude_defaults=True) | scaled)
+        if classes:
+            sets[name] = {"per_fold": classes}
+    return sets
+
+
+def _both(sides: Any) -> Shape:
+    height, width = sides
+    return height, width
+
+
+# Its text ---------------------------------------------------------------------------------------------------------
+
+
+def header(found: Found, gpu: bool, command: str) -> str:
+    """What the recipe is for, and what was found."""
+    models = (
+        "The models are those of workflow_config.yaml: torch sees a GPU here."
+        if gpu
+        else "The models are the small ones of recipes/tgs_sample.yaml: torch sees no GPU here. With one, make it anew."
+    )
+    lines = [
+        f"Purpose:  the images in {found.data.root}: {len(found.train)} labelled tiles, {len(found.test)} others.",
+        f"Machine:  {'one GPU' if gpu else '2 CPU cores'}.",
+        f"Command:  {command}",
+        "Time:     `snakemake -n` with the same options tells, once a first training is done",
+        "Score:    not run yet",
+        "Overlays workflow_config.yaml; schemas/config.py explains every key. `make new-recipe` wrote it, and found:",
+        *(f"  {line}" for line in found.lines),
+        models,
+    ]
+    return "\n".join(f"# {line}" for line in lines) + "\n"
+
+
+class _Plain(yaml.SafeDumper):
+    """Writes what is there twice out twice."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def as_yaml(overlay: Overlay) -> str:
+    """Sections apart, innermost lists and mappings on one line."""
+    parts = ({key: value} for key, value in overlay.items())
+    return "\n".join(
+        yaml.dump(part, Dumper=_Plain, sort_keys=False, default_flow_style=None, width=120) for part in parts
+    )
+
+
+if __name__ == "__main__":
+    program.run(main)
