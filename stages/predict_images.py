@@ -87,10 +87,10 @@ def write(args: argparse.Namespace, windows: Windows, blocks: Blocks, threshold:
         writer.writerow(["id", "rle_mask"])
         for number, image in enumerate(windows.images):
             probabilities = blended(image, blocks.read(windows.of(number)))
-            mask = probabilities > threshold * ONE
+            mask = np.uint8(255) * (probabilities > threshold * ONE)
             write_png(folder / f"{image.name}.png", probabilities)
-            write_png(masks / f"{image.name}.png", mask * np.uint8(255))
-            writer.writerow([image.name, rle.encode(mask.view(np.uint8))])
+            write_png(masks / f"{image.name}.png", mask)
+            writer.writerow([image.name, rle.encode(mask)])
 
 
 def blended(image: Image, predictions: Iterable[npt.NDArray[np.float32]]) -> npt.NDArray[np.uint16]:

@@ -159,6 +159,20 @@ def test_a_section_is_the_blend_of_its_windows(trained, tmp_path):
     assert np.abs(found - expected).max() < 2 / ONE
 
 
+def test_a_section_in_colours_is_seen_in_colours(trained, tmp_path):
+    line = np.random.default_rng(0).integers(0, 256, (20, 70, 3), dtype=np.uint8)
+    (tmp_path / "lines").mkdir()
+    save(tmp_path / "lines" / "line.png", line)
+    seen = {name: model_settings(name) | {"input": {"channels": "rgb"}, "weight": 1} for name in NETWORKS}
+    start(trained, tmp_path / "lines", colour="rgb", models=seen)
+    (coloured,) = probabilities(trained).values()
+    assert coloured.shape == (20, 70)
+    save(tmp_path / "lines" / "line.png", np.repeat(line[..., :1], 3, axis=2))
+    start(trained, tmp_path / "lines", colour="rgb", models=seen, pictures="changed")
+    (grey,) = probabilities(trained).values()
+    assert np.abs(coloured - grey).max() > 0.01
+
+
 def test_a_kill_loses_no_block_that_was_done(trained, images, monkeypatch):
     monkeypatch.setattr(predict_images, "BLOCK", {"cpu": 2 * SIDE**2})
     start(trained, images)
