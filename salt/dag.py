@@ -41,7 +41,7 @@ class Plan:
         # Folds' predictions of test tiles are kept where pseudo-labels are made of them: were they gone, an edit of
         # such a set would predict again, and everything that has read the predictions would follow.
         self.folds_learn_alone = any(labels.scope == "fold" for labels in self.config.pseudo_labels.values())
-        self.predicted = trained.name(self.config.predict or "")  # of the images that are predicted
+        self.predicted = trained.folder_name(self.config.predict or "")  # of the images that are predicted
         self.compute = self.config.compute.model_dump_json()
         self.on_cpu = self.config.compute.device == "cpu"
         # A job on a GPU claims one core, whatever else it uses: with more, the GPU would wait for idle cores.
@@ -124,10 +124,8 @@ class Plan:
     def targets(self) -> list[str]:
         """What the plain command makes: the run's results, or a prediction of other images alone."""
         if self.config.predict:
-            folder, names = f"{self.results}/predictions/{self.predicted}", ("masks", "probabilities", "masks.csv")
-        else:
-            folder, names = self.results, ("submission.csv", "scores.csv", "report.html")
-        return [f"{folder}/{name}" for name in names]
+            return trained.results(self.config)
+        return [f"{self.results}/{name}" for name in ("submission.csv", "scores.csv", "report.html")]
 
     # Inputs ---------------------------------------------------------------------------------------------------
 
@@ -252,7 +250,7 @@ class Plan:
     def closing_words(self) -> str:
         """What the terminal shows at the end of a whole run: scores, and where the results are."""
         if self.config.predict:
-            return self._words_of_a_prediction()
+            return trained.closing_words(self.config)
         path = Path(self.results, "scores.csv")
         rows = list(csv.DictReader(path.read_text().splitlines())) if path.exists() else []
         rows = [row for row in rows if row["tta"] == "True"]
@@ -266,17 +264,6 @@ class Plan:
             lines.append(f"{name:24}{columns}")
         lines += ["", f"submission  {self.results}/submission.csv", f"report      {self.results}/report.html"]
         return "\n".join(lines)
-
-    def _words_of_a_prediction(self) -> str:
-        masks, probabilities, table = self.targets()
-        if not Path(table).exists():  # something else was asked for
-            return ""
-        images = len(Path(table).read_text(encoding="utf-8").splitlines()) - 1
-        return (
-            f"{images} images are predicted\n"
-            f"masks          {masks} (PNG, 255 is salt), and as run lengths in {table}\n"
-            f"probabilities  {probabilities} (16-bit PNG, 65535 is 1)"
-        )
 
     def words_after_a_failure(self) -> str:
         """What the terminal shows after a failed job, whose log Snakemake has shown."""

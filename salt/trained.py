@@ -20,10 +20,29 @@ OF_TILES = {"tile", "range", "colour"}  # what of the data's settings a predicti
 OF_MODELS = {"network", "input", "members"}
 
 
-def name(images: str) -> str:
+def folder_name(images: str) -> str:
     """That of the folder of predictions: the images', without what Snakemake or a shell could misunderstand."""
     path = Path(os.path.abspath(images))
     return re.sub(r"[^\w.-]", "_", path.name if path.is_dir() else path.stem)
+
+
+def results(config: Config) -> list[str]:
+    """What a prediction leaves: folders of masks and of probabilities, and a table."""
+    folder = f"{config.pathvars.results}/predictions/{folder_name(config.predict or '')}"
+    return [f"{folder}/masks", f"{folder}/probabilities", f"{folder}/masks.csv"]
+
+
+def closing_words(config: Config) -> str:
+    """What the terminal shows at the end: how many images there are, and where."""
+    masks, probabilities, table = results(config)
+    if not Path(table).exists():  # something else was asked for
+        return ""
+    images = len(Path(table).read_text(encoding="utf-8").splitlines()) - 1
+    return (
+        f"{images} images are predicted\n"
+        f"masks          {masks} (PNG, 255 is salt), and as run lengths in {table}\n"
+        f"probabilities  {probabilities} (16-bit PNG, 65535 is 1)"
+    )
 
 
 def settings(config: Config) -> dict[str, Any]:
@@ -36,7 +55,7 @@ def settings(config: Config) -> dict[str, Any]:
 
     images = Path(config.predict or "")
     files = image_files(images)
-    _must_not_replace_others(Path(config.pathvars.results, "predictions", name(str(images))), images)
+    _must_not_replace_others(Path(results(config)[0]), images)
     ensemble = config.submission.ensemble
     weights = config.ensembles.get(ensemble, {ensemble: 1.0})
     _must_need_no_depths(config, list(weights))
@@ -101,15 +120,15 @@ def _must_be_trained(config: Config, weights: list[Path]) -> None:
 
 def _must_be_trained_so(config: Config, data: Mapping[str, Any], snapshots: Mapping[str, list[Path]]) -> None:
     """Compare the config with the settings that the run was made with, where their provenance is there."""
-    results = Path(config.pathvars.results)
-    changed = [f"data.{change}" for change in _changes(results / "tiles", data, OF_TILES)]
+    run = Path(config.pathvars.results)
+    changed = [f"data.{change}" for change in _changes(run / "tiles", data, OF_TILES)]
     for name, paths in snapshots.items():
         model = config.models[name].model_dump(mode="json")
         for trained in dict.fromkeys(path.parent for path in paths):
             changed += [f"models.{name}.{change}" for change in _changes(trained, model, {"network", "input"})]
     if changed := list(dict.fromkeys(changed)):
         raise UserError(
-            f"To predict {config.predict}, expected the settings that the run {results} was trained with, and found "
+            f"To predict {config.predict}, expected the settings that the run {run} was trained with, and found "
             f"others: {'; '.join(changed[:SHOWN])}{' ...' if len(changed) > SHOWN else ''}. Undo the change, or train "
             "again: type the same command without `predict`; then type it as it was."
         )
@@ -126,11 +145,11 @@ def _changes(output: Path, now: Mapping[str, Any], keys: set[str]) -> list[str]:
     return [change for change in changes if not change.startswith("network.weights:")]
 
 
-def _must_not_replace_others(predictions: Path, images: Path) -> None:
+def _must_not_replace_others(masks: Path, images: Path) -> None:
     """Images of another place may have the same name."""
-    others = provenance.read(predictions / "masks").get("settings", {}).get("images")
+    others = provenance.read(masks).get("settings", {}).get("images")
     if others and os.path.abspath(others) != os.path.abspath(images):
         raise UserError(
-            f"{predictions} is where the predictions of {images} go, and holds those of {others}, which has the same "
+            f"{masks.parent} is where the predictions of {images} go, and holds those of {others}, which has the same "
             "name. Move them to another place, or rename the images' folder, then type the same command again."
         )

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -72,7 +73,14 @@ class Survey(Section):
         return self
 
 
-Range = Literal["type", "tile"] | tuple[float, float]  # which values of an image become 0 and 255
+def _low_before_high(values: Any) -> Any:
+    if not isinstance(values, str) and values[0] >= values[1]:
+        raise ValueError(f"{values[0]:g} is not less than {values[1]:g}; swap them")
+    return values
+
+
+# Which values of an image become 0 and 255.
+Range = Annotated[Literal["type", "tile"] | tuple[float, float], AfterValidator(_low_before_high)]
 
 
 class Data(Section):
@@ -105,12 +113,6 @@ class Data(Section):
     def shape(self) -> Shape | None:
         """Height and width of a tile, px, where the images need not be looked at to tell."""
         return self.tile or (COMPETITION if self.layout == "competition" else None)
-
-    @model_validator(mode="after")
-    def _low_before_high(self) -> Self:
-        if not isinstance(self.range, str) and self.range[0] >= self.range[1]:
-            raise ValueError(f"range: {self.range[0]:g} is not less than {self.range[1]:g}; swap them")
-        return self
 
     @model_validator(mode="after")
     def _competitions_pixels_are_known(self) -> Self:

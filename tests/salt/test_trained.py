@@ -150,6 +150,6 @@ def test_without_images_it_ends_with_what_was_found(raw, tmp_path, images):
 
 def test_predictions_are_named_after_their_images_in_words_that_no_shell_takes_for_others(tmp_path):
     (tmp_path / "my {odd} lines.v2").mkdir()
-    assert trained.name(str(tmp_path / "my {odd} lines.v2")) == "my__odd__lines.v2"
-    assert trained.name(f"{tmp_path}/my {{odd}} lines.v2/") == "my__odd__lines.v2"
-    assert trained.name("data/line 7.sgy") == "line_7"
+    assert trained.folder_name(str(tmp_path / "my {odd} lines.v2")) == "my__odd__lines.v2"
+    assert trained.folder_name(f"{tmp_path}/my {{odd}} lines.v2/") == "my__odd__lines.v2"
+    assert trained.folder_name("data/line 7.sgy") == "line_7"

@@ -59,6 +59,7 @@ FAULTS = [  # overlay, what the message says
         "models.stage1_resnet34.input.resise: there is no such",
     ),
     ({"sections": {"overlap": 1}}, "sections.overlap: Input should be less than or equal to 0.9 (found: 1)"),
+    ({"sections": {"range": [2, 1]}}, "sections.range: Value error, 2 is not less than 1; swap them"),
     ({"predict": 7}, "predict: Input should be a valid string (found: 7)"),
     (
         {"data": {"range": "tile"}},
@@ -66,7 +67,7 @@ FAULTS = [  # overlay, what the message says
     ),
     ({"data": {"colour": "rgb"}}, "colour is for `layout: folders`"),
     ({"data": {"salt": 0}}, "salt is for `layout: folders`"),
-    ({"data": {"layout": "folders", "range": [3, 3]}}, "range: 3 is not less than 3; swap them"),
+    ({"data": {"layout": "folders", "range": [3, 3]}}, "data.range: Value error, 3 is not less than 3; swap them"),
     ({"data": {"tile": [64, 0]}}, "data.tile.1: Input should be greater than or equal to 1 (found: 0)"),
     ({"data": {"tile": [150, 120]}}, "models.stage3_pad128.input.pad: 128 px are less than the 150 px"),
     (
