@@ -303,7 +303,7 @@ if plan.config.predict:
         resources:
             gpu=plan.gpus,
         params:
-            settings=plan.image_settings(),
+            settings=plan.image_settings,
         shell:
             "{python} stages.predict_images --settings {params.settings:q} --compute {plan.compute:q}"
             " --models {plan.results}/models --checkpoints {plan.results}/checkpoints/predict_{plan.predicted}"

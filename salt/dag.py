@@ -109,8 +109,8 @@ class Plan:
         """Settings of write_report: all that its methods paragraph tells."""
         return _json(self.config.model_dump(mode="json", exclude={"compute", "pathvars", "predict", "sections"}))
 
-    def image_settings(self) -> str:
-        """Settings of predict_images. Ends the program where there are no images or no weights."""
+    def image_settings(self, _: Any) -> str:
+        """Settings of predict_images, in which Snakemake expands no wildcards. Ends the program where it cannot be."""
         try:
             return _json(trained.settings(self.config))
         except UserError as error:

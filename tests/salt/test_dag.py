@@ -204,10 +204,10 @@ def test_a_prediction_is_all_that_is_made_and_needs_no_tiles(predicting, raw, tm
 
 def test_a_prediction_without_weights_or_images_ends_before_any_job(predicting, tmp_path):
     with pytest.raises(SystemExit, match="^Error: To predict.* the folder is empty"):
-        Plan(predicting).image_settings()
+        Plan(predicting).image_settings(wildcards())
     (tmp_path / "lines" / "a.png").touch()
     with pytest.raises(SystemExit, match="^Error: To predict.* First train"):
-        Plan(predicting).image_settings()
+        Plan(predicting).image_settings(wildcards())
 
 
 def test_a_prediction_leaves_the_config_of_the_run_and_the_settings_of_its_report_as_they_are(

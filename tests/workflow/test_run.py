@@ -145,16 +145,17 @@ def test_other_images_are_predicted_with_the_weights_alone_as_the_runs_own_and_n
     shutil.copytree(run.results / "models", folder / "results" / "demo" / "models")
     test = load_tiles(run.results / "tiles", "test")
     rows = np.flatnonzero(~test.table["constant"])[:3]
-    (folder / "images").mkdir()
+    images = folder / "my {odd} images"
+    images.mkdir()
     for row in rows[:2]:
-        cv2.imwrite(str(folder / "images" / f"{test.ids[row]}.png"), test.images[row])
-    cv2.imwrite(str(folder / "images" / "section.png"), np.hstack(test.images[rows]))
-    done = snakemake(folder, *run.command, "--config", "predict=images")
+        cv2.imwrite(str(images / f"{test.ids[row]}.png"), test.images[row])
+    cv2.imwrite(str(images / "section.png"), np.hstack(test.images[rows]))
+    done = snakemake(folder, *run.command, "--config", f"predict={images.name}")
     assert done.returncode == 0, done.stdout
     assert jobs(done.stdout) == {"predict_images", "all"}
     assert "3 images are predicted" in done.stdout
     predicted = open_records(run.results / "ensembles" / "final" / "test.npy")["tta"]
-    read = folder / "results" / "demo" / "predictions" / "images" / "probabilities"
+    read = folder / "results" / "demo" / "predictions" / "my__odd__images" / "probabilities"
     for row in rows[:2]:
         found = cv2.imread(str(read / f"{test.ids[row]}.png"), cv2.IMREAD_UNCHANGED) / 65535
         assert np.abs(found - predicted[row]).max() < 1e-3  # three roundings to float16 and one to 16 bits
