@@ -18,8 +18,8 @@ from salt.predictions import from_16_bits, in_16_bits
 from salt.progress import Ticker
 from salt.records import chunks
 
-# Pixels of a block. A GPU takes some minutes for one, or else loading the networks for each would take too large a part
-# of the time; a CPU, far slower, loses little by loading them more often.
+# Pixels of a block. All networks are loaded for each, which would take a large part of a GPU's time if blocks were small,
+# and takes hardly any of a CPU's, where a small one is long enough to lose.
 BLOCK = {"cuda": 2**25, "cpu": 2**20}
 
 

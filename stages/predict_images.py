@@ -41,14 +41,12 @@ def main(argv: list[str] | None = None) -> None:
     settings = read_settings(PredictImagesSettings, args.settings)
     compute = read_settings(Compute, args.compute)
     images = open_images(settings)
-    ensemble = Ensemble(settings.models, settings.folds, settings.tile, args.models, compute)
     windows = Windows(images)
-    say(
-        f"{len(images)} images, {len(windows)} windows, {len(ensemble)} networks, on {device.describe(ensemble.device)}"
-    )
-    blocks = Blocks(
-        checkpoint(args.checkpoints, settings), max(1, BLOCK[ensemble.device.type] // math.prod(settings.tile))
-    )
+    ensemble = Ensemble(settings.models, settings.folds, settings.tile, args.models, compute)
+    where = device.describe(ensemble.device)
+    say(f"{len(images)} images, {len(windows)} windows, {len(ensemble)} networks, on {where}")
+    size = max(1, BLOCK[ensemble.device.type] // math.prod(settings.tile))
+    blocks = Blocks(folder_of_blocks(args.checkpoints, settings), size)
     with device.faults_of_the_machine():
         blocks.predict(windows, ensemble)
     write(args, Windows(images), blocks, settings.threshold)  # anew: without the image that was read last
@@ -56,7 +54,7 @@ def main(argv: list[str] | None = None) -> None:
         args.masks,
         args.settings,
         {"images": image_files(Path(settings.images)), "weights": ensemble.files},
-        device=device.describe(ensemble.device),
+        device=where,
         threads=compute.threads,
     )
     shutil.rmtree(args.checkpoints)
@@ -64,8 +62,8 @@ def main(argv: list[str] | None = None) -> None:
     say(f"predicted {len(images)} images, {cut} of them larger than a tile, with {len(ensemble)} networks")
 
 
-def checkpoint(folder: Path, settings: PredictImagesSettings) -> Path:
-    """The folder of the blocks of just this prediction; those of others, which nothing will read again, go."""
+def folder_of_blocks(folder: Path, settings: PredictImagesSettings) -> Path:
+    """That of just this prediction; those of others, which nothing will read again, go."""
     prediction = settings.model_dump_json(exclude={"threshold"})
     own = folder / hashlib.sha256(prediction.encode()).hexdigest()[:16]
     own.mkdir(parents=True, exist_ok=True)
