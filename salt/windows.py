@@ -18,8 +18,8 @@ from salt.predictions import from_16_bits, in_16_bits
 from salt.progress import Ticker
 from salt.records import chunks
 
-# Pixels of a block. All networks are loaded for each, which would take a large part of a GPU's time if blocks were small,
-# and takes hardly any of a CPU's, where a small one is long enough to lose.
+# Pixels of a block. All networks are loaded for each: of a GPU's time that would be a large part if blocks were small;
+# of a CPU's it is hardly any, and there a small block is long enough to lose.
 BLOCK = {"cuda": 2**25, "cpu": 2**20}
 
 
