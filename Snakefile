@@ -226,7 +226,7 @@ rule score:
     log:
         "<results>/logs/score.log",
     params:
-        settings=plan.settings("submission", "threshold"),
+        settings=plan.score_settings(),
     shell:
         "{python} stages.score --settings {params.settings:q} --tiles {plan.results}/tiles"
         " --folds {input.folds} --mosaics {input.mosaics} --names {plan.names} --out-of-fold {input.out_of_fold}"
@@ -278,15 +278,17 @@ rule write_report:
         pseudo_labels=plan.pseudo_label_tables(),
         masks=rules.apply_jigsaw.output,
         submission=rules.write_submission.output,
+        other_runs=plan.compared_runs(),
     output:
-        "<results>/report.html",
+        report="<results>/report.html",
+        mosaics="<results>/mosaics.html",
     log:
         "<results>/logs/write_report.log",
     params:
         settings=plan.report_settings(),
     shell:
         "{python} stages.write_report --settings {params.settings:q} --run {plan.results} --reads {input}"
-        " --out {output} 3>&2 > {log} 2>&1"
+        " --report-out {output.report} --mosaics-out {output.mosaics} 3>&2 > {log} 2>&1"
 
 
 # A trained run, applied to other images. Its weights are no inputs: nothing is to be trained for a prediction.

@@ -12,10 +12,10 @@ from typing import Any
 
 import yaml
 
-from salt import sources, trained
+from salt import comparison, sources, trained
 from salt.atomic import atomic_path
 from salt.program import UserError, unwritable
-from schemas.config import ConfigError, Model, check_config
+from schemas.config import ConfigError, Model, ScoreSettings, check_config
 
 
 class Plan:
@@ -105,9 +105,13 @@ class Plan:
         weights = list(self._predictions(wildcards).values())
         return _json({"folds": len(self.folds), "fold": _fold(wildcards.learners), "weights": weights} | settings)
 
+    def score_settings(self) -> str:
+        """Settings of score."""
+        return _json(ScoreSettings(threshold=self.config.submission.threshold).model_dump())
+
     def report_settings(self) -> str:
         """Settings of write_report: all that its methods paragraph tells."""
-        return _json(self.config.model_dump(mode="json", exclude={"compute", "pathvars", "predict", "sections"}))
+        return _json(self.config.model_dump(mode="json", exclude=comparison.NO_RESULTS))
 
     def image_settings(self, _: Any) -> str:
         """Settings of predict_images, in which Snakemake expands no wildcards. Ends the program where it cannot be."""
@@ -143,9 +147,13 @@ class Plan:
         try:
             return sources.sources(self.config.data)
         except UserError as error:
-            if self.config.predict:  # needs no tiles: a trained run may have moved to a machine without them
-                return []
-            raise SystemExit(f"Error: {error}") from None
+            return self._go_without(error)
+
+    def _go_without(self, error: UserError) -> list[Any]:
+        """Ends the program, but for a prediction: it needs weights alone, which may have moved to another machine."""
+        if self.config.predict:
+            return []
+        raise SystemExit(f"Error: {error}") from None
 
     def true_test_masks(self) -> list[str]:
         """The masks of the test tiles, where the data are a survey that tells them."""
@@ -229,6 +237,13 @@ class Plan:
         folders += [f"models/{name}/fold{fold}" for name in self.models for fold in self.folds]
         return [f"{self.results}/{folder}/history.csv" for folder in folders]
 
+    def compared_runs(self) -> list[str]:
+        """What the report reads of other runs. Ends the program where one of them has not ended."""
+        try:
+            return comparison.inputs(self.config.report.compare)
+        except UserError as error:
+            return self._go_without(error)
+
     # The start of a run ---------------------------------------------------------------------------------------
 
     def save_config(self) -> None:
@@ -253,6 +268,7 @@ class Plan:
             return trained.closing_words(self.config)
         path = Path(self.results, "scores.csv")
         rows = list(csv.DictReader(path.read_text().splitlines())) if path.exists() else []
+        rule = self.config.submission.shown_jigsaw
         rows = [row for row in rows if row["tta"] == "True"]
         if {row["name"] for row in rows} != set(self.names):
             return ""  # only a part of the workflow was asked for
@@ -260,7 +276,7 @@ class Plan:
         lines = [f"{'':24}" + "".join(f"{labels.replace('_', ' '):>14}{'+ jigsaw':>11}" for labels in truths)]
         for name in self.names:
             scores = {(row["labels"], row["jigsaw"]): float(row["score"]) for row in rows if row["name"] == name}
-            columns = "".join(f"{scores[t, 'False']:14.4f}{scores[t, 'True']:11.4f}" for t in truths)
+            columns = "".join(f"{scores[t, 'none']:14.4f}{scores[t, rule]:11.4f}" for t in truths)
             lines.append(f"{name:24}{columns}")
         lines += ["", f"submission  {self.results}/submission.csv", f"report      {self.results}/report.html"]
         return "\n".join(lines)

@@ -100,19 +100,19 @@ def _for_a_page(svg: str) -> str:
 
 
 @chart(4.7, 3)
-def scores(figure: Figure, table: pd.DataFrame, submitted: str) -> None:
-    """Scores of models and ensembles on one kind of labels, with and without mirror images and the jigsaw rule.
+def scores(figure: Figure, table: pd.DataFrame, submitted: str, rule: str) -> None:
+    """Scores of models and ensembles on one kind of labels, with and without mirror images and a jigsaw rule.
 
-    table: rows of scores.csv, in the order to show; submitted: the name to emphasise
+    table: rows of scores.csv, in the order to show; submitted: the name to emphasise; rule: the jigsaw rule
     """
     names = list(dict.fromkeys(table["name"]))
     figure.set_figheight(1.0 + 0.36 * len(names))
     axes = figure.add_subplot()
-    for jigsaw, colour, marker, offset in ((False, BLUE, "o", -0.15), (True, ORANGE, "D", 0.15)):
+    for jigsaw, colour, marker, offset in (("none", BLUE, "o", -0.15), (rule, ORANGE, "D", 0.15)):
         for tta in (False, True):
             rows = table[(table["tta"] == tta) & (table["jigsaw"] == jigsaw)].set_index("name").loc[names]
             heights = np.arange(len(names)) + offset
-            label = f"{'+ jigsaw' if jigsaw else 'no jigsaw'}, {'with TTA' if tta else 'without TTA'}"
+            label = f"{'no jigsaw' if jigsaw == 'none' else '+ jigsaw'}, {'with TTA' if tta else 'without TTA'}"
             face = colour if tta else "none"
             axes.plot(rows["score"], heights, marker, color=colour, mfc=face, ms=5.5, mew=1.2, label=label)
             if tta:

@@ -7,7 +7,7 @@ depends on the tiles is fitted to them: inputs, size classes of pseudo-labels, f
 import argparse
 import copy
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,13 @@ from salt import program
 from salt.atomic import atomic_path
 from salt.inspection import Found, inspect
 from salt.program import UserError
-from schemas.config import COMPETITION, Config, Input, Model, Shape, check_config
+from schemas.config import COMPETITION, Config, Input, Model, Phase, Shape, check_config
 
 ROOT = Path(__file__).parent.parent
 WINNING, SMALL = ROOT / "workflow_config.yaml", ROOT / "recipes" / "tgs_sample.yaml"
 MOST_FOLDS = 5
-TEST_TILES = 18_000  # of the competition, which the winning recipe's counts of pseudo-labels are for
+TILES = {True: (4000, 18_000), False: (3200, 2000)}  # labelled and other ones, of the recipes with a GPU and without
+MOST_PASSES = 100
 SMALLEST = 16  # px, side of an input
 PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 
@@ -80,11 +81,9 @@ def overlay_for(name: str, found: Found, gpu: bool) -> Overlay:
         "pathvars": {"results": f"results/{name}"},
         "data": found.data.model_dump(mode="json", exclude_defaults=True),
         "folds": {"count": max(2, min(MOST_FOLDS, usable // 4)), "by": "depth" if found.has_depths else "coverage"},
-        "models": {
-            key: {"input": input_for(model, found.tile, may_shrink=not gpu)} for key, model in config.models.items()
-        },
+        "models": {key: model_for(model, found, gpu) for key, model in config.models.items()},
         "pseudo_labels": size_classes(config, found, gpu),
-        "submission": {"jigsaw": found.data.layout == "competition"},
+        "submission": {"jigsaw": "published" if found.data.layout == "competition" else "none"},
     }
     complete = merged(overlay, fitted)
     check_config(merged(winning, complete))
@@ -96,6 +95,26 @@ def merged(base: Any, overlay: Any) -> Any:
     if not (isinstance(base, Mapping) and isinstance(overlay, Mapping)):
         return copy.deepcopy(overlay)
     return dict(base) | {key: merged(base.get(key), value) for key, value in overlay.items()}
+
+
+def model_for(model: Model, found: Found, gpu: bool) -> Overlay:
+    """What differs in a model: its input, and where tiles are few, how often an epoch passes over them."""
+    overlay: Overlay = {"input": input_for(model, found.tile, may_shrink=not gpu)}
+    labelled, others = (of / len(tiles) for of, tiles in zip(TILES[gpu], (found.train, found.test), strict=True))
+    if labelled > 1:
+        overlay["phases"] = phases_for(model.phases, labelled)
+    if model.pretrain and others > 1:
+        overlay["pretrain"] = {"phases": phases_for(model.pretrain.phases, others)}
+    return overlay
+
+
+def phases_for(phases: Sequence[Phase], times: float) -> list[Overlay]:
+    """The phases with so many times the passes an epoch: as many steps as on as many tiles as they are made for."""
+    return [
+        phase.model_dump(mode="json", exclude_defaults=True)
+        | {"passes_per_epoch": min(MOST_PASSES, round(phase.passes_per_epoch * times))}
+        for phase in phases
+    ]
 
 
 def input_for(model: Model, tile: Shape, may_shrink: bool) -> Overlay:
@@ -126,7 +145,7 @@ def input_for(model: Model, tile: Shape, may_shrink: bool) -> Overlay:
 def size_classes(config: Config, found: Found, gpu: bool) -> Overlay:
     """The classes of mask sizes, scaled to the area of a tile, and their counts to the number of test tiles."""
     area = found.tile[0] * found.tile[1] / (COMPETITION[0] * COMPETITION[1])
-    share = len(found.test) / TEST_TILES if gpu else 1.0  # where tiles are few, the folds share them anyway
+    share = min(1.0, len(found.test) / TILES[gpu][1])
     sets = {}
     for name, labels in config.pseudo_labels.items():
         classes, last = [], -1
@@ -164,6 +183,7 @@ def header(found: Found, gpu: bool, command: str) -> str:
         "Overlays workflow_config.yaml; schemas/config.py explains every key. `make new-recipe` wrote it, and found:",
         *(f"  {line}" for line in found.lines),
         models,
+        "Where tiles are few, epochs pass over them many times, so that trainings take their usual number of steps.",
     ]
     return "\n".join(f"# {line}" for line in lines) + "\n"
 

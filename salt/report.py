@@ -1,4 +1,4 @@
-"""The report: one self-contained page about a run. Its words and its looks are in report/."""
+"""The report: one self-contained page about a run. Its template is report/page.html."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -6,95 +6,41 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jinja2
-import numpy as np
 import pandas as pd
-import yaml
 
-from salt import figures, provenance, samples
+from salt import comparison, figures, gallery, pages, provenance, samples
 from salt.folds import load_folds
+from salt.jigsaw import load_changes
 from salt.mosaics import load_mosaics
 from salt.records import open_records
 from salt.tiles import Tiles, load_tiles
-from schemas.config import Augmentation, Config, Shape
+from schemas.config import Augmentation, Config
 
-FOLDER = Path(__file__).parent.parent / "report"
 SHOWN_TILES = 12
 SHOWN_MOSAICS = 2
 AUGMENTED_TILES, DRAWS = 4, 6  # a draw more or less leaves a gap in the layout of style.css
-VARIANTS = [(tta, jigsaw) for tta in (False, True) for jigsaw in (False, True)]  # of a score
 
 
 def page(config: Config, run: Path) -> str:
     """The page about the run in a folder, as HTML."""
-    environment = templates()
     scores = pd.read_csv(run / "scores.csv")
     config = in_order(config, scores["name"])
-    files = {
-        "style": (FOLDER / "style.css").read_text(encoding="utf-8"),
-        "words": yaml.safe_load((FOLDER / "words.yaml").read_text(encoding="utf-8")),
-    }
     train, test = load_tiles(run / "tiles", "train"), load_tiles(run / "tiles", "test")
     context = (
         {"title": run.resolve().name, "config": config, "rounds": rounds(config), "leaking": leaking(config)}
         | about_data(train, test, load_folds(run / "folds.csv"))
         | about_scores(config, scores, pd.read_csv(run / "threshold_curve.csv"))
+        | {"compared": [comparison.compare(config, run, folder) for folder in config.report.compare]}
         | about_training(config, run)
         | about_augmentation(config, train)
         | about_pseudo_labels(config, run)
         | about_masks(config, run, train, test)
         | about_provenance(config, run)
     )
-    return environment.get_template("page.html").render(files | context)
+    return pages.render("page.html", context)
 
 
-def templates() -> jinja2.Environment:
-    """The templates in report/ with the filters they use."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(FOLDER), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
-    )
-    environment.filters |= {
-        "score": score,
-        "percent": percent,
-        "own_ids": own_ids,
-        "rate": rate,
-        "size": size,
-        "number": "{:,}".format,
-    }
-    return environment
-
-
-# Words and numbers -------------------------------------------------------------------------------------------------
-
-
-def score(value: float) -> str:
-    """A score as it is shown."""
-    return "–" if np.isnan(value) else f"{value:.4f}"
-
-
-def percent(share: float) -> str:
-    """A share as it is shown."""
-    return "–" if np.isnan(share) else f"{100 * share:.1f} %"
-
-
-def rate(value: float) -> str:
-    """A learning rate as it is shown: 0.012, 5 × 10⁻⁵."""
-    if value == 0 or value >= 0.001:
-        return f"{value:g}"
-    digits, power = f"{value:e}".split("e-")
-    raised = str(int(power)).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
-    return f"{float(digits):g} × 10⁻{raised}".replace(" ", "\N{NO-BREAK SPACE}")
-
-
-def size(shape: Shape) -> str:
-    """Height and width as they are shown: 101, 64 × 96."""
-    height, width = shape
-    return str(height) if height == width else f"{height} × {width}"
-
-
-def own_ids(svg: str, number: int) -> str:
-    """A chart to put into the page, where its ids clash with no other's."""
-    return figures.with_prefix(svg, f"chart{number}-")
+# What follows from the config --------------------------------------------------------------------------------------
 
 
 def in_order(config: Config, names: Iterable[str]) -> Config:
@@ -177,19 +123,31 @@ def about_scores(config: Config, table: pd.DataFrame, curves: pd.DataFrame) -> d
     best = table["score"] == table.groupby(["labels", "tta", "jigsaw"])["score"].transform("max")
     keys = table[["name", "labels", "tta", "jigsaw"]].itertuples(index=False, name=None)
     cells = table[["score", "sd_folds"]].assign(best=best).itertuples(index=False, name=None)
-    start, final = first_round(config), config.submission.ensemble
+    start, final, rule = first_round(config), config.submission.ensemble, config.submission.shown_jigsaw
     return {
         "labels": labels,
-        "variants": VARIANTS,
+        "variants": [(tta, jigsaw) for tta in (False, True) for jigsaw in ("none", rule)],
         "cells": {key: Cell(*cell) for key, cell in zip(keys, cells, strict=True)},
         "scored_tiles": table.groupby("labels")["tiles"].first().to_dict(),
+        "jigsaw_rules": about_jigsaw_rules(table[(table["name"] == final) & table["tta"]]),
         "start": start,
-        "score_charts": {name: figures.scores(table[table["labels"] == name], final) for name in labels},
+        "score_charts": {name: figures.scores(table[table["labels"] == name], final, rule) for name in labels},
         "threshold_charts": threshold_charts(config, curves),
         "best_threshold": {
             name: figures.best_threshold(rows)[0] for name, rows in curves[curves["name"] == final].groupby("labels")
         },
     }
+
+
+def about_jigsaw_rules(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """For each kind of labels and jigsaw rule: the tiles it reached, scores of these and of all without and with it.
+
+    table: rows of scores.csv of one name with mirror images
+    """
+    without = table[table["jigsaw"] == "none"].set_index("labels")["score"]
+    columns = ["labels", "jigsaw", "reached", "reached_before", "reached_after", "score"]
+    ruled = table.loc[table["jigsaw"] != "none", columns].assign(without=table["labels"].map(without))
+    return [{str(name): value for name, value in row.items()} for row in ruled.to_dict("records")]
 
 
 def threshold_charts(config: Config, curves: pd.DataFrame) -> dict[str, str]:
@@ -266,16 +224,14 @@ def about_masks(config: Config, run: Path, train: Tiles, test: Tiles) -> dict[st
     ensemble = run / "ensembles" / config.submission.ensemble
     out_of_fold, predicted = (open_records(ensemble / f"{name}.npy") for name in ("out_of_fold", "test"))
     masks = open_records(run / "jigsaw/masks.npy")
-    mosaics = load_mosaics(run / "mosaics.csv")
-    changes = pd.read_csv(run / "jigsaw/changes.csv", dtype={"id": str, "source": str}, keep_default_na=False)
+    mosaics, changes = load_mosaics(run / "mosaics.csv"), load_changes(run / "jigsaw/changes.csv")
+    largest = gallery.place(mosaics[mosaics["mosaic"] < SHOWN_MOSAICS], changes, train.ids)
     sizes = mosaics.groupby("mosaic").size()
     return {
         "labelled_samples": samples.labelled(train, out_of_fold, config.submission.threshold),
         "test_samples": samples.test(test, predicted, masks, frozenset(changes["id"]), SHOWN_TILES),
         "mosaics": {"count": len(sizes), "tiles": len(mosaics), "largest": int(sizes.max()) if len(sizes) else 0},
-        "mosaic_pictures": samples.largest_mosaics(
-            mosaics.assign(changed=mosaics["id"].isin(changes["id"])), train, test, masks, SHOWN_MOSAICS
-        ),
+        "mosaic_pictures": gallery.pictures(largest, train, test, masks),
         "changes": [
             {
                 "reason": reason,

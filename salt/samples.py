@@ -1,15 +1,14 @@
-"""Which tiles and mosaics the report shows, by rules that it states; only these are read into memory."""
+"""Which tiles the report shows, by rules that it states; only these are read into memory."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from salt import metric, predictions
 from salt.records import Records, chunks
-from salt.sheets import Picture, draw_mosaic, evenly, picture, probability_map
+from salt.sheets import Picture, evenly, picture, probability_map
 from salt.tiles import Tiles, rows_of
 from schemas.config import Transform
 
@@ -38,16 +37,6 @@ class Augmented:
     coverage: float
     tile: Picture
     draws: list[Picture]
-
-
-@dataclass(frozen=True)
-class MosaicPicture:
-    """A mosaic to show."""
-
-    number: int
-    tiles: int
-    labelled: int
-    picture: Picture
 
 
 def labelled(tiles: Tiles, predicted: Records, threshold: float) -> list[Sample]:
@@ -111,29 +100,6 @@ def augmented(tiles: Tiles, transforms: Sequence[Transform], wanted: int, draws:
         pictures = [picture(pixels, true=outlined) for pixels, outlined in [(image, mask), *changed]]
         shown.append(Augmented(tiles.ids[row], float(coverage[row]), pictures[0], pictures[1:]))
     return shown
-
-
-def largest_mosaics(
-    mosaics: pd.DataFrame, train: Tiles, test: Tiles, masks: Records, wanted: int
-) -> list[MosaicPicture]:
-    """The mosaics with the most tiles: true masks on the training tiles, final masks on the test tiles.
-
-    mosaics: id, mosaic (from 0, the largest first), row, column, changed (by the jigsaw rule)
-    masks: records (id, mask) of the test tiles
-    """
-    train_at = {name: row for row, name in enumerate(train.ids)}
-    test_at = {name: row for row, name in enumerate(test.ids)}
-    mask_at = {name: row for row, name in enumerate(masks["id"].tolist())}
-    _, true = train.arrays
-    pictures = []
-    for number in range(min(wanted, mosaics["mosaic"].nunique())):
-        places = mosaics[mosaics["mosaic"] == number].reset_index(drop=True)
-        known = places["id"].isin(train_at)
-        images = [train.images[train_at[i]] if i in train_at else test.images[test_at[i]] for i in places["id"]]
-        salt = [true[train_at[i]] if i in train_at else masks["mask"][mask_at[i]] for i in places["id"]]
-        drawn = draw_mosaic(places.assign(split=np.where(known, "train", "test")), images, salt)
-        pictures.append(MosaicPicture(number, len(places), int(known.sum()), drawn))
-    return pictures
 
 
 def _spread(

@@ -14,7 +14,11 @@ from salt import pictures
 Bytes = npt.NDArray[np.uint8]
 
 LARGEST = 1600  # px, the longer side of a mosaic's picture
-TINTS = {"known": (60, 145, 189), "final": (235, 134, 66)}  # RGB, of the salt of training and of test tiles
+TINTS = {  # RGB, of salt by where its mask comes from: the labels, the prediction, the jigsaw rule
+    "known": (60, 145, 189),
+    "final": (235, 134, 66),
+    "changed": (255, 225, 77),
+}
 
 
 @dataclass(frozen=True)
@@ -69,34 +73,43 @@ def _runs(edges: npt.NDArray) -> list[tuple[int, int, int]]:
     return list(zip(rows.tolist(), starts.tolist(), (ends - starts).tolist(), strict=True))
 
 
-def draw_mosaic(places: pd.DataFrame, images: Sequence[Bytes], masks: Sequence[npt.NDArray]) -> Picture:
-    """A mosaic, its salt tinted by whether the mask was known.
+def draw_mosaic(
+    places: pd.DataFrame, images: Sequence[Bytes], masks: Sequence[npt.NDArray], limit: int = LARGEST
+) -> Picture:
+    """A mosaic, its salt tinted by where the mask comes from.
 
-    Outlines are of the salt ("salt"), of the tiles that the jigsaw rule changed ("changed") and of the places
-    without a tile ("gap").
-    places: row, column, split, changed of n tiles; images: n of (H, W) or (H, W, 3) uint8; masks: n of (H, W) in {0, 1}
+    Outlines are of the salt ("salt"), of the tiles with a known mask ("labelled"), of those whose mask the jigsaw
+    rule made ("changed") and of the places without a tile ("gap").
+    places: row, column, kind (of TINTS) of n tiles; images: n of (H, W) or (H, W, 3) uint8; masks: n of (H, W) in
+    {0, 1}; limit: the longest side of a tile in the picture, px
     """
     rows, columns = places["row"].max() + 1, places["column"].max() + 1
-    height, width = images[0].shape[:2]
-    shrink = min(1.0, LARGEST / max(rows * height, columns * width))
-    height, width = max(1, int(height * shrink)), max(1, int(width * shrink))
+    height, width = _fitted(images[0].shape[:2], rows, columns, limit)
     canvas = np.zeros((rows * height, columns * width, 3), np.uint8)
     salt = np.zeros(canvas.shape[:2], np.uint8)
     taken = list(zip(places["row"].tolist(), places["column"].tolist(), strict=True))
-    for (row, column), split, image, mask in zip(taken, places["split"], images, masks, strict=True):
+    for (row, column), kind, image, mask in zip(taken, places["kind"], images, masks, strict=True):
         place = np.s_[row * height : (row + 1) * height, column * width : (column + 1) * width]
         shown = cv2.resize(np.ascontiguousarray(pictures.rgb(image)), (width, height), interpolation=cv2.INTER_AREA)
         salt[place] = cv2.resize(mask.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
-        tinted = 0.65 * shown + 0.35 * np.array(TINTS["known" if split == "train" else "final"])
+        tinted = 0.65 * shown + 0.35 * np.array(TINTS[kind])
         canvas[place] = np.where(salt[place][..., None] == 1, tinted.round(), shown)
     gaps = {(row, column) for row in range(rows) for column in range(columns)} - set(taken)
-    changed = [place for place, is_changed in zip(taken, places["changed"], strict=True) if is_changed]
+    of_kind = {kind: [taken[row] for row in np.flatnonzero(places["kind"] == kind)] for kind in TINTS}
     outlines = {
         "gap": _boxes(sorted(gaps), height, width),
+        "labelled": _boxes(of_kind["known"], height, width),
         "salt": outline(salt),
-        "changed": _boxes(changed, height, width),
+        "changed": _boxes(of_kind["changed"], height, width),
     }
     return Picture(_uri(".jpg", canvas), rows * height, columns * width, outlines)
+
+
+def _fitted(tile: tuple[int, ...], rows: int, columns: int, limit: int) -> tuple[int, int]:
+    """Height and width of a tile in the picture of a mosaic, px, at least 1."""
+    height, width = tile
+    shrink = min(1, limit / max(tile), LARGEST / (rows * height), LARGEST / (columns * width))
+    return max(1, int(round(height * shrink, 6))), max(1, int(round(width * shrink, 6)))  # 39.99... is 40
 
 
 def _boxes(places: Sequence[tuple[int, int]], height: int, width: int) -> str:

@@ -8,7 +8,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
 from pydantic import (
     AfterValidator,
@@ -23,6 +23,7 @@ from pydantic import (
 )
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$", description="Becomes a folder's name.")]
+Folder = Annotated[str, Field(pattern=r"^[\w./-]+$", description="No spaces: it is part of commands.")]
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
@@ -31,7 +32,11 @@ COMPETITION: Shape = (101, 101)  # of its tiles
 
 
 def _height_and_width(size: Any) -> Any:
-    return (size, size) if isinstance(size, int) else size
+    if isinstance(size, int) and not isinstance(size, bool):
+        return size, size
+    if isinstance(size, list | tuple) and len(size) == 2:
+        return size
+    raise ValueError("expected a side or [height, width], in px")
 
 
 def _shortest(shape: Shape) -> int | Shape:
@@ -73,14 +78,21 @@ class Survey(Section):
         return self
 
 
+def _known_range(values: Any) -> Any:
+    if values in ("type", "tile") or (isinstance(values, list | tuple) and len(values) == 2):
+        return values
+    raise ValueError("expected type, tile or [low, high]")
+
+
 def _low_before_high(values: Any) -> Any:
     if not isinstance(values, str) and values[0] >= values[1]:
         raise ValueError(f"{values[0]:g} is not less than {values[1]:g}; swap them")
     return values
 
 
-# Which values of an image become 0 and 255.
-Range = Annotated[Literal["type", "tile"] | tuple[float, float], AfterValidator(_low_before_high)]
+Range = Annotated[  # which values of an image become 0 and 255
+    Literal["type", "tile"] | tuple[float, float], BeforeValidator(_known_range), AfterValidator(_low_before_high)
+]
 
 
 class Data(Section):
@@ -732,12 +744,46 @@ class PseudoLabelSettings(PseudoLabels):
     weights: tuple[Positive, ...] = Field(description="Of the predictions that are averaged, in their order.")
 
 
+JigsawRule = Literal["none", "published", "extended"]
+
+
+def _as_rule(value: Any) -> Any:
+    """The rule that a switch stands for."""
+    return ("published" if value else "none") if isinstance(value, bool) else value
+
+
 class Submission(Section):
     """What is submitted."""
 
     ensemble: Name
     threshold: float = Field(0.5, gt=0, lt=1, description="A pixel with p > threshold is salt.")
-    jigsaw: bool = Field(True, description="Apply the jigsaw rule (recipe 9).")
+    jigsaw: Annotated[JigsawRule, BeforeValidator(_as_rule)] = Field(
+        "published",
+        description="The jigsaw rule for the final masks. published, or true: the original's (recipe 9). "
+        "extended: where no salt is predicted right below or above known salt, this goes on, too. none, or false.",
+    )
+
+    @property
+    def shown_jigsaw(self) -> JigsawRule:
+        """The rule that scores are shown with, beside those without."""
+        return "published" if self.jigsaw == "none" else self.jigsaw
+
+
+class ScoreSettings(Section):
+    """The settings of score."""
+
+    threshold: float
+    jigsaw: tuple[JigsawRule, ...] = Field(
+        get_args(JigsawRule), description="Always all of them. A run whose scores lack one is scored again."
+    )
+
+
+class Report(Section):
+    """What the report shows beside the run itself. A change writes the report again and nothing else."""
+
+    compare: tuple[Folder, ...] = Field(
+        (), description="Results of other runs, finished ones: their scores are shown beside this run's."
+    )
 
 
 class Sections(Section):
@@ -795,7 +841,7 @@ class Compute(Section):
 class PathVars(Section):
     """Folders that Snakemake puts in the place of `<name>`."""
 
-    results: str = Field(pattern=r"^[\w./-]+$", description="Everything goes here. No spaces: it is part of commands.")
+    results: Folder = Field(description="Everything goes here.")
 
 
 class Config(Section):
@@ -818,6 +864,7 @@ class Config(Section):
         "on the command line: --config predict=path/to/images",
     )
     sections: Sections = Sections()
+    report: Report = Report()
     compute: Compute = Compute()
 
     def predictors(self, labels: str) -> dict[str, float]:
@@ -892,6 +939,8 @@ def _misspelt(config: Config) -> list[str]:
     for name, labels in config.pseudo_labels.items():
         must_be_in(f"pseudo_labels.{name}.ensemble", labels.ensemble, [*config.models, *config.ensembles])
     must_be_in("submission.ensemble", config.submission.ensemble, [*config.models, *config.ensembles])
+    if Path(config.pathvars.results) in map(Path, config.report.compare):
+        faults.append(f"report.compare names {config.pathvars.results}, which is this run; name another one")
     return faults
 
 

@@ -5,11 +5,10 @@ import logging
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from salt import predictions, provenance
 from salt.atomic import atomic_path
-from salt.jigsaw import Change, find_changes, repaint
+from salt.jigsaw import find_changes, repaint
 from salt.mosaics import load_mosaics
 from salt.program import run
 from salt.records import Records, chunks, create_records, open_records
@@ -34,51 +33,36 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     settings = read_settings(Submission, args.settings)
     probabilities = open_records(args.probabilities)
-    table = load_table(args.tiles)
-    changes = find(args.tiles, args.mosaics, set(probabilities["id"])) if settings.jigsaw else []
-    constant = table.loc[table["constant"], "id"]
-    pixels = write_masks(args.masks_out, probabilities, settings.threshold, set(constant), changes)
-    write_changes(args.changes_out, changes, pixels)
+    ids = probabilities["id"].tolist()
+    train, table = load_tiles(args.tiles, "train"), load_table(args.tiles)
+    known = dict(zip(train.ids, train.arrays[1], strict=True))
+    with create_records(args.masks_out, ids, {"mask": np.uint8}, *probabilities["tta"].shape[1:]) as records:
+        empty = threshold(probabilities, settings.threshold, set(table.loc[table["constant"], "id"]), records)
+        found = find_changes(settings.jigsaw, load_mosaics(args.mosaics), known, set(ids), empty)
+        changes = repaint(ids, records["mask"], found)
+    with atomic_path(args.changes_out) as path:
+        changes.to_csv(path, index=False)
     inputs = {"probabilities": args.probabilities, "tiles": args.tiles, "mosaics": args.mosaics}
     provenance.leave(args.masks_out, args.settings, inputs)
     logging.info(
-        "%d masks; the jigsaw rule %s: %d tiles, %d pixels changed",
-        len(probabilities),
-        "applied" if settings.jigsaw else "is off",
+        "%d masks; jigsaw rule: %s, %d tiles, %d pixels changed",
+        len(ids),
+        settings.jigsaw,
         len(changes),
-        sum(pixels.values()),
+        changes["pixels"].sum(),
     )
 
 
-def find(tiles: Path, mosaics: Path, targets: set[str]) -> list[Change]:
-    """What the rule says about the targets, given all training masks."""
-    train = load_tiles(tiles, "train")
-    _, masks = train.arrays
-    return find_changes(load_mosaics(mosaics), train.ids, masks, targets)
-
-
-def write_masks(
-    path: Path, probabilities: Records, threshold: float, constant: set[str], changes: list[Change]
-) -> dict[str, int]:
-    """Write a mask for each record of probabilities; return how many pixels the rule changed, by id."""
-    ids = probabilities["id"].tolist()
-    by_id = {change.id: change for change in changes}
-    pixels: dict[str, int] = {}
-    with create_records(path, ids, {"mask": np.uint8}, *probabilities["tta"].shape[1:]) as records:
-        for rows in chunks(len(ids)):
-            masks = predictions.salt(probabilities["tta"][rows], threshold).astype(np.uint8)
-            masks[[name in constant for name in ids[rows]]] = 0
-            pixels |= repaint(ids[rows], masks, by_id)
-            records["mask"][rows] = masks
-    return pixels
-
-
-def write_changes(path: Path, changes: list[Change], pixels: dict[str, int]) -> None:
-    """Write one line a tile that the rule covers, with the number of pixels that it changed."""
-    columns = ["id", "mosaic", "row", "column", "reason", "source"]
-    rows = [[*(getattr(change, name) for name in columns), pixels[change.id]] for change in changes]
-    with atomic_path(path) as temporary:
-        pd.DataFrame(rows, columns=[*columns, "pixels"]).to_csv(temporary, index=False)
+def threshold(probabilities: Records, at: float, constant: set[str], masks: Records) -> set[str]:
+    """Write a mask for each record of probabilities; return the ids of those that are empty."""
+    empty: set[str] = set()
+    for rows in chunks(len(masks)):
+        ids = masks["id"][rows]
+        salt = predictions.salt(probabilities["tta"][rows], at)
+        salt[[name in constant for name in ids]] = False
+        masks["mask"][rows] = salt
+        empty |= set(ids[~salt.any(axis=(1, 2))])
+    return empty
 
 
 if __name__ == "__main__":

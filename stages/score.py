@@ -13,6 +13,7 @@ from salt.mosaics import load_mosaics
 from salt.progress import say
 from salt.records import open_records
 from salt.tiles import load_tiles
+from schemas.config import ScoreSettings, read_settings
 
 READ = ("out_of_fold", "test", "tiles", "folds", "mosaics", "true_test_masks")  # options that name inputs
 
@@ -20,7 +21,7 @@ READ = ("out_of_fold", "test", "tiles", "folds", "mosaics", "true_test_masks")  
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
     """Options of the program."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--settings", type=float, required=True, help="threshold: a pixel with p > threshold is salt")
+    parser.add_argument("--settings", required=True, help="threshold and jigsaw rules, as JSON")
     parser.add_argument("--names", nargs="+", required=True, help="models and ensembles, in the order of the rows")
     parser.add_argument("--out-of-fold", type=Path, nargs="+", required=True, help="their records of training tiles")
     parser.add_argument("--test", type=Path, nargs="+", required=True, help="their records of the test tiles")
@@ -36,12 +37,13 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> None:
     """Run the program."""
     args = parse_args(argv)
+    settings = read_settings(ScoreSettings, args.settings)
     predictions = {"out_of_fold": args.out_of_fold, "true_test": args.test}
     scores, curves = [], []
     for truth in load_truths(args):
         for name, path in zip(args.names, predictions[truth.labels], strict=True):
             predicted = open_records(path)
-            rows = pd.DataFrame(scoring.score(predicted, truth, args.settings))
+            rows = pd.DataFrame(scoring.score(predicted, truth, settings.threshold, settings.jigsaw))
             rows.insert(0, "name", name)
             scores.append(rows)
             curve = scoring.threshold_curve(predicted, truth)

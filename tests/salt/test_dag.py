@@ -135,6 +135,26 @@ def test_a_local_file_of_weights_is_an_input_and_none_needs_nothing(raw):
     assert plan.fold_encoder_weights(wildcards(model="stage1_resnext50")) == []
 
 
+def test_all_jigsaw_rules_are_scored_whichever_is_chosen(raw):
+    settings = Plan(raw).score_settings()
+    assert json.loads(settings) == {"threshold": 0.5, "jigsaw": ["none", "published", "extended"]}
+    raw["submission"]["jigsaw"] = "extended"
+    assert Plan(raw).score_settings() == settings
+
+
+def test_a_run_to_compare_with_concerns_the_report_alone(raw, tmp_path):
+    before = Plan(raw)
+    raw["report"] = {"compare": [str(tmp_path / "other")]}
+    after = Plan(raw)
+    assert before.compared_runs() == []
+    assert json.loads(after.report_settings())["report"] == raw["report"]
+    assert before.report_settings() != after.report_settings()
+    for part in ("data", "folds", "mosaics", "submission"):
+        assert before.settings(part) == after.settings(part)
+    with pytest.raises(SystemExit, match="finished run in .*other, which report.compare names, and found no such fold"):
+        after.compared_runs()
+
+
 def test_settings_do_not_depend_on_the_order_of_keys(raw):
     upside_down = copy.deepcopy(raw)
     model = upside_down["models"]["stage1_resnet34"]
@@ -193,13 +213,14 @@ def predicting(raw, tmp_path):
     return raw | {"predict": str(tmp_path / "lines")}
 
 
-def test_a_prediction_is_all_that_is_made_and_needs_no_tiles(predicting, raw, tmp_path):
+def test_a_prediction_is_all_that_is_made_and_needs_no_tiles_and_no_other_runs(predicting, raw, tmp_path):
     assert Plan(raw).targets()[0] == f"{tmp_path}/submission.csv"
     plan = Plan(predicting)
     assert plan.targets() == [
         f"{tmp_path}/predictions/lines/{name}" for name in ("masks", "probabilities", "masks.csv")
     ]
-    assert plan.data_files() == plan.data_folders() == []
+    predicting["report"] = {"compare": [f"{tmp_path}/elsewhere"]}
+    assert plan.data_files() == plan.data_folders() == Plan(predicting).compared_runs() == []
 
 
 def test_a_prediction_without_weights_or_images_ends_before_any_job(predicting, tmp_path):
@@ -257,21 +278,23 @@ def test_after_a_failure_the_words_tell_of_memory_and_that_the_same_command_goes
         assert word in words
 
 
-def test_the_closing_words_show_all_scores_and_where_the_results_are(raw, tmp_path):
+@pytest.mark.parametrize(("chosen", "last"), [("none", 1), ("published", 1), ("extended", 2)])
+def test_the_closing_words_show_all_scores_and_where_the_results_are(raw, tmp_path, chosen, last):
     raw["pathvars"]["results"] = str(tmp_path)
+    raw["submission"]["jigsaw"] = chosen
     plan = Plan(raw)
     rows = ["name,labels,tta,jigsaw,score,sd_folds,tiles"]
     rows += [
-        f"{name},{labels},{tta},{jigsaw},0.{number:02d}{tta:d}{jigsaw:d},0.01,100"
+        f"{name},{labels},{tta},{jigsaw},0.{number:02d}{tta:d}{digit},0.01,100"
         for number, name in enumerate(plan.names)
         for labels in ("out_of_fold", "true_test")
         for tta in (False, True)
-        for jigsaw in (False, True)
+        for digit, jigsaw in enumerate(("none", "published", "extended"))
     ]
     (tmp_path / "scores.csv").write_text("\n".join(rows))
     words = plan.closing_words().splitlines()
     assert words[0].split() == ["out", "of", "fold", "+", "jigsaw", "true", "test", "+", "jigsaw"]
-    assert words[1].split() == ["stage1_resnext50", "0.0010", "0.0011", "0.0010", "0.0011"]
+    assert words[1].split() == ["stage1_resnext50", *["0.0010", f"0.001{last}"] * 2]
     assert words[-1].split() == ["report", f"{tmp_path}/report.html"]
 
 

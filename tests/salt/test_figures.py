@@ -20,19 +20,19 @@ def scores():
         {"name": name, "tta": tta, "jigsaw": jigsaw, "score": 0.8, "sd_folds": np.nan}
         for name in ("zebra", "ant <1>", "final_$1$")
         for tta in (False, True)
-        for jigsaw in (False, True)
+        for jigsaw in ("none", "published", "extended")
     ]
     return pd.DataFrame(rows)
 
 
 def test_names_stand_in_the_order_given_as_text(scores):
-    texts = re.findall(r"<text[^>]*>([^<]*)</text>", figures.scores(scores, "final_$1$"))
+    texts = re.findall(r"<text[^>]*>([^<]*)</text>", figures.scores(scores, "final_$1$", "published"))
     names = ["zebra", "ant &lt;1&gt;", "final_$1$"]
     assert [text for text in texts if text in names] == names
 
 
 def test_a_chart_takes_the_pages_colours_and_nothing_from_outside(scores):
-    svg = figures.scores(scores, "zebra")
+    svg = figures.scores(scores, "zebra", "extended")
     assert svg.startswith("<svg viewBox=")
     assert not [colour for colour in figures.COLOURS if colour in svg]
     assert "var(--ink)" in svg
@@ -41,7 +41,7 @@ def test_a_chart_takes_the_pages_colours_and_nothing_from_outside(scores):
 
 
 def test_the_same_numbers_give_the_same_bytes(scores):
-    assert figures.scores(scores, "zebra") == figures.scores(scores, "zebra")
+    assert figures.scores(scores, "zebra", "extended") == figures.scores(scores, "zebra", "extended")
 
 
 def test_a_prefix_keeps_the_ids_of_two_charts_apart():

@@ -84,10 +84,28 @@ def test_size_classes_are_scaled_to_the_area_of_a_tile_and_stay_apart():
     assert all(a.pixels[1] < b.pixels[0] for a, b in itertools.pairwise(tiny))
 
 
+@gpu_or_not
+def test_few_tiles_are_passed_over_more_often(gpu):
+    given = check_config(merged(WINNING, {} if gpu else SAMPLE))
+    config = config_of(overlay_for("mine", found((64, 64), labelled=40, others=500), gpu))
+    for name, model in config.models.items():
+        for few, many in zip(model.phases, given.models[name].phases, strict=True):
+            times = 100 if gpu else 80
+            assert few.passes_per_epoch == min(100, times * many.passes_per_epoch)
+            assert few.model_copy(update={"passes_per_epoch": many.passes_per_epoch}) == many
+        if model.pretrain:
+            few, many = model.pretrain.phases[0], given.models[name].pretrain.phases[0]
+            assert few.passes_per_epoch == (36 if gpu else 4) * many.passes_per_epoch
+    many = config_of(overlay_for("mine", found((8, 8), labelled=5000, others=20_000), gpu))
+    assert {name: model.phases for name, model in many.models.items()} == {
+        name: model.phases for name, model in given.models.items()
+    }
+
+
 def test_the_jigsaw_rule_is_for_the_competitions_labels():
     competition = dataclasses.replace(found((101, 101)), data=Data(root="data/tgs2"))
-    assert overlay_for("mine", competition, True)["submission"] == {"jigsaw": True}
-    assert overlay_for("mine", found((101, 101)), True)["submission"] == {"jigsaw": False}
+    assert overlay_for("mine", competition, True)["submission"] == {"jigsaw": "published"}
+    assert overlay_for("mine", found((101, 101)), True)["submission"] == {"jigsaw": "none"}
 
 
 # --- the program

@@ -1,16 +1,15 @@
 import re
 from typing import get_args
 
-import pytest
 import yaml
 
-from salt import report
+from salt import pages, report
 from schemas import config
 from schemas.config import check_config
 
 
 def words():
-    return yaml.safe_load((report.FOLDER / "words.yaml").read_text(encoding="utf-8"))
+    return yaml.safe_load((pages.FOLDER / "words.yaml").read_text(encoding="utf-8"))
 
 
 SCHEDULES = (config.Plateau, config.Cosine, config.Triangular2)
@@ -18,7 +17,7 @@ SCHEDULES = (config.Plateau, config.Cosine, config.Triangular2)
 
 def winning(**changes):
     """The winning recipe with some keys of its model `stage1_resnet34` changed."""
-    raw = yaml.safe_load((report.FOLDER.parent / "workflow_config.yaml").read_text(encoding="utf-8"))
+    raw = yaml.safe_load((pages.FOLDER.parent / "workflow_config.yaml").read_text(encoding="utf-8"))
     raw["models"]["stage1_resnet34"] |= changes
     return check_config(raw)
 
@@ -28,7 +27,7 @@ def methods(settings):
     context = {"config": settings, "words": words(), "rounds": report.rounds(settings), "side": (101, 101)}
     context |= {"augmentations": report.augmentations(settings), "leaking": report.leaking(settings)}
     counts = {"tiles": 4000}
-    page = report.templates().get_template("methods.html").render(context | {"train": counts, "test": counts})
+    page = pages.templates().get_template("methods.html").render(context | {"train": counts, "test": counts})
     return " ".join(re.sub("<[^>]*>", "", page).split())
 
 
@@ -94,15 +93,3 @@ def test_the_methods_tell_of_sums_averages_triangles_and_mixing():
     assert "the sum of 0.1 × binary cross-entropy and 0.9 × the Lovász hinge loss under SGD" in told
     assert "along a triangular cycle of 4 epochs down to 0; validated and kept as the mean of the weights after" in told
     assert "Of the batches, 25.0 % were mixed by cutmix, with shares from Beta(1, 1)." in told
-
-
-@pytest.mark.parametrize(
-    ("value", "shown"), [(0, "0"), (0.012, "0.012"), (0.001, "0.001"), (5e-5, "5 × 10⁻⁵"), (6.25e-6, "6.25 × 10⁻⁶")]
-)
-def test_small_rates_are_powers_of_ten(value, shown):
-    assert report.rate(value).replace("\N{NO-BREAK SPACE}", " ") == shown
-
-
-def test_scores_have_four_decimals_and_missing_ones_a_dash():
-    assert (report.score(0.87654321), report.score(float("nan"))) == ("0.8765", "–")
-    assert (report.percent(0.5), report.percent(float("nan"))) == ("50.0 %", "–")

@@ -77,12 +77,3 @@ def test_every_augmented_tile_has_draws_of_its_own_and_always_the_same():
     shown = samples.augmented(train, noise, 3, draws=4)
     assert len({draw.image for tile in shown for draw in tile.draws}) == 3 * 4
     assert samples.augmented(train, noise, 3, draws=4) == shown
-
-
-def test_mosaics_are_drawn_of_both_splits(records):
-    train, test = tiles([left(4)] * 2), tiles([left(4)] * 2, "test")
-    mosaics = pd.DataFrame({"id": ["train00", "test01", "train01"], "mosaic": 0, "row": [0, 1, 2], "column": 0})
-    final = records(test.ids[::-1], mask=test.masks)
-    drawn = samples.largest_mosaics(mosaics.assign(changed=False), train, test, final, 2)
-    assert [(mosaic.number, mosaic.tiles, mosaic.labelled) for mosaic in drawn] == [(0, 3, 2)]
-    assert drawn[0].picture.outlines["salt"] == "M4 0v30"

@@ -62,17 +62,26 @@ def test_evenly_spread_positions_are_distinct_and_reach_both_ends(count, wanted)
 
 
 def test_a_mosaic_shows_its_gaps_its_changed_tiles_and_its_salt_across_tiles():
-    places = pd.DataFrame({"row": [0, 1, 1], "column": [0, 0, 1], "split": "test", "changed": [False, True, False]})
+    places = pd.DataFrame({"row": [0, 1, 1], "column": [0, 0, 1], "kind": ["known", "changed", "final"]})
     images = [np.full((8, 8), 200, np.uint8)] * 3
     salt = np.zeros((8, 8), np.uint8)
     salt[:, :4] = 1
     picture = sheets.draw_mosaic(places, images, [salt, salt, np.zeros_like(salt)])
     assert (picture.height, picture.width) == (16, 16)
-    assert picture.outlines == {"gap": "M8 0h8v8h-8z", "salt": "M4 0v16", "changed": "M0 8h8v8h-8z"}
+    assert picture.outlines == {
+        "gap": "M8 0h8v8h-8z",
+        "labelled": "M0 0h8v8h-8z",
+        "salt": "M4 0v16",
+        "changed": "M0 8h8v8h-8z",
+    }
+    colours = decoded(picture)[[4, 12, 12], [1, 1, 9]].astype(int)  # BGR of known, of changed and of no salt
+    assert colours[0, 0] > colours[0, 2]
+    assert colours[1, 0] < colours[1, 2]
+    assert np.ptp(colours[2]) < 20
 
 
 def test_tiles_that_are_not_square_or_in_colour_make_a_mosaic_too():
-    places = pd.DataFrame({"row": [0, 1], "column": [0, 1], "split": "test", "changed": False})
+    places = pd.DataFrame({"row": [0, 1], "column": [0, 1], "kind": "final"})
     red, empty = np.zeros((8, 12, 3), np.uint8), np.zeros((8, 12), np.uint8)
     red[..., 0] = 255
     picture = sheets.draw_mosaic(places, [red, red], [empty, empty])
@@ -84,7 +93,7 @@ def test_tiles_that_are_not_square_or_in_colour_make_a_mosaic_too():
 
 def test_the_picture_of_a_large_mosaic_is_made_smaller():
     count = 40
-    places = pd.DataFrame({"row": 0, "column": range(count), "split": "train", "changed": False})
+    places = pd.DataFrame({"row": 0, "column": range(count), "kind": "known"})
     tile = np.zeros((101, 101), np.uint8)
     picture = sheets.draw_mosaic(places, [tile] * count, [tile] * count)
     assert (picture.height, picture.width) == (40, 1600)

@@ -53,6 +53,8 @@ def augmented(augment):
 
 
 FAULTS = [  # overlay, what the message says
+    ({"report": {"compare": ["results/tgs/"]}}, "report.compare names results/tgs, which is this run; name another"),
+    ({"report": {"compare": ["results/a b"]}}, "report.compare.0: String should match pattern"),
     ({"sead": 3}, "sead: there is no such key"),
     (
         {"models": {"stage1_resnet34": {"input": {"resise": 3}}}},
@@ -68,6 +70,9 @@ FAULTS = [  # overlay, what the message says
     ({"data": {"colour": "rgb"}}, "colour is for `layout: folders`"),
     ({"data": {"salt": 0}}, "salt is for `layout: folders`"),
     ({"data": {"layout": "folders", "range": [3, 3]}}, "data.range: Value error, 3 is not less than 3; swap them"),
+    ({"data": {"layout": "folders", "range": "typ"}}, "data.range: Value error, expected type, tile or [low, high]"),
+    ({"data": {"tile": True}}, "data.tile: Value error, expected a side or [height, width], in px (found: True)"),
+    ({"data": {"tile": [64, 96, 3]}}, "data.tile: Value error, expected a side or [height, width], in px"),
     ({"data": {"tile": [64, 0]}}, "data.tile.1: Input should be greater than or equal to 1 (found: 0)"),
     ({"data": {"tile": [150, 120]}}, "models.stage3_pad128.input.pad: 128 px are less than the 150 px"),
     (
@@ -105,6 +110,8 @@ FAULTS = [  # overlay, what the message says
     ({"ensembles": {"stage1": {"stage1_resnext50": None, "stage1_resnet34": None}}}, "ensembles.stage1"),
     ({"pathvars": {"results": "results/my run"}}, "pathvars.results"),
     ({"submission": {"ensemble": "finale"}}, "submission.ensemble names 'finale'; defined are: final, stage1"),
+    ({"submission": {"jigsaw": "extendet"}}, "submission.jigsaw: Input should be 'none', 'published' or 'extended'"),
+    ({"submission": {"jigsaw": 1}}, "submission.jigsaw"),
     (
         augmented("writeup"),
         "models.stage1_resnet34.augment: Value error, there is no preset 'writeup'; choose from write_up, "
@@ -163,6 +170,21 @@ def test_null_takes_out_what_is_inherited():
     config = check_config(merge(WINNING, without))
     assert "stage3_resize128" not in config.models
     assert config.compute.device == "auto"
+
+
+@pytest.mark.parametrize(
+    ("value", "rule", "shown"),
+    [
+        (True, "published", "published"),
+        (False, "none", "published"),
+        ("none", "none", "published"),
+        ("published", "published", "published"),
+        ("extended", "extended", "extended"),
+    ],
+)
+def test_the_jigsaw_rule_has_a_name_or_is_on_or_off(value, rule, shown):
+    submission = check_config(merge(WINNING, {"submission": {"jigsaw": value}})).submission
+    assert (submission.jigsaw, submission.shown_jigsaw) == (rule, shown)
 
 
 def test_weights_of_encoders_have_names_that_differ_and_are_files():

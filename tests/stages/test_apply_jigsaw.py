@@ -9,17 +9,18 @@ import pytest
 from salt.records import create_records, open_records
 from salt.tiles import Tiles, save_tiles
 
+HEADER = "id,mosaic,row,column,reason,source,pixels,before,after\n"
 LINE = np.array([0, 1, 1, 0, 0, 0], np.uint8)
 
 
 @pytest.fixture
 def run(tmp_path):
-    """Starts the program: train tiles a (vertical salt), e; test tiles b (below a), c (constant), d."""
+    """Starts the program: train tiles a (vertical salt), e (salt in its last row); test tiles b, c (constant), d."""
 
     def tiles(split, ids):
         images = np.zeros((len(ids), 6, 6), np.uint8)
         table = pd.DataFrame({"id": list(ids), "split": split, "z": 0.0, "coverage": 0.0})
-        masks = np.stack([np.tile(LINE, (6, 1)), images[0]]) if split == "train" else None
+        masks = np.stack([np.tile(LINE, (6, 1)), np.outer(np.arange(6) == 5, LINE)]) if split == "train" else None
         return Tiles(table.assign(constant=table["id"] == "c"), images, masks)
 
     save_tiles(tmp_path / "tiles", tiles("train", "ae"), tiles("test", "bcd"))
@@ -53,8 +54,8 @@ def test_a_test_tile_below_a_vertical_training_tile_gets_its_mask(run):
     masks, changes, log = run()
     assert list(masks) == ["d", "c", "b"]
     np.testing.assert_array_equal(masks["b"], np.tile(LINE, (6, 1)))
-    assert changes == "id,mosaic,row,column,reason,source,pixels\nb,0,1,0,below a vertical tile,a,13\n"
-    assert "1 tiles, 13 pixels changed" in log
+    assert changes == f"{HEADER}b,0,1,0,below a vertical tile,a,13,1 1,7 12\n"
+    assert "jigsaw rule: published, 1 tiles, 13 pixels changed" in log
 
 
 def test_other_tiles_are_thresholded_and_constant_ones_are_empty(run):
@@ -63,17 +64,31 @@ def test_other_tiles_are_thresholded_and_constant_ones_are_empty(run):
     assert masks["c"].sum() == 0
 
 
+EDGE = "id,mosaic,row,column\ne,0,0,0\nd,0,1,0\n"
+
+
+def test_the_extended_rule_mends_a_tile_that_is_predicted_empty_below_salt(run):
+    masks, changes, _ = run(mosaics=EDGE, jigsaw="extended", threshold=0.8)
+    np.testing.assert_array_equal(masks["d"], np.tile(LINE, (6, 1)))
+    assert changes == f"{HEADER}d,0,1,0,predicted empty below salt,e,12,,7 12\n"
+
+
+def test_a_tile_with_predicted_salt_is_not_mended(run):
+    assert run(mosaics=EDGE, jigsaw="extended", threshold=0.5)[1] == HEADER
+    assert run(mosaics=EDGE, jigsaw="published", threshold=0.8)[1] == HEADER
+
+
 def test_switched_off_the_rule_changes_nothing(run):
-    masks, changes, log = run(jigsaw=False)
+    masks, changes, log = run(jigsaw="none")
     assert masks["b"].sum() == 1
-    assert changes == "id,mosaic,row,column,reason,source,pixels\n"
-    assert "the jigsaw rule is off" in log
+    assert changes == HEADER
+    assert "jigsaw rule: none, 0 tiles, 0 pixels changed" in log
 
 
 def test_without_mosaics_nothing_changes(run):
     masks, changes, _ = run(mosaics="id,mosaic,row,column\n")
     assert masks["b"].sum() == 1
-    assert changes == "id,mosaic,row,column,reason,source,pixels\n"
+    assert changes == HEADER
 
 
 def test_the_threshold_is_strict_and_not_rounded_to_half_precision(run):

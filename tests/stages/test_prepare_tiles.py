@@ -7,6 +7,7 @@ import pytest
 from salt.program import UserError
 from salt.tiles import load_tiles
 from stages import prepare_tiles
+from tests.own_images import HEIGHT, WIDTH, make_folders, write
 
 SETTINGS = '{{"root": "{}", "tile": 4}}'
 
@@ -53,3 +54,14 @@ def test_bad_data_leave_nothing_behind(root, tmp_path):
     with pytest.raises(UserError, match="no PNG"):
         prepare_tiles.main(["--settings", SETTINGS.format(root), "--out", str(tmp_path / "tiles")])
     assert not (tmp_path / "tiles").exists()
+
+
+def test_own_images_are_packed_too(tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    write(tmp_path / "data", make_folders())
+    settings = f'{{"layout": "folders", "root": "{tmp_path / "data"}", "colour": "rgb"}}'
+    prepare_tiles.main(["--settings", settings, "--out", str(tmp_path / "tiles")])
+    train, test = load_tiles(tmp_path / "tiles", "train"), load_tiles(tmp_path / "tiles", "test")
+    assert (train.ids, test.ids) == (["a", "b", "c"], ["x", "y"])
+    assert (train.images.shape, train.masks.shape) == ((3, HEIGHT, WIDTH, 3), (3, HEIGHT, WIDTH))
+    assert caplog.messages[-2:] == ["train: 3 tiles, 0 constant, 1 without salt", "test: 2 tiles, 0 constant"]

@@ -18,7 +18,7 @@ def options(run):
     texts = [rle.encode(mask) for mask in truth]
     pd.DataFrame({"id": TEST.ids, "rle_mask": texts}).to_csv(run / "truth.csv", index=False)
     return [
-        *("--settings", "0.5", "--names", "good", "bad", "--tiles", f"{run}/tiles"),
+        *("--settings", '{"threshold": 0.5}', "--names", "good", "bad", "--tiles", f"{run}/tiles"),
         *("--out-of-fold", f"{run}/good_oof.npy", f"{run}/bad_oof.npy"),
         *("--test", f"{run}/good_test.npy", f"{run}/bad_test.npy"),
         *("--folds", f"{run}/folds.csv", "--mosaics", f"{run}/mosaics.csv"),
@@ -29,8 +29,10 @@ def options(run):
 def test_every_name_has_a_score_with_and_without_tta_and_jigsaw_on_all_labels(run, options):
     score.main([*options, "--true-test-masks", f"{run}/truth.csv"])
     scores = pd.read_csv(run / "scores.csv")
-    assert scores.columns.tolist() == ["name", "labels", "tta", "jigsaw", "score", "sd_folds", "tiles"]
-    assert len(scores) == len(scores.drop_duplicates(["name", "labels", "tta", "jigsaw"])) == 2 * 2 * 2 * 2
+    counts = ["tiles", "reached", "reached_before", "reached_after"]
+    assert scores.columns.tolist() == ["name", "labels", "tta", "jigsaw", "score", "sd_folds", *counts]
+    assert len(scores) == len(scores.drop_duplicates(["name", "labels", "tta", "jigsaw"])) == 2 * 2 * 2 * 3
+    assert set(scores["jigsaw"]) == {"none", "published", "extended"}
     by_name = scores.groupby(["name", "labels"])["score"].agg(["min", "max"])
     assert by_name.loc[("good", "out_of_fold")].tolist() == [1, 1]
     assert by_name.loc[("good", "true_test")].tolist() == [1, 1]

@@ -1,6 +1,7 @@
 import html
 import json
 import re
+import shutil
 import tempfile
 from html.parser import HTMLParser
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from salt import jigsaw, provenance, pseudo_labels, scoring
 from salt.predictions import FIELDS
@@ -17,6 +19,7 @@ from schemas.config import check_config
 from stages import write_report
 
 SIDE = 16
+RULES = ("none", "published", "extended")
 TRAIN = [f"a{number:02}" for number in range(20)]
 TEST = [f"b{number:02}" for number in range(18)]
 COSINE = {"name": "cosine", "cycles": [2, 2]}
@@ -58,12 +61,13 @@ NO_ROUNDS = CONFIG | {  # one model, which is submitted; no survey
     "models": {"first": CONFIG["models"]["first"]},
     "ensembles": {"stage1": {"first": 1}},
     "pseudo_labels": {},
-    "submission": {"ensemble": "first", "jigsaw": False},
+    "submission": {"ensemble": "first", "jigsaw": "none"},
 }
 
 
 HONEST = CONFIG | {
-    "pseudo_labels": {name: labels | {"scope": "fold"} for name, labels in CONFIG["pseudo_labels"].items()}
+    "submission": {"ensemble": "final", "jigsaw": "extended"},
+    "pseudo_labels": {name: labels | {"scope": "fold"} for name, labels in CONFIG["pseudo_labels"].items()},
 }
 
 
@@ -83,7 +87,8 @@ def write_run(folder, config, train=TRAIN, test=TEST, mosaics=True):
     save_tiles(folder / "tiles", Tiles(table, splits["train"][1], true["train"]), Tiles(*splits["test"], None))
     folds = pd.DataFrame({"id": train, "fold": np.arange(len(train)) % config.folds.count})
     folds.to_csv(folder / "folds.csv", index=False)
-    places = [(train[4], 0, 0, 0), (test[0], 0, 1, 0), (test[1], 0, 2, 0), (train[5], 0, 1, 1), (test[2], 1, 0, 0)]
+    places = [(train[4], 0, 0, 0), (test[0], 0, 1, 0), (test[1], 0, 2, 0), (train[5], 0, 1, 1)]
+    places += [(test[2], 1, 0, 0), (test[3], 1, 0, 1)]
     laid_out = pd.DataFrame(places if mosaics else [], columns=["id", "mosaic", "row", "column"])
     laid_out.to_csv(folder / "mosaics.csv", index=False)
     write_predictions(folder, rng, config, true, np.array(train), np.array(test))
@@ -125,7 +130,7 @@ def write_scores(folder, config, true, folds, mosaics, test):
     for stem, truth in truths.items():
         for name in [*config.models, *config.ensembles]:
             predicted = open_records(folder / "ensembles" / name / f"{stem}.npy")
-            scores += [{"name": name} | row for row in scoring.score(predicted, truth, 0.5)]
+            scores += [{"name": name} | row for row in scoring.score(predicted, truth, 0.5, RULES)]
             curve = scoring.threshold_curve(predicted, truth)
             curves.append(
                 pd.DataFrame({"name": name, "labels": truth.labels, "threshold": scoring.THRESHOLDS, "score": curve})
@@ -169,20 +174,20 @@ def write_pseudo_labels(folder, config):
 def write_masks(folder, config, mosaics, train, true):
     predicted = open_records(folder / "ensembles" / config.submission.ensemble / "test.npy")
     ids = predicted["id"].tolist()
-    changes = jigsaw.find_changes(mosaics, train, true, set(ids)) if config.submission.jigsaw else []
     with create_records(folder / "jigsaw" / "masks.npy", ids, {"mask": np.uint8}, SIDE, SIDE) as out:
         out["mask"] = predicted["tta"] > 0.5
-        pixels = jigsaw.repaint(ids, out["mask"], {change.id: change for change in changes})
-    columns = ["id", "mosaic", "row", "column", "reason", "source"]
-    rows = [[*(getattr(change, name) for name in columns), pixels[change.id]] for change in changes]
-    pd.DataFrame(rows, columns=[*columns, "pixels"]).to_csv(folder / "jigsaw" / "changes.csv", index=False)
+        empty = {name for name, mask in zip(ids, out["mask"], strict=True) if not mask.any()}
+        known = dict(zip(train, true, strict=True))
+        changes = jigsaw.find_changes(config.submission.jigsaw, mosaics, known, set(ids), empty)
+        record = jigsaw.repaint(ids, out["mask"], changes)
+    record.to_csv(folder / "jigsaw" / "changes.csv", index=False)
 
 
 def report(run, config):
     out = run / "report.html"
-    write_report.main(
-        ["--settings", settings(config), "--run", str(run), "--reads", str(run / "scores.csv"), "--out", str(out)]
-    )
+    options = {"settings": settings(config), "run": run, "reads": run / "scores.csv"}
+    options |= {"report-out": out, "mosaics-out": run / "mosaics.html"}
+    write_report.main([word for name, value in options.items() for word in (f"--{name}", str(value))])
     return out.read_text(encoding="utf-8")
 
 
@@ -194,6 +199,12 @@ def run(tmp_path_factory):
 @pytest.fixture(scope="module")
 def page(run):
     return report(run, CONFIG)
+
+
+@pytest.fixture(scope="module")
+def pages(run, page):
+    """Both pages by the name of their file."""
+    return {"report.html": page, "mosaics.html": (run / "mosaics.html").read_text(encoding="utf-8")}
 
 
 class Parts(HTMLParser):
@@ -214,20 +225,27 @@ class Parts(HTMLParser):
                 self.unnamed.append(self.getpos())
 
 
-def test_it_refers_to_nothing_outside_itself(page):
-    parts = Parts(page)
-    assert parts.references
-    assert [to for to in parts.references if not to.startswith(("#", "data:image/"))] == []
-    assert {to[1:] for to in parts.references if to.startswith("#")} <= set(parts.ids)
-    style = re.search(r"<style>(.*?)</style>", page, re.DOTALL)[1]
+NAMES = ("report.html", "mosaics.html")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_page_refers_to_itself_and_to_the_other_alone_and_only_to_what_is_there(pages, name):
+    parts = {each: Parts(page) for each, page in pages.items()}
+    references = [to for to in parts[name].references if not to.startswith("data:image/")]
+    assert {to.partition("#")[0] for to in references} == {"", *set(NAMES) - {name}}
+    for to in references:
+        file, _, place = to.partition("#")
+        assert not place or place in parts[file or name].ids
+    style = re.search(r"<style>(.*?)</style>", pages[name], re.DOTALL)[1]
     assert "url(" not in style
     assert "@import" not in style
-    assert "<script" not in page
-    assert set(re.findall(r"url\(#([^)]*)\)", page)) <= set(parts.ids)
+    assert "<script" not in pages[name]
+    assert set(re.findall(r"url\(#([^)]*)\)", pages[name])) <= set(parts[name].ids)
 
 
-def test_no_two_elements_have_one_id(page):
-    ids = Parts(page).ids
+@pytest.mark.parametrize("name", NAMES)
+def test_no_two_elements_of_a_page_have_one_id(pages, name):
+    ids = Parts(pages[name]).ids
     assert len(ids) == len(set(ids))
 
 
@@ -236,13 +254,13 @@ def test_every_picture_has_a_text_in_its_place_and_every_figure_a_numbered_capti
     assert parts.pictures >= 20
     assert parts.unnamed == []
     numbers = [int(number) for number in re.findall(r"<figcaption><b>Figure (\d+)\.</b>", page)]
-    assert numbers == list(range(1, page.count("<figure>") + 1))
+    assert numbers == list(range(1, page.count("<figure") + 1))
 
 
 def test_every_score_is_there_with_and_without_jigsaw_and_mirror_images_and_says_of_which_labels(run, page):
     scores = pd.read_csv(run / "scores.csv")
     table = re.search(r'<table class="numbers" aria-labelledby="table-1">(.*?)</table>', page, re.DOTALL)[1]
-    for name, rows in scores.groupby("name"):
+    for name, rows in scores[scores["jigsaw"] != "extended"].groupby("name"):
         row = re.search(rf"<tr[^>]*><th><code>{name}</code>.*?</tr>", table, re.DOTALL)[0]
         assert re.findall(r"<td[^>]*>([\d.]+)", row) == [f"{value:.4f}" for value in rows["score"]]
         spreads = [f"{value:.4f}" for value in rows["sd_folds"].dropna()]
@@ -259,9 +277,9 @@ def test_models_and_ensembles_keep_the_order_of_the_config(page):
 def test_the_summary_gives_the_submitted_score_and_its_gain_over_the_first_round(run, page):
     scores = pd.read_csv(run / "scores.csv").query("tta and labels == 'true_test'").set_index(["name", "jigsaw"])
     card = re.search(r'<div class="card">\s*<h2>Score, true test</h2>(.*?)</div>', page, re.DOTALL)[1]
-    final, before = scores.loc[("final", True), "score"], scores.loc[("stage1", True), "score"]
+    final, before = scores.loc[("final", "published"), "score"], scores.loc[("stage1", "published"), "score"]
     assert f'<p class="big">{final:.4f}' in card
-    assert f"with jigsaw; <b>{scores.loc[('final', False), 'score']:.4f}</b> without" in card
+    assert f"with the published jigsaw rule; <b>{scores.loc[('final', 'none'), 'score']:.4f}</b> without" in card
     assert f"<b>{'+' if final >= before else '−'}{abs(final - before):.4f}</b> over <code>stage1</code>" in card
     assert "3 models in 2 rounds, 7 trainings over 2 folds; 20 labelled tiles, 18 tiles to segment" in page
 
@@ -283,6 +301,25 @@ def test_each_list_of_transformations_is_shown_on_the_same_tiles_with_the_models
     assert len(shown) == 8
     assert shown[:4] == shown[4:]
     assert section.count("<image ") == 8 * 7
+
+
+def test_each_jigsaw_rule_is_shown_with_what_it_reached_and_what_that_brought(run, page):
+    scores = pd.read_csv(run / "scores.csv").query("tta and name == 'final'").set_index(["labels", "jigsaw"])
+    for labels, words in (("out_of_fold", "Out of fold"), ("true_test", "True test")):
+        rows = re.search(rf'<tr class="kind"><th colspan="6">{words}</th></tr>(.*?)</tbody>', page, re.DOTALL)[1]
+        for rule in ("published", "extended"):
+            of = scores.loc[labels, rule]
+            numbers = [of["reached_before"], of["reached_after"], scores.loc[(labels, "none"), "score"], of["score"]]
+            shown = ["–" if np.isnan(number) else f"{number:.4f}" for number in numbers]
+            assert f"<th>{rule}</th>" + "".join(f"<td>{text}</td>" for text in [str(of["reached"]), *shown]) in rows
+
+
+def test_where_the_extended_rule_is_chosen_scores_are_shown_with_it(honest):
+    run, page = honest
+    scores = pd.read_csv(run / "scores.csv").query("tta and name == 'final'").set_index(["labels", "jigsaw"])["score"]
+    assert f'<p class="big">{scores["true_test", "extended"]:.4f}' in page
+    assert f"with the extended jigsaw rule; <b>{scores['true_test', 'none']:.4f}</b> without" in page
+    assert "and the extended jigsaw rule was applied." in methods_of(page)
 
 
 def test_what_the_jigsaw_rule_changed_is_counted_by_reason(page):
@@ -337,17 +374,19 @@ def test_a_tile_of_two_folds_is_one_pseudo_label_and_counts_for_both(honest):
     assert f"<td>{len(ids[0])}, {len(ids[1])}</td>" in row
 
 
-def test_the_same_run_gives_the_same_bytes(run, page):
-    assert report(run, CONFIG) == page
+def test_the_same_run_gives_the_same_bytes(run, pages):
+    assert report(run, CONFIG) == pages["report.html"]
+    assert (run / "mosaics.html").read_text(encoding="utf-8") == pages["mosaics.html"]
 
 
 def test_ids_are_shown_as_text_whatever_they_hold(tmp_path):
     ids = [f"<script>alert({number})</script>\"'&" for number in range(20)]
-    page = report(write_run(tmp_path / "run", NO_ROUNDS, train=ids, test=[f"{name}<b>" for name in ids]), NO_ROUNDS)
-    assert "alert(" in page
-    assert "<script" not in page
-    assert "<b>&" not in page
-    assert Parts(page).unnamed == []
+    run = write_run(tmp_path / "run", NO_ROUNDS, train=ids, test=[f"{name}<b>" for name in ids])
+    for page in (report(run, NO_ROUNDS), (run / "mosaics.html").read_text(encoding="utf-8")):
+        assert "alert(" in page
+        assert "<script" not in page
+        assert "<b>&" not in page
+        assert Parts(page).unnamed == []
 
 
 @pytest.fixture(scope="module")
@@ -372,6 +411,47 @@ def test_a_run_of_one_round_without_survey_and_mosaics_has_a_report_too(bare_pag
 
 def test_both_jigsaw_columns_are_there_when_the_rule_is_off(bare_page):
     assert bare_page.count("<th>no jigsaw</th><th>+ jigsaw</th>") == 2
+
+
+def beside(run, other, here, there):
+    """The report on a run of some settings, compared with a copy of it under others."""
+    shutil.copytree(run, other)
+    kept = check_config(there | {"pathvars": {"results": str(other)}})
+    (other / "config.yaml").write_text(yaml.safe_dump(kept.model_dump(mode="json")))
+    scores = pd.read_csv(run / "scores.csv")
+    scores.assign(score=scores["score"] - 0.1).to_csv(other / "scores.csv", index=False)
+    page = report(run, here | {"report": {"compare": [str(other)]}})
+    return page, page[page.index('<section id="compared">') : page.index('<section id="training">')]
+
+
+@pytest.mark.parametrize(("by", "worth"), [("depth", "+0.1000"), ("mosaic", "−0.1000")])
+def test_runs_that_differ_in_whether_folds_split_mosaics_tell_what_neighbours_are_worth(tmp_path, by, worth):
+    run = write_run(tmp_path / "run", CONFIG)
+    folds = [CONFIG | {"folds": {"count": 2, "by": each}} for each in ("depth", "mosaic")]
+    here, there = folds if by == "depth" else reversed(folds)
+    page, section = beside(run, tmp_path / "other", here, there)
+    assert '<a href="#compared">' in page
+    assert re.findall("<li><code>(.*?)</code>", section) == [
+        html.escape(f'folds.by: "{here["folds"]["by"]}" -> "{there["folds"]["by"]}"').replace("&quot;", "&#34;")
+    ]
+    assert f"are worth: <b>{worth}</b> for <code>final</code>." in section
+    rows = re.findall(r"<th><code>(\w+)</code></th><td>([\d.]+)<.*?<td>([\d.]+)<.*?<td>(\S+)</td></tr>", section)
+    scores = pd.read_csv(run / "scores.csv").query("labels == 'out_of_fold' and tta and jigsaw in [False, 'none']")
+    expected = [(row.name, f"{row.score:.4f}", f"{row.score - 0.1:.4f}", "+0.1000") for row in scores.itertuples(False)]
+    assert rows == expected
+
+
+def test_runs_that_differ_in_more_are_compared_without_such_words(tmp_path):
+    run = write_run(tmp_path / "run", NO_ROUNDS)
+    _, section = beside(run, tmp_path / "other", NO_ROUNDS, NO_ROUNDS | {"seed": 2, "folds": {"by": "mosaic"}})
+    assert "<li><code>seed: 1 -&gt; 2</code></li>" in section
+    assert "are worth" not in section
+    assert "Scores out of fold of the models and ensembles that both runs have" in section
+
+
+def test_a_run_that_is_compared_with_none_has_no_section_for_it(page):
+    assert "compared" not in Parts(page).ids
+    assert 'href="#compared"' not in page
 
 
 @pytest.fixture
@@ -430,8 +510,11 @@ def test_results_that_nothing_is_known_of_say_so_without_a_warning(page):
     assert 'class="warning"' not in page
 
 
-@pytest.mark.skipif(not (CHROMIUM.exists() and DRIVER.exists()), reason="needs Debian's chromium and chromium-driver")
-def test_a_browser_shows_every_picture_and_on_a_phone_nothing_sticks_out(run, page):
+@pytest.fixture(scope="module")
+def phone():
+    """A browser with a phone's screen, 360 px wide."""
+    if not (CHROMIUM.exists() and DRIVER.exists()):
+        pytest.skip("needs Debian's chromium and chromium-driver")
     from selenium import webdriver
     from selenium.webdriver.chrome.service import Service
 
@@ -444,21 +527,38 @@ def test_a_browser_shows_every_picture_and_on_a_phone_nothing_sticks_out(run, pa
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         options.add_argument(f"--user-data-dir={profile}")
         browser = webdriver.Chrome(options, Service(str(DRIVER)))
-        try:
-            phone = {"width": 360, "height": 740, "deviceScaleFactor": 2, "mobile": True}
-            browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
-            browser.get((run / "report.html").as_uri())
-            sizes = browser.execute_async_script(DECODE)
-            width = browser.execute_script("return document.documentElement.scrollWidth")
-            complaints = browser.get_log("browser")
-        finally:
-            browser.quit()
-    assert complaints == []
-    assert len(sizes) == page.count("<image ")
+        screen = {"width": 360, "height": 740, "deviceScaleFactor": 2, "mobile": True}
+        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+        yield browser
+        browser.quit()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_browser_shows_every_picture_and_on_a_phone_nothing_sticks_out(run, pages, phone, name):
+    phone.get((run / name).as_uri())
+    sizes = phone.execute_async_script(DECODE)
+    assert len(sizes) == pages[name].count("<image ")
     assert all(side > 0 for side in sizes)
-    assert width <= 360
+    assert phone.execute_script("return document.documentElement.scrollWidth") <= 360
+    assert phone.get_log("browser") == []
 
 
+def test_a_click_on_a_mosaics_name_enlarges_it_and_its_tiles_lie_where_they_are_pictured(run, pages, phone):
+    phone.get((run / "mosaics.html").as_uri())
+    assert pages["mosaics.html"].count("<rect ") == 6
+    small, first = phone.execute_script(PICTURE)
+    assert first == pytest.approx(small / 2)  # two columns
+    phone.find_element("css selector", "#mosaic-0 figcaption a").click()
+    large, first = phone.execute_script(PICTURE)
+    assert large > 1.5 * small
+    assert first == pytest.approx(large / 2)
+    assert phone.execute_script("return document.documentElement.scrollWidth") <= 360
+
+
+PICTURE = """
+const picture = document.querySelector("#mosaic-0 .picture");
+return [picture, picture.querySelector("rect")].map(element => element.getBoundingClientRect().width);
+"""
 DECODE = """
 const done = arguments[0];
 Promise.all([...document.querySelectorAll("image, img")].map(async element => {

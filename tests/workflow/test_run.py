@@ -67,7 +67,7 @@ def test_scores_are_there_for_every_stage_on_both_kinds_of_labels(run):
             (labels, tta, jigsaw)
             for labels in ("out_of_fold", "true_test")
             for tta in (False, True)
-            for jigsaw in (False, True)
+            for jigsaw in ("none", "published", "extended")
         }
     assert scores["score"].between(0, 1).all()
 
@@ -248,3 +248,17 @@ def test_other_weights_of_an_encoder_are_fetched_and_its_model_trains_again(run,
 
 def test_another_threshold_predicts_nothing_again(run, tmp_path):
     assert dry_run(run, {"submission": {"threshold": 0.45}}, tmp_path) == END
+
+
+def test_another_run_to_compare_with_writes_the_report_again_and_nothing_else(run, tmp_path):
+    other = run.results.with_name("other")
+    other.mkdir()
+    for name in ("config.yaml", "scores.csv", "report.html", "report.html.provenance.json"):
+        shutil.copy(run.results / name, other / name)
+    compare = {"report": {"compare": ["results/other"]}}
+    assert dry_run(run, compare, tmp_path) == {"write_report", "all"}
+    (other / "scores.csv").unlink()
+    path = tmp_path / "edit.yaml"
+    done = snakemake(run.folder, *run.command, str(path), "-n")
+    assert "finished run in results/other, which report.compare names, and found no scores.csv in it." in done.stdout
+    assert "Traceback" not in done.stdout
