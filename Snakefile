@@ -31,9 +31,7 @@ wildcard_constraints:
 rule all:
     default_target: True
     input:
-        "<results>/submission.csv",
-        "<results>/scores.csv",
-        "<results>/report.html",
+        plan.targets(),
 
 
 if plan.config.survey:
@@ -296,6 +294,27 @@ rule write_report:
     shell:
         "{python} stages.write_report --settings {params.settings:q} --run {plan.results} --reads {input}"
         " --report-out {output.report} --mosaics-out {output.mosaics} 3>&2 > {log} 2>&1"
+
+
+# A trained run, applied to other images. Its weights are no inputs: nothing is to be trained for a prediction.
+if plan.config.predict:
+
+    rule predict_images:
+        output:
+            masks=directory(f"<results>/predictions/{plan.predicted}/masks"),
+            probabilities=directory(f"<results>/predictions/{plan.predicted}/probabilities"),
+            table=f"<results>/predictions/{plan.predicted}/masks.csv",
+        log:
+            f"<results>/logs/predict_images/{plan.predicted}.log",
+        threads: plan.threads
+        resources:
+            gpu=plan.gpus,
+        params:
+            settings=plan.image_settings,
+        shell:
+            "{python} stages.predict_images --settings {params.settings:q} --compute {plan.compute:q}"
+            " --models {plan.results}/models --checkpoints {plan.results}/checkpoints/predict_{plan.predicted}"
+            " --masks {output.masks} --probabilities {output.probabilities} --table {output.table} 3>&2 > {log} 2>&1"
 
 
 onstart:

@@ -14,7 +14,8 @@ from salt.program import UserError
 from schemas.config import Config, ConfigError, check_config
 
 READ = ("config.yaml", "scores.csv")  # of another run
-NO_SETTINGS = {"compute", "pathvars", "report"}  # sections of the config that no score depends on
+NO_RESULTS = {"compute", "pathvars", "predict", "sections"}  # keys of the config that no result of the run depends on
+NO_SETTINGS = NO_RESULTS | {"report"}  # and no score
 NO_JIGSAW = ("False", "none")  # in scores.csv
 
 
@@ -76,7 +77,7 @@ def _unfinished(folder: Path) -> str | None:
         check_config(config := _config(folder))
     except ConfigError:
         return "a config.yaml that is not of this version of the workflow"
-    reported = {key: value for key, value in config.items() if key not in ("compute", "pathvars")}
+    reported = {key: value for key, value in config.items() if key not in NO_RESULTS}
     if provenance.read(folder / "report.html").get("settings") != reported:
         return "a report.html of other settings than its config.yaml, as if it had been started again"
     return None

@@ -157,7 +157,14 @@ class Cost:
                 return "tiles and masks", (train + channels * (train + test)) * pixels
             case "make_pseudo_labels" | "apply_jigsaw":
                 return "tiles and masks", test * pixels
+            case "predict_images":
+                return "predictions of images and, until they are blended, of their windows", self._of_images()
         return "tables", 0
+
+    def _of_images(self) -> int:
+        """Bytes of predictions of other images, 2 a pixel, as if all were cut and each pixel were a byte of a file."""
+        windows = 1 / (1 - self.config.sections.overlap) ** 2  # that hold a pixel
+        return round(2 * (1 + windows) * size(Path(self.config.predict or "")))
 
     def _predictions(self, kept: bool) -> int:
         """Bytes that a fold predicts: those that are kept, or those that go when they are blended."""

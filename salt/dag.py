@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from salt import comparison, sources
+from salt import comparison, sources, trained
 from salt.atomic import atomic_path
 from salt.program import UserError, unwritable
 from salt.recipes import Recipes
@@ -45,6 +45,7 @@ class Plan:
         # Folds' predictions of test tiles are kept where pseudo-labels are made of them: were they gone, an edit of
         # such a set would predict again, and everything that has read the predictions would follow.
         self.folds_learn_alone = any(labels.scope == "fold" for labels in self.config.pseudo_labels.values())
+        self.predicted = trained.folder_name(self.config.predict or "")  # of the images that are predicted
         self.compute = self.config.compute.model_dump_json()
         self.on_cpu = self.config.compute.device == "cpu"
         # A job on a GPU claims one core, whatever else it uses: with more, the GPU would wait for idle cores.
@@ -68,8 +69,8 @@ class Plan:
 
     def data_settings(self) -> str:
         """Settings of prepare_tiles, with a digest of its folders, whose own time of change misses edited files."""
-        digest = sources.fingerprint(self.config.data, [Path(folder) for folder in self.data_folders()])
-        return _json(self.config.data.model_dump(mode="json") | {"pictures": digest})
+        pictures = sources.pictures(self.config.data, [Path(folder) for folder in self.data_folders()])
+        return _json(self.config.data.model_dump(mode="json") | {"pictures": sources.fingerprint(pictures)})
 
     def encoder_settings(self, wildcards: Any) -> str:
         """Settings of fetch_weights."""
@@ -114,10 +115,25 @@ class Plan:
 
     def report_settings(self) -> str:
         """Settings of write_report: all that its methods paragraph tells."""
-        return _json(self.config.model_dump(mode="json", exclude={"compute", "pathvars"}))
+        return _json(self.config.model_dump(mode="json", exclude=comparison.NO_RESULTS))
+
+    def image_settings(self, _: Any) -> str:
+        """Settings of predict_images, in which Snakemake expands no wildcards. Ends the program where it cannot be."""
+        try:
+            return _json(trained.settings(self.config))
+        except UserError as error:
+            raise SystemExit(f"Error: {error}") from None
 
     def _model(self, wildcards: Any) -> Model:
         return self.config.models[wildcards.model]
+
+    # Targets --------------------------------------------------------------------------------------------------
+
+    def targets(self) -> list[str]:
+        """What the plain command makes: the run's results, or a prediction of other images alone."""
+        if self.config.predict:
+            return trained.results(self.config)
+        return [f"{self.results}/{name}" for name in ("submission.csv", "scores.csv", "report.html")]
 
     # Inputs ---------------------------------------------------------------------------------------------------
 
@@ -132,7 +148,12 @@ class Plan:
         return [] if self.config.survey else [str(path) for path in self._sources() if path.is_dir()]
 
     def _sources(self) -> list[Path]:
-        return sources.sources(self.config.data)
+        try:
+            return sources.sources(self.config.data)
+        except UserError:
+            if self.config.predict:  # it needs weights alone, which may have moved to another machine
+                return []
+            raise
 
     def true_test_masks(self) -> list[str]:
         """The masks of the test tiles, where the data are a survey that tells them."""
@@ -219,6 +240,8 @@ class Plan:
 
     def compared_runs(self) -> list[str]:
         """What the report reads of other runs. Ends the program where one of them has not ended."""
+        if self.config.predict:
+            return []
         try:
             return comparison.inputs(self.config.report.compare)
         except UserError as error:
@@ -227,7 +250,12 @@ class Plan:
     # The start of a run ---------------------------------------------------------------------------------------
 
     def save_config(self) -> None:
-        """Write the config that the jobs are about to run with, merged, checked and filled in: `config.yaml`."""
+        """Write the config that the jobs are about to run with, merged, checked and filled in: `config.yaml`.
+
+        Not for a prediction of other images: the run was not made with that.
+        """
+        if self.config.predict:
+            return
         text = yaml.safe_dump(self.config.model_dump(mode="json"), sort_keys=False)
         try:
             with atomic_path(Path(self.results, "config.yaml")) as path:
@@ -239,6 +267,8 @@ class Plan:
 
     def closing_words(self) -> str:
         """What the terminal shows at the end of a whole run: scores, and where the results are."""
+        if self.config.predict:
+            return trained.closing_words(self.config)
         path = Path(self.results, "scores.csv")
         rows = list(csv.DictReader(path.read_text().splitlines())) if path.exists() else []
         rule = self.config.submission.shown_jigsaw

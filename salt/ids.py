@@ -11,6 +11,8 @@ from salt.faults import Faults
 # length for each tile.
 PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 
+FORMULA = ("=", "+", "-", "@")  # what a spreadsheet takes for the start of one
+
 
 def plain_ids(ids: Iterable[str], source: str, faults: Faults) -> list[str]:
     """The ids that are plain names; the others are noted as faults. `source` says where they are from."""

@@ -153,7 +153,7 @@ def _disk(jobs: Sequence[Job], cost: Cost, free: int) -> str:
     text = f"about {_bytes(disk.total)} in {cost.config.pathvars.results}"
     if disk.unknown:
         text += f" and the weights of {', '.join(disk.unknown)}, {UNKNOWN}"
-    if cost.tiles is None:
+    if cost.tiles is None and not cost.config.predict:
         text += " and all that is made of tiles, whose number is unknown"
     return f"{text}; {_bytes(free)} are free" + ("" if disk.total <= free else ", which is too little")
 

@@ -21,7 +21,7 @@ from schemas.config import Range
 
 Pixels = npt.NDArray  # (H, W) grey or (H, W, 3) red, green, blue; uint8, uint16 or float32
 
-MAX_PIXELS = 2**28
+MAX_PIXELS = 2**29  # a section of 5,000 x 100,000 px has no more
 MAX_EXACT = 2**24  # every whole number up to here is a float32
 ORIENTATION = 0x0112  # Exif tag; 1 is upright
 LUMINANCE = (0.299, 0.587, 0.114)  # of red, green and blue: ITU-R BT.601

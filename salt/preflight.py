@@ -21,7 +21,7 @@ from schemas.config import Config, Model, PlainUnet, PretrainedEncoder, Shape
 
 TRIED = {*PARAMETERS, ("unet", "tu-resnet10t")}  # networks and encoders that tests make
 LONG = 24 * 3600  # seconds of training on a CPU that are worth a warning
-ON_DEVICE = (*TRAININGS, "predict_fold")  # rules that `compute` is for
+ON_DEVICE = (*TRAININGS, "predict_fold", "predict_images")  # rules that `compute` is for
 COMMON_WEIGHTS = "imagenet"  # that every encoder of segmentation_models_pytorch has
 
 
@@ -55,7 +55,7 @@ def must_have_inputs(plan: Plan) -> None:
 
     Ends the program where some are missing, and names what else would stop it.
     """
-    missing = [*_data(plan), *_weights_files(plan)]
+    missing = [] if plan.config.predict else [*_data(plan), *_weights_files(plan)]
     if missing:
         tell([*missing, *_results(plan.config), *_device(plan.config)])
 

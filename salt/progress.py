@@ -40,8 +40,8 @@ def duration(seconds: float) -> str:
 class Ticker:
     """Says how far a pass over many tiles is, every few seconds."""
 
-    def __init__(self, what: str, total: int, every: float = 10.0) -> None:
-        self.what, self.total, self.every = what, total, every
+    def __init__(self, what: str, total: int, every: float = 10.0, unit: str = "tiles") -> None:
+        self.what, self.total, self.every, self.unit = what, total, every, unit
         self.clock = Clock()
         self.said = self.clock.start
 
@@ -52,4 +52,5 @@ class Ticker:
             return
         self.said = now
         rate, left = done / (now - self.clock.start), self.clock.left(done, self.total - done)
-        say(f"{self.what} | {done}/{self.total} tiles | {rate:.0f} tiles/s | {left} left")
+        rate_of = f"{rate:.{0 if rate >= 1 else 2}f} {self.unit}/s"
+        say(f"{self.what} | {done}/{self.total} {self.unit} | {rate_of} | {left} left")

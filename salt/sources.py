@@ -65,21 +65,24 @@ def rows(root: Path, table: str) -> int | None:
     return sum(bool(line.strip()) for line in content.splitlines()[1:])
 
 
-def fingerprint(data: Data, folders: list[Path]) -> str:
-    """A digest of the names, sizes and times of change of the images in folders; hidden files leave no trace.
+def pictures(data: Data, folders: list[Path]) -> list[Path]:
+    """The images in folders; of the competition's layout, its PNGs. Hidden files are none."""
+    return [
+        path for folder in folders for path in sorted(folder.glob("*.png" if data.layout == "competition" else "[!.]*"))
+    ]
 
-    In the competition's layout, nothing but PNGs does.
-    """
+
+def fingerprint(files: list[Path]) -> str:
+    """A digest of the names, sizes and times of change of files."""
     digest = hashlib.sha256()
-    for folder in folders:
-        for path in sorted(folder.glob("*.png" if data.layout == "competition" else "[!.]*")):
-            try:
-                status = path.stat()
-                change = f"{status.st_size}\0{status.st_mtime_ns}"
-            except OSError as error:  # a link that leads nowhere; prepare_tiles says so
-                change = str(error.strerror)
-            digest.update(f"{path}\0{change}\n".encode(errors="surrogateescape"))
-    return digest.hexdigest() if folders else ""
+    for path in files:
+        try:
+            status = path.stat()
+            change = f"{status.st_size}\0{status.st_mtime_ns}"
+        except OSError as error:  # a link that leads nowhere; who reads the files says so
+            change = str(error.strerror)
+        digest.update(f"{path}\0{change}\n".encode(errors="surrogateescape"))
+    return digest.hexdigest() if files else ""
 
 
 def whole_zip(root: Path) -> Path | None:

@@ -887,6 +887,39 @@ class Report(Section):
     )
 
 
+class Sections(Section):
+    """How images larger than a tile are predicted: cut into windows of its size, and blended."""
+
+    overlap: float = Field(0.5, ge=0, le=0.9, description="Least share that neighbouring windows have in common.")
+    range: Range | None = Field(
+        None,
+        description="What becomes 0 and 255 in each window, as data.range, which it is by default; in the layout "
+        "competition, whose tiles were stretched each on its own, `tile`. Floats have no range by their type: where "
+        "data.range is `type`, this counts for those of a tile's size as well.",
+    )
+
+
+class EnsembleMember(PredictSettings):
+    """A model and its weight in an ensemble."""
+
+    weight: Positive
+
+
+class PredictImagesSettings(Section):
+    """The settings of predict_images: all that a prediction of new images depends on."""
+
+    images: str = Field(description="A folder of images, or one.")
+    pictures: str = Field(description="Digest of the images.")
+    tile: Size
+    range: Range = "type"
+    colour: Literal["grey", "rgb"] = "grey"
+    sections: Sections
+    models: dict[Name, EnsembleMember]
+    folds: Count
+    weights: str = Field(description="Digest of the models' weights.")
+    threshold: float
+
+
 class Compute(Section):
     """How the machine is used. A change reruns nothing; `device` and `threads` can change a result's last bits."""
 
@@ -929,6 +962,13 @@ class Config(Section):
         {}, description="By name: masks of test tiles that models can learn from."
     )
     submission: Submission = Field(description="What is submitted.")
+    predict: str | None = Field(
+        None,
+        min_length=1,
+        description="A folder of images, or one: the trained run is applied to them, and nothing is trained. Usually "
+        "on the command line: --config predict=path/to/images",
+    )
+    sections: Sections = Field(Sections(), description="Images larger than a tile, in predictions.")
     report: Report = Field(Report(), description="What the report shows beside this run.")
     compute: Compute = Field(Compute(), description="How the machine is used.")
 

@@ -212,6 +212,52 @@ def test_an_edited_picture_reruns_prepare_tiles_and_a_stray_file_does_not(raw, t
     assert Plan(raw).data_settings() != before
 
 
+@pytest.fixture
+def predicting(raw, tmp_path):
+    """The winning recipe about to predict other images, without tiles, with its weights left out of account."""
+    (tmp_path / "lines").mkdir()
+    raw["pathvars"]["results"], raw["data"]["root"] = str(tmp_path), str(tmp_path / "nowhere")
+    return raw | {"predict": str(tmp_path / "lines")}
+
+
+def test_a_prediction_is_all_that_is_made_and_needs_no_tiles_and_no_other_runs(predicting, raw, tmp_path):
+    assert Plan(raw).targets()[0] == f"{tmp_path}/submission.csv"
+    plan = Plan(predicting)
+    assert plan.targets() == [
+        f"{tmp_path}/predictions/lines/{name}" for name in ("masks", "probabilities", "masks.csv")
+    ]
+    predicting["report"] = {"compare": [f"{tmp_path}/elsewhere"]}
+    assert plan.data_files() == plan.data_folders() == Plan(predicting).compared_runs() == []
+
+
+def test_a_prediction_without_weights_or_images_ends_before_any_job(predicting, tmp_path):
+    with pytest.raises(SystemExit, match="^Error: To predict.* the folder is empty"):
+        Plan(predicting).image_settings(wildcards())
+    (tmp_path / "lines" / "a.png").touch()
+    with pytest.raises(SystemExit, match="^Error: To predict.* First train"):
+        Plan(predicting).image_settings(wildcards())
+
+
+def test_a_prediction_leaves_the_config_of_the_run_and_the_settings_of_its_report_as_they_are(
+    predicting, raw, tmp_path
+):
+    Plan(predicting).save_config()
+    assert not (tmp_path / "config.yaml").exists()
+    predicting["sections"] = {"overlap": 0.7}
+    assert Plan(predicting).report_settings() == Plan(raw).report_settings()
+
+
+def test_a_prediction_ends_with_how_many_images_there_are_and_where(predicting, tmp_path):
+    folder = tmp_path / "predictions" / "lines"
+    folder.mkdir(parents=True)
+    assert Plan(predicting).closing_words() == ""
+    (folder / "masks.csv").write_text("id,rle_mask\na,1 1\nb,\n")
+    words = Plan(predicting).closing_words()
+    assert words.startswith("2 images are predicted")
+    for name in ("masks", "probabilities", "masks.csv"):
+        assert f"{folder}/{name}" in words.split()
+
+
 def test_in_folders_any_image_that_changes_reruns_prepare_tiles(raw, tmp_path):
     for folder in ("train/images", "train/masks", "test/images"):
         (tmp_path / folder).mkdir(parents=True)

@@ -151,7 +151,7 @@ BAD = {
     "a transparent shade": (saved(Image.fromarray(GREY), "PNG", transparency=7), "a.png", "with transparency"),
     "transparent tiff": (saved(SEE_THROUGH.convert("LA"), "TIFF"), "a.tif", "with transparency"),
     "transparent npy": (npy(np.dstack([COLOURS, GREY])), "a.npy", "with transparency"),
-    "huge": (claiming(60_000, 50_000), "a.png", "of the size 60000 x 50000, expected 1 to 268435456 px"),
+    "huge": (claiming(60_000, 50_000), "a.png", "of the size 60000 x 50000, expected 1 to 536870912 px"),
     "huge npy": (npy(GREY).replace(b"(7, 9), }     ", b"(70000, 90000)}"), "a.npy", "size 70000 x 90000"),
     "npy without pixels": (npy(np.zeros((0, 5))), "a.npy", "of the size 0 x 5"),
     "pages": (

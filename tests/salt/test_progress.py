@@ -44,3 +44,13 @@ def test_a_ticker_speaks_every_few_seconds(now, caplog):
         "test tiles | 10/100 tiles | 1 tiles/s | 01:30 left",
         "test tiles | 20/100 tiles | 1 tiles/s | 01:20 left",
     ]
+
+
+def test_a_slow_ticker_tells_its_rate_in_the_unit_that_it_counts(now, caplog):
+    ticker = progress.Ticker("images", total=4, unit="windows")
+    now[0] = 8.0
+    with caplog.at_level(logging.INFO):
+        ticker.tick(2)
+        now[0] = 16.0
+        ticker.tick(3)
+    assert caplog.messages == ["images | 3/4 windows | 0.19 windows/s | 00:05 left"]

@@ -4,7 +4,7 @@ from subprocess import run
 import pytest
 
 from salt.program import UserError
-from salt.sources import competition, fingerprint, rows, sources
+from salt.sources import competition, fingerprint, pictures, rows, sources
 from schemas.config import Data
 from tests.competition_files import write, zipped
 
@@ -102,9 +102,9 @@ def test_without_own_images_the_folders_that_they_belong_into_are_said(tmp_path)
 def test_a_broken_link_does_not_hinder_the_fingerprint(tmp_path):
     make(tmp_path, "a.png")
     data = Data(root=str(tmp_path))
-    before = fingerprint(data, [tmp_path])
+    before = fingerprint(pictures(data, [tmp_path]))
     (tmp_path / "b.png").symlink_to("gone.png")
-    assert fingerprint(data, [tmp_path]) != before
+    assert fingerprint(pictures(data, [tmp_path])) != before
 
 
 def test_rows_are_counted_in_the_one_zip_and_unknown_where_it_cannot_be_read(tmp_path):

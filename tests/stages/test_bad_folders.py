@@ -75,7 +75,7 @@ FILES = {
     "absurd size": Bad(
         {"test/images/x.png": None, "test/images/x.npy": npy(GREY).replace(b"(6, 8), }     ", b"(60000, 80000)}")},
         [
-            f"{WRONG}test/images/x.npy (of the size 60000 x 80000, expected 1 to 268435456 px and at most 4 channels). "
+            f"{WRONG}test/images/x.npy (of the size 60000 x 80000, expected 1 to 536870912 px and at most 4 channels). "
             f"{AGAIN}"
         ],
     ),

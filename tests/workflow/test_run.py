@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
@@ -17,7 +18,7 @@ from salt.inference import Predictor
 from salt.records import open_records
 from salt.tiles import load_tiles
 from schemas.config import Input, PlainUnet, check_config
-from tests.workflow.conftest import jobs, snakemake
+from tests.workflow.conftest import copy_of_the_repository, jobs, snakemake
 
 pytestmark = pytest.mark.slow
 
@@ -137,6 +138,28 @@ def dry_run_text(run, overlay, tmp_path):
 
 def dry_run(run, overlay, tmp_path):
     return jobs(dry_run_text(run, overlay, tmp_path))
+
+
+def test_other_images_are_predicted_with_the_weights_alone_as_the_runs_own_and_nothing_is_trained(run, tmp_path):
+    folder = copy_of_the_repository(tmp_path)
+    shutil.copytree(run.results / "models", folder / "results" / "demo" / "models")
+    test = load_tiles(run.results / "tiles", "test")
+    rows = np.flatnonzero(~test.table["constant"])[:3]
+    images = folder / "my {odd} images"
+    images.mkdir()
+    for row in rows[:2]:
+        cv2.imwrite(str(images / f"{test.ids[row]}.png"), test.images[row])
+    cv2.imwrite(str(images / "section.png"), np.hstack(test.images[rows]))
+    done = snakemake(folder, *run.command, "--config", f"predict={images.name}")
+    assert done.returncode == 0, done.stdout
+    assert jobs(done.stdout) == {"predict_images", "all"}
+    assert "3 images are predicted" in done.stdout
+    predicted = open_records(run.results / "ensembles" / "final" / "test.npy")["tta"]
+    read = folder / "results" / "demo" / "predictions" / "my__odd__images" / "probabilities"
+    for row in rows[:2]:
+        found = cv2.imread(str(read / f"{test.ids[row]}.png"), cv2.IMREAD_UNCHANGED) / 65535
+        assert np.abs(found - predicted[row]).max() < 1e-3  # three roundings to float16 and one to 16 bits
+    assert cv2.imread(str(read / "section.png"), cv2.IMREAD_UNCHANGED).shape == (101, 303)
 
 
 END = {"score", "apply_jigsaw", "write_submission", "write_report", "all"}
