@@ -245,7 +245,7 @@ def assert_bars(truth, at):
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="the competition's tiles are not at ../shared/data/tgs")
 def test_the_known_mosaics_of_real_tiles_are_found():
-    splits = read_competition(REAL, 101)
+    splits = read_competition(REAL, (101, 101))
     ids = [name for split in splits for name in split.ids]
     layout = lay_out(ids, np.concatenate([split.images for split in splits]), Mosaics())
     truth = load_mosaics(REAL / "known_mosaics.csv")
