@@ -9,7 +9,8 @@ from typing import Any
 import pandas as pd
 
 from salt import comparison, figures, gallery, pages, provenance, samples
-from salt.folds import load_folds
+from salt.duplicates import is_copy, load_duplicates
+from salt.folds import load_folds, shared_across_folds
 from salt.jigsaw import load_changes
 from salt.mosaics import load_mosaics
 from salt.records import open_records
@@ -28,7 +29,7 @@ def page(config: Config, run: Path) -> str:
     train, test = load_tiles(run / "tiles", "train"), load_tiles(run / "tiles", "test")
     context = (
         {"title": run.resolve().name, "config": config, "rounds": rounds(config), "leaking": leaking(config)}
-        | about_data(train, test, load_folds(run / "folds.csv"))
+        | about_data(run, train, test)
         | about_scores(config, scores, pd.read_csv(run / "threshold_curve.csv"))
         | {"compared": [comparison.compare(config, run, folder) for folder in config.report.compare]}
         | about_training(config, run)
@@ -84,8 +85,9 @@ def augmentations(config: Config) -> dict[Augmentation, list[str]]:
 # What the page shows -----------------------------------------------------------------------------------------------
 
 
-def about_data(train: Tiles, test: Tiles, folds: pd.DataFrame) -> dict[str, Any]:
+def about_data(run: Path, train: Tiles, test: Tiles) -> dict[str, Any]:
     """Numbers of the tiles and of the folds."""
+    folds, duplicates = load_folds(run / "folds.csv"), load_duplicates(run / "duplicates.csv")
     coverage = train.table["coverage"]
     salty = coverage[coverage > 0]
     by_fold = folds.merge(train.table, on="id").groupby("fold")
@@ -96,6 +98,8 @@ def about_data(train: Tiles, test: Tiles, folds: pd.DataFrame) -> dict[str, Any]
         "depths": (train.table["z"].min(), train.table["z"].max()),
         "empty": float((coverage == 0).mean()),
         "quartiles": [float(value) for value in salty.quantile([0.25, 0.5, 0.75])] if len(salty) else [],
+        "duplicates": {"count": len(duplicates), "copies": int(is_copy(duplicates).sum())},
+        "shared": shared_across_folds(folds, load_mosaics(run / "mosaics.csv"), duplicates),
         "folds": [
             {
                 "fold": fold,

@@ -6,6 +6,12 @@ os.environ["HF_HUB_OFFLINE"] = "1"  # no test fetches weights; huggingface_hub r
 
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
+
+# The same examples each time, however long each takes: no test depends on chance, or on what else the machine does.
+slow_or_shared = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]  # tests keep their fixtures' state apart
+settings.register_profile("repeatable", deadline=None, derandomize=True, suppress_health_check=slow_or_shared)
+settings.load_profile("repeatable")
 
 torch.set_num_threads(1)  # the same sums on every machine; tiny networks gain nothing from more
 

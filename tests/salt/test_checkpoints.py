@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from salt.checkpoints import Checkpoints, fingerprint
@@ -45,7 +45,7 @@ def test_where_there_is_none_there_is_none(tmp_path):
     assert loaded(tmp_path) is None
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60)
 @given(data=st.data(), damage=st.sampled_from(["cut", "flip", "delete"]))
 def test_whatever_is_damaged_the_one_before_comes_back_and_never_a_wrong_one(tmp_path_factory, data, damage):
     folder = tmp_path_factory.mktemp("damaged")

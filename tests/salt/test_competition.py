@@ -3,7 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from salt.competition import read_competition
@@ -144,7 +144,7 @@ def test_tiles_may_lie_on_another_disk(tmp_path, files, masks):
     assert (train.ids, test.ids) == (["a", "b", "c"], ["x", "y", "z"])
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, derandomize=True)
+@settings(max_examples=60)
 @given(st.data())
 def test_damage_anywhere_is_an_error_of_the_user_or_harmless(tmp_path_factory, files, data):
     form = data.draw(st.sampled_from([as_folders, as_zips, as_one_zip]))

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from salt.duplicates import find_duplicates, is_copy, load_duplicates, positions
@@ -82,7 +82,6 @@ def test_without_duplicates_the_table_is_empty_and_is_read_as_such(tmp_path):
     assert is_copy(duplicates).tolist() == []
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([(2, 2), (3, 3), (2, 3)]))
 def test_the_order_of_tiles_does_not_matter_and_all_pairs_are_compared(seed, shape):
     rng = np.random.default_rng(seed)

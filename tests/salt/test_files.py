@@ -20,7 +20,7 @@ contents = st.dictionaries(
 )
 
 
-@settings(deadline=None, derandomize=True, max_examples=50)
+@settings(max_examples=50)
 @given(contents, st.sampled_from([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED]))
 def test_what_was_packed_is_read(packed, how):
     with suppress(Unreadable):  # `..` and `/a` lead out
@@ -28,7 +28,7 @@ def test_what_was_packed_is_read(packed, how):
         assert {name: archive.read(name) for name in archive.names} == packed
 
 
-@settings(deadline=None, derandomize=True, max_examples=300)
+@settings(max_examples=300)
 @given(st.data())
 def test_any_bytes_are_a_zip_or_unreadable(data):
     start = data.draw(st.integers(0, len(WHOLE)))

@@ -106,7 +106,7 @@ def duplicates(**originals):
     return pd.DataFrame(rows, columns=["id", "of", "how"], dtype=str)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(
     st.lists(st.integers(-1, 6), min_size=4, max_size=40),
     st.integers(2, 4),
@@ -165,7 +165,7 @@ def test_tiles_with_a_neighbour_or_a_copy_in_another_fold_are_counted_once():
     assert folds.shared_across_folds(dealt, mosaics(), duplicates()) == 0
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.integers(0, 2**32 - 1))
 def test_folds_by_mosaic_share_nothing(seed):
     rng = np.random.default_rng(seed)

@@ -79,7 +79,6 @@ def test_what_contradicts_surer_pairs_is_told():
     assert kept(2, ("a", "b", RIGHT), ("b", "a", RIGHT)) == [True, False]
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9), st.sampled_from([RIGHT, BELOW])), max_size=40))
 def test_whatever_the_pairs_no_tile_has_two_places_and_no_place_two_tiles(pairs):
     rows = [(first, second, *step) for first, second, step in pairs if first != second]
@@ -93,7 +92,6 @@ def test_whatever_the_pairs_no_tile_has_two_places_and_no_place_two_tiles(pairs)
         assert true == (at.get(ids[second]) == (mosaic, row + down, column + right))
 
 
-@settings(deadline=None)
 @given(st.integers(1, 4), st.integers(1, 4), st.randoms(use_true_random=False))
 def test_a_grid_is_put_together_in_whatever_order_its_pairs_come(rows, columns, random):
     ids = [f"{number:02}" for number in range(rows * columns)]
@@ -201,7 +199,7 @@ def test_a_section_that_ends_where_it_begins_is_cut_open():
     assert 0 < (~layout.neighbours["kept"]).sum() < 24
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.permutations(range(17)), st.sampled_from([(20, 31), (24, 24), (3, 3)]))
 def test_the_order_of_the_tiles_does_not_matter(order, shape):
     height, width = shape

@@ -3,7 +3,7 @@ import itertools
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from salt import neighbours
@@ -153,7 +153,6 @@ def by_hand(seams, groups, settings):
     return pairs
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 12), st.integers(2, 4), st.integers(1, 12), st.floats(0.1, 0.9))
 def test_what_is_found_is_what_a_search_of_all_pairs_finds(seed, count, length, families, ambiguity):
     rng = np.random.default_rng(seed)

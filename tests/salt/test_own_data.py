@@ -3,7 +3,7 @@ from contextlib import suppress
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from salt import pictures
@@ -120,7 +120,7 @@ def test_black_salt_can_be_told(tmp_path):
     assert train.table["coverage"].tolist() == [0.5, 0, 1]
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_damage_anywhere_is_an_error_of_the_user_or_harmless(tmp_path_factory, data):
     files = make_folders() | {"depths.csv": table("id,z", ["a,1", "b,2", "c,3", "x,4", "y,5"])}

@@ -183,7 +183,7 @@ def test_what_is_no_image_of_numbers_is_said(data, name, said, capfd):
     assert capfd.readouterr() == ("", "")
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.data())
 def test_damage_anywhere_is_a_value_error_or_harmless(data):
     suffix = data.draw(st.sampled_from([".png", ".jpg", ".tif", ".bmp", ".npy"]))

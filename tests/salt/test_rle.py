@@ -2,7 +2,7 @@ from contextlib import suppress
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
@@ -58,7 +58,6 @@ def test_encoding_equals_a_walk_over_the_pixels(mask):
     assert rle.encode(mask * np.arange(1, mask.shape[1] + 1, dtype=np.uint8)) == encode_slowly(mask)
 
 
-@settings(deadline=None, derandomize=True)
 @given(texts)
 def test_any_text_is_a_mask_or_a_value_error(text):
     with suppress(ValueError):

@@ -90,7 +90,6 @@ def test_columns_that_mean_nothing_and_rows_that_are_twice_and_agree_are_warned_
 cells = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")).map(str.strip)
 
 
-@settings(deadline=None, derandomize=True)
 @given(st.dictionaries(cells.filter(bool), cells, min_size=1))
 def test_what_was_written_is_read(rows):
     file = io.StringIO(newline="")
@@ -98,7 +97,7 @@ def test_what_was_written_is_read(rows):
     assert {name: row["z"] for name, row in read(file.getvalue().encode()).items()} == rows
 
 
-@settings(deadline=None, derandomize=True, max_examples=300)
+@settings(max_examples=300)
 @given(st.binary() | st.text('id,z"\n\r \0;a').map(str.encode) | st.binary().map(lambda more: b"id,z\n" + more))
 def test_any_bytes_are_a_table_or_faults(content):
     faults = Faults()

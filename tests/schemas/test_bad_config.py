@@ -59,7 +59,7 @@ KEYS = st.sampled_from(["name", "lr", "loss", "x y", 3, "write_up", "bce", "stag
 VALUES = st.recursive(SCALARS, lambda part: st.lists(part, max_size=3) | st.dictionaries(KEYS, part, max_size=3))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.sampled_from([path for path in places(WINNING) if path]), VALUES)
 def test_whatever_is_written_anywhere_is_right_or_told_in_plain_words(path, value):
     with contextlib.suppress(ConfigError):

@@ -91,6 +91,8 @@ def write_run(folder, config, train=TRAIN, test=TEST, mosaics=True):
     places += [(test[2], 1, 0, 0), (test[3], 1, 0, 1)]
     laid_out = pd.DataFrame(places if mosaics else [], columns=["id", "mosaic", "row", "column"])
     laid_out.to_csv(folder / "mosaics.csv", index=False)
+    copies = [(train[7], train[6], "identical"), (test[2], train[6], "mirrored")] if mosaics else []
+    pd.DataFrame(copies, columns=["id", "of", "how"]).to_csv(folder / "duplicates.csv", index=False)
     write_predictions(folder, rng, config, true, np.array(train), np.array(test))
     write_scores(folder, config, true, folds, laid_out, np.array(test))
     write_trainings(folder, rng, config)
@@ -395,6 +397,14 @@ def bare_page(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "bare"
     bare = NO_ROUNDS | {"models": {"first": CONFIG["models"]["first"] | {"augment": "none"}}}
     return report(write_run(folder, bare, mosaics=False), bare)
+
+
+def test_copies_and_what_folds_share_are_told(pages, bare_page):
+    words = re.sub(r"<[^>]+>", "", pages["report.html"])
+    assert "2 tiles show what another tile shows: 1 as it is, 1 turned or mirrored" in words
+    assert "2 labelled tiles (10.0 %) have a neighbour or a copy in another fold" in words
+    assert "what another tile shows" not in bare_page
+    assert "No labelled tile has a neighbour in another fold." in bare_page
 
 
 def test_a_run_of_one_round_without_survey_and_mosaics_has_a_report_too(bare_page):
