@@ -43,15 +43,12 @@ def read_competition(root: Path, size: Shape) -> tuple[Tiles, Tiles]:
     Says what is odd about them; raises UserError listing every fault.
     """
     faults = Faults()
-    words = (
-        f"The data in {root} cannot be used. Each kind of fault, how often it was found, the first few, what to do:",
-        "Then type the same command again.",
-    )
+    outcome = f"The data in {root} cannot be used"
     splits = _Reader(size, faults).read(_open(root, faults))
-    faults.raise_if_any(*words)
+    faults.raise_if_any(outcome)
     tiles = intake.pack("train", *splits[0]), intake.pack("test", *splits[1])
     sanity.check_tiles(*tiles, faults)
-    faults.raise_if_any(*words)
+    faults.raise_if_any(outcome)
     faults.say_warnings()
     return tiles
 

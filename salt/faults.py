@@ -41,11 +41,12 @@ class Faults:
             say(f"Warning: {_line(kind, odd)}")
         self._warnings.clear()
 
-    def raise_if_any(self, heading: str, closing: str) -> None:
-        """Raise UserError with the heading, one line a kind (how many, the first few, what to do), and the closing."""
+    def raise_if_any(self, outcome: str) -> None:
+        """Raise UserError with what cannot be done, and one line a kind: how many, the first few, what to do."""
         if self._errors:
+            heading = f"{outcome}. Each kind of fault, how often it was found, the first few, what to do:"
             lines = [f"- {_line(kind, wrong)}" for kind, wrong in self._errors.items()]
-            raise UserError("\n".join([heading, *lines, closing]))
+            raise UserError("\n".join([heading, *lines, "Then type the same command again."]))
 
 
 def _add(kinds: dict[str, Kind], kind: str, examples: Iterable[str], remedy: str) -> None:

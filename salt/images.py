@@ -67,11 +67,7 @@ def open_images(settings: PredictImagesSettings) -> list[Image]:
     faults.add(
         "names that begin with = + - or @, or have characters that cannot be printed", bad, "Rename these files."
     )
-    faults.raise_if_any(
-        f"The images in {path} cannot be predicted. "
-        "Each kind of fault, how often it was found, the first few, what to do:",
-        "Then type the same command again.",
-    )
+    faults.raise_if_any(f"The images in {path} cannot be predicted")
     return images
 
 

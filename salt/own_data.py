@@ -32,19 +32,15 @@ def read_folders(data: Data) -> tuple[Tiles, Tiles]:
     z is NaN where there is no depths.csv. Raises UserError listing every fault.
     """
     faults = Faults()
-    words = (
-        f"The data in {data.root} cannot be used. "
-        "Each kind of fault, how often it was found, the first few, what to do:",
-        "Then type the same command again.",
-    )
+    outcome = f"The data in {data.root} cannot be used"
     reader = _Reader(Folder(Path(data.root), faults, below=("train", "test")), data, faults)
     tiles = reader.read()
-    faults.raise_if_any(*words)
+    faults.raise_if_any(outcome)
     sanity.check_tiles(*tiles, faults)
     if not isinstance(data.range, str) and tiles[0].table["constant"].all():
         remedy = "Compare it with the values that the images have."
         faults.add("ranges that leave nothing of the images", [f"data.range: {list(data.range)}"], remedy)
-    faults.raise_if_any(*words)
+    faults.raise_if_any(outcome)
     faults.say_warnings()
     return tiles
 

@@ -11,26 +11,26 @@ def test_all_errors_are_one_text_by_kind_in_the_order_of_their_first():
     faults.add("ids that are twice", ["b"], "Leave one.")
     faults.warn("odd ids", ["c"], "They are not read.")
     with pytest.raises(UserError) as error:
-        faults.raise_if_any("The data are wrong:", "Then go on.")
+        faults.raise_if_any("The data are wrong")
     assert str(error.value).splitlines() == [
-        "The data are wrong:",
+        "The data are wrong. Each kind of fault, how often it was found, the first few, what to do:",
         "- ids that are twice (2): a, b. Leave one.",
         "- files that are gone (1): x.png. Mend them or get them again.",
-        "Then go on.",
+        "Then type the same command again.",
     ]
 
 
 def test_no_examples_are_no_fault():
     faults = Faults()
     faults.add("ids that are twice", [])
-    faults.raise_if_any("", "")
+    faults.raise_if_any("")
 
 
 def test_warnings_end_nothing_and_are_said_once_in_the_log_and_on_the_terminal(caplog, monkeypatch, tmp_path):
     caplog.set_level("INFO")
     faults = Faults()
     faults.warn("odd ids", ["c", "d"], "They are not read.")
-    faults.raise_if_any("", "")
+    faults.raise_if_any("")
     with (tmp_path / "terminal").open("w") as terminal:
         monkeypatch.setenv("PROGRESS_TO", str(terminal.fileno()))
         faults.say_warnings()

@@ -91,7 +91,7 @@ def names(folder):
     """The names in a folder that has no fault."""
     faults = Faults()
     found = Folder(folder, faults).names
-    faults.raise_if_any("", "")
+    faults.raise_if_any("")
     return found
 
 
@@ -115,7 +115,7 @@ def test_folders_that_were_not_asked_for_are_not_looked_into(tmp_path):
     (tmp_path / "other/broken").symlink_to("gone")
     faults = Faults()
     assert Folder(tmp_path, faults, below=["train"]).names == ["d", "train/images/a", "train/other/b"]
-    faults.raise_if_any("", "")
+    faults.raise_if_any("")
 
 
 def test_a_folder_is_walked_once(tmp_path):
@@ -126,7 +126,7 @@ def test_a_folder_is_walked_once(tmp_path):
     faults = Faults()
     assert len(Folder(tmp_path, faults).names) == 6
     with pytest.raises(UserError, match="links lead to a second time"):
-        faults.raise_if_any("", "")
+        faults.raise_if_any("")
 
 
 def test_a_file_that_is_gone_is_unreadable(tmp_path):

@@ -9,7 +9,7 @@ from salt.program import UserError
 def test_plain_names_are_ids(name):
     faults = Faults()
     assert plain_ids([name], "train.csv", faults) == [name]
-    faults.raise_if_any("", "")
+    faults.raise_if_any("")
 
 
 @pytest.mark.parametrize(
@@ -41,11 +41,11 @@ def test_other_names_are_none(name):
     faults = Faults()
     assert plain_ids(["a", name, "b"], "train.csv", faults) == ["a", "b"]
     with pytest.raises(UserError, match=r"ids of train\.csv .* \(1\): "):
-        faults.raise_if_any("", "")
+        faults.raise_if_any("")
 
 
 def test_ids_that_differ_in_case_alone_are_said_together():
     faults = Faults()
     check_case(["a1", "B", "A1", "c", "c"], faults)
     with pytest.raises(UserError, match=r"case alone \(1\): A1 and a1\. Rename"):
-        faults.raise_if_any("", "")
+        faults.raise_if_any("")

@@ -15,7 +15,7 @@ def settled(files, wanted=None):
     for name, data in files.items():
         masks[name], values.of[name] = read_mask(data, name)
     salt = values.salt(wanted, faults)
-    faults.raise_if_any("", "")
+    faults.raise_if_any("")
     for name, mask in masks.items():
         values.settle(name, mask, salt)
     return masks

@@ -15,7 +15,7 @@ def warnings(caplog):
     def run(check, *args):
         faults = Faults()
         check(*args, faults)
-        faults.raise_if_any("", "")
+        faults.raise_if_any("")
         faults.say_warnings()
         return [message.removeprefix("Warning: ") for message in caplog.messages]
 
@@ -58,7 +58,7 @@ def test_nothing_to_learn_or_to_predict_is_an_error(train, test, said):
     faults = Faults()
     check_tiles(change(easy_tiles(4), **train), change(easy_tiles(4, "test"), **test), faults)
     with pytest.raises(UserError) as error:
-        faults.raise_if_any("", "")
+        faults.raise_if_any("")
     assert said in str(error.value)
 
 

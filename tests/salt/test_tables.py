@@ -30,7 +30,7 @@ def read(content, columns=("id", "z")):
     """The rows of a table without fault, and what is warned of."""
     faults = Faults()
     table = read_table(Memory(content), "t.csv", columns, faults)
-    faults.raise_if_any("", "")
+    faults.raise_if_any("")
     return table
 
 
@@ -68,10 +68,10 @@ def test_an_absent_table_is_none_and_a_useless_one_empty(tmp_path):
     faults = Faults()
     write(tmp_path, {"t.csv": b"id\n"})
     assert read_table(Folder(tmp_path, faults), "s.csv", ["id"], faults) is None
-    faults.raise_if_any("", "")
+    faults.raise_if_any("")
     assert read_table(Folder(tmp_path, faults), "t.csv", ["id"], faults) == {}
     with pytest.raises(UserError, match="without a row"):
-        faults.raise_if_any("", "")
+        faults.raise_if_any("")
 
 
 def test_columns_that_mean_nothing_and_rows_that_are_twice_and_agree_are_warned_of(caplog):
@@ -79,7 +79,7 @@ def test_columns_that_mean_nothing_and_rows_that_are_twice_and_agree_are_warned_
     faults = Faults()
     content = b"id,z,colour\na,1 2,red\na,1 2, red\n"
     assert list(read_table(Memory(content), "t.csv", ["id"], faults, optional=["z"])) == ["a"]
-    faults.raise_if_any("", "")
+    faults.raise_if_any("")
     faults.say_warnings()
     assert caplog.messages == [
         "Warning: columns of t.csv that mean nothing here (1): colour. They are not read.",
@@ -104,7 +104,7 @@ def test_any_bytes_are_a_table_or_faults(content):
     table = read_table(Memory(content), "t.csv", ["id", "z"], faults)
     if not table:
         with pytest.raises(UserError, match=r"t\.csv"):
-            faults.raise_if_any("", "")
+            faults.raise_if_any("")
 
 
 def test_a_short_table_leaves_later_ones_their_long_fields():
