@@ -21,7 +21,6 @@ from schemas.config import COMPETITION, Config, Input, Model, Phase, Shape, Size
 
 ROOT = Path(__file__).parent.parent
 WINNING, SMALL = ROOT / "workflow_config.yaml", ROOT / "recipes" / "tgs_sample.yaml"
-MOST_FOLDS = 5
 TILES = {True: (4000, 18_000), False: (3200, 2000)}  # labelled and other ones, of the recipes with a GPU and without
 FEW = 200  # other tiles: too few to be choosy about pseudo-labels
 SMALLEST = 16  # px, side of an input
@@ -80,7 +79,7 @@ def overlay_for(name: str, found: Found, gpu: bool) -> Overlay:
         "pathvars": {"results": f"results/{name}"},
         "data": found.data.model_dump(mode="json", exclude_defaults=True),
         "folds": {
-            "count": max(2, min(MOST_FOLDS, found.usable(found.train) // 4)),
+            "count": max(2, min(config.folds.count, found.usable(found.train) // 4)),
             "by": "depth" if found.has_depths else "coverage",
         },
         "models": {key: model_for(model, found, gpu) for key, model in config.models.items()},

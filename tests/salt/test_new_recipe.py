@@ -70,8 +70,9 @@ def test_the_winning_networks_see_no_tile_smaller_than_it_is():
 
 
 def test_folds_are_by_depth_where_there_are_depths_and_few_where_tiles_are():
-    assert overlay_for("mine", found((64, 64)), False)["folds"] == {"count": 5, "by": "coverage"}
-    assert overlay_for("mine", found((64, 64), labelled=9, depths=True), False)["folds"] == {"count": 2, "by": "depth"}
+    assert overlay_for("mine", found((64, 64)), True)["folds"] == {"count": 5, "by": "coverage"}
+    assert overlay_for("mine", found((64, 64)), False)["folds"] == {"count": 2, "by": "coverage"}
+    assert overlay_for("mine", found((64, 64), labelled=9, depths=True), True)["folds"] == {"count": 2, "by": "depth"}
 
 
 def test_size_classes_are_scaled_to_the_area_of_a_tile_and_stay_apart():
