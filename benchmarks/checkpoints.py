@@ -24,7 +24,9 @@ from salt.steps import Setting
 from salt.tiles import load_tiles, rows_of
 from salt.training import Trainer, Training
 from salt.weights import copy_state
-from schemas.config import ResNet34Family, TrainSettings, check_config
+from schemas.config import check_config
+from schemas.networks import ResNet34Family
+from schemas.training import TrainSettings
 
 
 def train(results: Path, name: str) -> None:

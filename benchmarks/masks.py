@@ -8,7 +8,7 @@ import numpy as np
 
 from salt import metric, rle
 from salt.survey import make_tiles
-from schemas.config import Survey
+from schemas.data import Survey
 
 
 def seconds(work: Callable[[], Any]) -> float:

@@ -15,7 +15,7 @@ import pandas as pd
 
 from salt.mosaics import lay_out
 from salt.survey import make_tiles
-from schemas.config import Mosaics, Survey
+from schemas.data import Mosaics, Survey
 
 COLUMNS = ["id", "mosaic", "row", "column"]
 

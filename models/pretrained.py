@@ -16,8 +16,9 @@ from timm.models import adapt_input_conv
 from torch import nn
 
 from models.states import State, misfit, read_state
-from schemas.config import ConfigError, PretrainedEncoder
+from schemas.config import ConfigError
 from schemas.faults import instead
+from schemas.networks import PretrainedEncoder
 
 TIMM = "tu-"  # what segmentation_models_pytorch puts before timm's names
 

@@ -7,10 +7,10 @@ whose network does not need it does not wait.
 from pathlib import Path
 
 from models import Network
-from schemas import config
+from schemas import networks
 
 
-def create_network(network: config.Network, channels: int = 3, weights: Path | None = None) -> Network:
+def create_network(network: networks.Network, channels: int = 3, weights: Path | None = None) -> Network:
     """A network for inputs of (B, channels, S, S).
 
     weights: a file of fetch_weights that its encoder starts from; without one it starts at random, as is right where
@@ -18,21 +18,21 @@ def create_network(network: config.Network, channels: int = 3, weights: Path | N
 
     Raises ConfigError where there is no such encoder or it does not fit the network.
     """
-    if isinstance(network, config.PlainUnet):
+    if isinstance(network, networks.PlainUnet):
         from models.plain_unet import PlainUnet
 
         return PlainUnet(network.width, network.levels, channels)
-    if isinstance(network, config.ResNet34Family):
+    if isinstance(network, networks.ResNet34Family):
         return _resnet34_family(network, channels, weights)
     from models.unet import Unet
 
-    if isinstance(network, config.UnetResNext50):
+    if isinstance(network, networks.UnetResNext50):
         # The original's last block has 8 channels, fewer than the library's scSE can divide by 16.
         return Unet(network.encoder, (128, 64, 32, 16, 16), 0.2, channels, weights)
     return Unet(network.encoder, network.decoder_channels, network.dropout, channels, weights)
 
 
-def _resnet34_family(network: config.ResNet34Family, channels: int, weights: Path | None) -> Network:
+def _resnet34_family(network: networks.ResNet34Family, channels: int, weights: Path | None) -> Network:
     from models.resize128 import Res34Resize128
     from models.resnet34 import Res34At256, Res34Pad128
 

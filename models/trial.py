@@ -14,7 +14,8 @@ from pydantic import TypeAdapter
 
 from models.pretrained import must_be_known
 from models.registry import create_network
-from schemas.config import ConfigError, Network
+from schemas.config import ConfigError
+from schemas.networks import Network
 
 
 def faults(trials: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, str]]:

@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from schemas import config
-from schemas.config import Transform
+from schemas import augmentation
+from schemas.augmentation import Transform
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # else its import asks the network for a newer version
 import albumentations as A
@@ -42,39 +42,39 @@ def _create(transform: Transform) -> Any:
     p = transform.p
     affine = partial(Affine, border_mode=BORDER, p=p)
     match transform:
-        case config.Flip():
+        case augmentation.Flip():
             return A.HorizontalFlip(p=p)
-        case config.VerticalFlip():
+        case augmentation.VerticalFlip():
             return A.VerticalFlip(p=p)
-        case config.Brightness(limit=limit):
+        case augmentation.Brightness(limit=limit):
             return A.RandomBrightnessContrast(brightness_limit=limit, contrast_limit=0, p=p)
-        case config.Contrast(limit=limit):  # a factor alone, whatever its docstring says about the mean
+        case augmentation.Contrast(limit=limit):  # a factor alone, whatever its docstring says about the mean
             return A.RandomBrightnessContrast(brightness_limit=0, contrast_limit=limit, p=p)
-        case config.ShiftScale(shift=shift, scale=scale):
+        case augmentation.ShiftScale(shift=shift, scale=scale):
             moves = {"x": (-shift, shift), "y": (-shift, shift)}
             return affine(translate_percent=moves, scale=(1 - scale, 1 + scale), keep_ratio=True)
-        case config.CropResize(share=share):
+        case augmentation.CropResize(share=share):
             # The plain INTER_NEAREST of a resize rounds down: the mask would move against the image.
             return A.CropAndPad(percent=(-share, 0.0), mask_interpolation=cv2.INTER_NEAREST_EXACT, p=p)
-        case config.Shear(share=share):
+        case augmentation.Shear(share=share):
             angle = math.degrees(math.atan(share))
             return affine(shear={"x": (-angle, angle), "y": (0.0, 0.0)})
-        case config.Rotate(degrees=degrees):
+        case augmentation.Rotate(degrees=degrees):
             return affine(rotate=degrees)
-        case config.Blur(sigma=sigma):
+        case augmentation.Blur(sigma=sigma):
             return A.GaussianBlur(blur_limit=0, sigma_limit=(0.0, sigma), p=p)
-        case config.Noise(std=std):
+        case augmentation.Noise(std=std):
             return A.GaussNoise(std_range=(0.0, std), p=p)
-        case config.Elastic(shift=shift, sigma=sigma):
+        case augmentation.Elastic(shift=shift, sigma=sigma):
             # Its field is noise in -1..1, of deviation 1 / sqrt(3), which smoothing divides by 2 sqrt(pi) sigma.
             alpha = shift * math.sqrt(3) * 2 * math.sqrt(math.pi) * sigma
             return A.ElasticTransform(alpha, sigma, noise_distribution="uniform", border_mode=BORDER, p=p)
-        case config.Grid(cells=cells, limit=limit):
+        case augmentation.Grid(cells=cells, limit=limit):
             return GridDistortion(cells, limit, border_mode=BORDER, p=p)
-        case config.CoarseDropout(holes=holes, size=size):
+        case augmentation.CoarseDropout(holes=holes, size=size):
             sides = (0.0, size)
             return A.CoarseDropout((1, holes), sides, sides, fill=HIDDEN, fill_mask=None, p=p)
-        case config.OneOf(of=choices):
+        case augmentation.OneOf(of=choices):
             return A.OneOf([_create(choice) for choice in choices], p=p)
 
 

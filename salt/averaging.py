@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, update_bn
 
 from salt.schedules import joins_average
-from schemas.config import Ema, Swa
+from schemas.training import Ema, Swa
 
 
 class WeightAverage:

@@ -18,7 +18,7 @@ from salt.program import UserError
 from salt.sources import competition, whole_zip
 from salt.tables import Table, read_table
 from salt.tiles import Tiles
-from schemas.config import COMPETITION, Shape
+from schemas.section import COMPETITION, Shape
 
 Pixels = npt.NDArray[np.uint8]
 

@@ -12,7 +12,9 @@ from typing import NamedTuple, Self
 from salt import sources, timings
 from salt.pending import Job, size
 from salt.timings import Timing
-from schemas.config import Config, Network, Phase, PlainUnet
+from schemas.config import Config
+from schemas.networks import Network, PlainUnet
+from schemas.training import Phase
 
 TRAININGS = ("pretrain", "train_fold")
 

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy.typing as npt
 
-from schemas.config import Shape
+from schemas.section import Shape
 
 
 class Place(NamedTuple):

@@ -16,7 +16,9 @@ from salt import comparison, sources, trained
 from salt.atomic import atomic_path
 from salt.program import UserError, unwritable
 from salt.recipes import Recipes
-from schemas.config import Config, ConfigError, Model, ScoreSettings, check_config
+from schemas.config import Config, ConfigError, check_config
+from schemas.results import ScoreSettings
+from schemas.training import Model
 
 WRONG = (
     "Error: the config is not right. Correct this in the recipe or in workflow_config.yaml and type the same command "

@@ -18,7 +18,9 @@ from salt.inference import Predictor
 from salt.progress import Ticker
 from salt.records import chunks
 from salt.weights import load_weights
-from schemas.config import Compute, EnsembleMember, Shape
+from schemas.config import Compute
+from schemas.results import EnsembleMember
+from schemas.section import Shape
 
 Floats = npt.NDArray[np.float32]
 

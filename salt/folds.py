@@ -8,7 +8,7 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
 from salt.program import UserError
-from schemas.config import Folds
+from schemas.data import Folds
 
 PLACE = ["mosaic", "row", "column"]
 

@@ -13,7 +13,8 @@ from torch.nn import functional as F
 from salt.pictures import LUMINANCE
 from salt.program import UserError
 from salt.tiles import Tiles
-from schemas.config import Input, Shape
+from schemas.networks import Input
+from schemas.section import Shape
 
 # ImageNet's channel statistics, which the pretrained encoders expect.
 MEAN = (0.485, 0.456, 0.406)

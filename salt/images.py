@@ -16,7 +16,8 @@ from salt.pictures import Pixels
 from salt.program import UserError
 from salt.progress import say
 from salt.sections import Section
-from schemas.config import PredictImagesSettings, Range
+from schemas.data import Range
+from schemas.results import PredictImagesSettings
 
 SUFFIXES = (*pictures.SUFFIXES, *segy.SUFFIXES)
 SHOWN = 5

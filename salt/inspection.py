@@ -16,7 +16,8 @@ from salt.own_data import read_folders
 from salt.own_masks import read_mask, words
 from salt.sources import MASKS, TEST, TRAIN, folders
 from salt.tiles import Tiles
-from schemas.config import COMPETITION, Data, Range, Shape
+from schemas.data import Data, Range
+from schemas.section import COMPETITION, Shape
 
 LARGEST = 320  # px; larger images are cut into tiles
 CUT = 128  # px, side of these tiles

@@ -18,7 +18,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from salt import rle
-from schemas.config import JigsawRule
+from schemas.results import JigsawRule
 
 Mask = npt.NDArray[np.uint8]
 

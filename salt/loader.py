@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from salt import augment
 from salt.interrupts import leave_to_parent
 from salt.tiles import Tiles
-from schemas.config import Transform
+from schemas.augmentation import Transform
 
 Draw = tuple[int, int, int]  # epoch, pass within the epoch, row of the tile
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from schemas.config import Mix
+from schemas.augmentation import Mix
 
 
 class Mixed(NamedTuple):

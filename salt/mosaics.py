@@ -10,7 +10,7 @@ import pandas as pd
 
 from salt.duplicates import find_duplicates, is_copy
 from salt.neighbours import SIDES, find_neighbours, seam_lines
-from schemas.config import Mosaics
+from schemas.data import Mosaics
 
 COLUMNS = ["id", "mosaic", "row", "column"]
 DIGITS = 4  # of similarities in files

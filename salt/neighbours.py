@@ -12,7 +12,7 @@ import pandas as pd
 from scipy import sparse
 
 from salt.records import chunks
-from schemas.config import Mosaics
+from schemas.data import Mosaics
 
 Bytes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]

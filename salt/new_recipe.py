@@ -17,7 +17,11 @@ from salt import program
 from salt.atomic import atomic_path
 from salt.inspection import Found, inspect
 from salt.program import UserError
-from schemas.config import COMPETITION, Config, Input, Model, Phase, Shape, SizeClass, check_config
+from schemas.config import Config, check_config
+from schemas.networks import Input
+from schemas.results import SizeClass
+from schemas.section import COMPETITION, Shape
+from schemas.training import Model, Phase
 
 ROOT = Path(__file__).parent.parent
 WINNING, SMALL = ROOT / "workflow_config.yaml", ROOT / "recipes" / "tgs_sample.yaml"

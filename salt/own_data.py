@@ -18,7 +18,8 @@ from salt.own_masks import MaskValues, read_mask
 from salt.sources import MASKS, TEST, TRAIN
 from salt.tables import Table, read_table
 from salt.tiles import Tiles
-from schemas.config import Data, Shape
+from schemas.data import Data
+from schemas.section import Shape
 
 Pixels = npt.NDArray[np.uint8]
 

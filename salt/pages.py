@@ -8,7 +8,7 @@ import numpy as np
 import yaml
 
 from salt import figures
-from schemas.config import Shape
+from schemas.section import Shape
 
 FOLDER = Path(__file__).parent.parent / "report"
 

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import BmpImagePlugin, Image, ImageFile, JpegImagePlugin, PngImagePlugin, TiffImagePlugin
 
-from schemas.config import Range
+from schemas.data import Range
 
 Pixels = npt.NDArray  # (H, W) grey or (H, W, 3) red, green, blue; uint8, uint16 or float32
 

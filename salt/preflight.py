@@ -17,7 +17,10 @@ from salt.cost import PARAMETERS, TRAININGS, Cost, TileCount
 from salt.dag import Plan
 from salt.pending import Job
 from salt.program import CAUSES, UserError
-from schemas.config import Config, Model, PlainUnet, PretrainedEncoder, Shape
+from schemas.config import Config
+from schemas.networks import PlainUnet, PretrainedEncoder
+from schemas.section import Shape
+from schemas.training import Model
 
 TRIED = {*PARAMETERS, ("unet", "tu-resnet10t")}  # networks and encoders that tests make
 LONG = 24 * 3600  # seconds of training on a CPU that are worth a warning

@@ -11,7 +11,7 @@ from salt.blending import mean, same_tiles
 from salt.program import UserError
 from salt.records import Records, chunks, create_records, open_records
 from salt.tiles import Tiles, rows_of
-from schemas.config import PseudoLabels, PseudoLabelSettings, SizeClass
+from schemas.results import PseudoLabels, PseudoLabelSettings, SizeClass
 
 ALL_FOLDS = -1  # the `fold` of a pseudo-label that every fold uses
 

@@ -15,7 +15,8 @@ from salt.jigsaw import load_changes
 from salt.mosaics import load_mosaics
 from salt.records import open_records
 from salt.tiles import Tiles, load_tiles
-from schemas.config import Augmentation, Config
+from schemas.augmentation import Augmentation
+from schemas.config import Config
 
 SHOWN_TILES = 12
 SHOWN_MOSAICS = 2

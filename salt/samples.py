@@ -10,7 +10,7 @@ from salt import metric, predictions
 from salt.records import Records, chunks
 from salt.sheets import Picture, evenly, picture, probability_map
 from salt.tiles import Tiles, rows_of
-from schemas.config import Transform
+from schemas.augmentation import Transform
 
 
 @dataclass(frozen=True)

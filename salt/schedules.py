@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from schemas.config import Cosine, Plateau, Swa, Triangular2
+from schemas.training import Cosine, Plateau, Swa, Triangular2
 
 Schedule = Cosine | Plateau | Triangular2
 

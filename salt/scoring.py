@@ -12,7 +12,7 @@ from salt.jigsaw import Change, find_changes
 from salt.predictions import FIELDS
 from salt.records import Records, chunks
 from salt.tiles import rows_of
-from schemas.config import JigsawRule
+from schemas.results import JigsawRule
 
 Masks = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float64]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from salt.files import Archive, Unreadable
 from salt.program import UserError
-from schemas.config import Data
+from schemas.data import Data
 
 COMPETITION = "tgs-salt-identification-challenge"
 TABLES = ("train.csv", "depths.csv", "sample_submission.csv")

@@ -19,7 +19,9 @@ from salt.mixing import mix
 from salt.program import UserError
 from salt.tiles import Tiles
 from salt.weights import State
-from schemas.config import Compute, Mix, Optimizer, TrainSettings
+from schemas.augmentation import Mix
+from schemas.config import Compute
+from schemas.training import Optimizer, TrainSettings
 
 
 @dataclass(frozen=True)

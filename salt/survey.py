@@ -18,7 +18,7 @@ from salt import rle
 from salt.atomic import atomic_path
 from salt.geology import make_geology
 from salt.seismic import Acquisition, Floats, image
-from schemas.config import Survey
+from schemas.data import Survey
 
 Bytes = npt.NDArray[np.uint8]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from salt.atomic import atomic_path
-from schemas.config import Network
+from schemas.networks import Network
 
 
 @dataclass(frozen=True)

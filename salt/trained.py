@@ -13,7 +13,8 @@ from typing import Any
 from salt import provenance, sources
 from salt.pending import differences
 from salt.program import UserError
-from schemas.config import Config, Shape
+from schemas.config import Config
+from schemas.section import Shape
 
 SHOWN = 3
 OF_TILES = {"tile", "range", "colour"}  # what of the data's settings a prediction depends on

@@ -23,7 +23,7 @@ from salt.steps import PhaseSteps, Setting
 from salt.tiles import Tiles
 from salt.timings import Timing, kind
 from salt.weights import State, copy_state
-from schemas.config import Phase
+from schemas.training import Phase
 
 MOST_ON_CHECKPOINTS = 0.02  # of a training's time, but for those at the ends of cycles
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from schemas.faults import instead, shown
 
 if TYPE_CHECKING:  # schemas.config asks this module
-    from schemas.config import Config, Model
+    from schemas.config import Config
+    from schemas.training import Model
 
 
 def faults(config: "Config") -> list[str]:

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from schemas.config import PRESETS, Config
+from schemas.augmentation import PRESETS
+from schemas.config import Config
 from schemas.words import Node
 
 HEAD = """\

@@ -13,7 +13,8 @@ from salt.mosaics import load_mosaics
 from salt.program import run
 from salt.records import Records, chunks, create_records, open_records
 from salt.tiles import load_table, load_tiles
-from schemas.config import Submission, read_settings
+from schemas.config import read_settings
+from schemas.results import Submission
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:

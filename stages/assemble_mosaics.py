@@ -14,7 +14,8 @@ from salt.duplicates import is_copy
 from salt.mosaics import lay_out
 from salt.program import run
 from salt.tiles import load_tiles
-from schemas.config import Mosaics, read_settings
+from schemas.config import read_settings
+from schemas.data import Mosaics
 
 log = logging.getLogger(__name__)
 

@@ -7,13 +7,14 @@ from models.pretrained import fetch_encoder
 from salt import program, provenance
 from salt.progress import say
 from salt.weights import save_weights
-from schemas.config import PretrainedEncoder, read_settings
+from schemas.config import read_settings
+from schemas.networks import PretrainedEncoder
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
     """Options of the program."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--settings", required=True, help="JSON of schemas.config.PretrainedEncoder")
+    parser.add_argument("--settings", required=True, help="JSON of schemas.networks.PretrainedEncoder")
     parser.add_argument("--out", type=Path, required=True, help="safetensors to write, for 3 input channels")
     return parser.parse_args(argv)
 

@@ -10,7 +10,8 @@ from salt.duplicates import load_duplicates
 from salt.mosaics import load_mosaics
 from salt.program import run
 from salt.tiles import load_table
-from schemas.config import Folds, read_settings
+from schemas.config import read_settings
+from schemas.data import Folds
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:

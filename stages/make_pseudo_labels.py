@@ -8,13 +8,14 @@ from salt.atomic import atomic_path
 from salt.progress import say
 from salt.records import open_records
 from salt.tiles import load_table
-from schemas.config import PseudoLabelSettings, read_settings
+from schemas.config import read_settings
+from schemas.results import PseudoLabelSettings
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
     """Options of the program."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--settings", required=True, help="JSON of schemas.config.PseudoLabelSettings")
+    parser.add_argument("--settings", required=True, help="JSON of schemas.results.PseudoLabelSettings")
     parser.add_argument("--tiles", type=Path, required=True, help="folder of prepare_tiles")
     parser.add_argument(
         "--probabilities", type=Path, nargs="+", required=True, help="records of the test tiles, to be averaged"

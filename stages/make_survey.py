@@ -9,7 +9,8 @@ import numpy as np
 from salt import provenance
 from salt.program import run
 from salt.survey import make_tiles, write_survey
-from schemas.config import SurveySettings, read_settings
+from schemas.config import read_settings
+from schemas.data import SurveySettings
 
 log = logging.getLogger(__name__)
 

@@ -15,13 +15,14 @@ from salt.progress import Ticker, say
 from salt.records import chunks, create_records
 from salt.tiles import Tiles, load_tiles, rows_of
 from salt.weights import load_weights
-from schemas.config import Compute, PredictSettings, read_settings
+from schemas.config import Compute, read_settings
+from schemas.training import PredictSettings
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
     """Options of the program."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--settings", required=True, help="JSON of schemas.config.PredictSettings")
+    parser.add_argument("--settings", required=True, help="JSON of schemas.training.PredictSettings")
     parser.add_argument("--compute", required=True, help="JSON of schemas.config.Compute")
     parser.add_argument("--tiles", type=Path, required=True, help="folder of prepare_tiles")
     parser.add_argument("--folds", type=Path, required=True, help="folds.csv")

@@ -19,13 +19,14 @@ from salt.images import Image, image_files, open_images
 from salt.predictions import ONE, in_16_bits
 from salt.progress import say
 from salt.windows import BLOCK, Blocks, Windows
-from schemas.config import Compute, PredictImagesSettings, read_settings
+from schemas.config import Compute, read_settings
+from schemas.results import PredictImagesSettings
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
     """Options of the program."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--settings", required=True, help="JSON of schemas.config.PredictImagesSettings")
+    parser.add_argument("--settings", required=True, help="JSON of schemas.results.PredictImagesSettings")
     parser.add_argument("--compute", required=True, help="JSON of schemas.config.Compute")
     parser.add_argument("--models", type=Path, required=True, help="folder of the run's models")
     parser.add_argument("--checkpoints", type=Path, required=True, help="folder to go on from, gone when all is done")

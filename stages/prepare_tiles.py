@@ -10,7 +10,9 @@ from salt.own_data import read_folders
 from salt.program import run
 from salt.sources import sources
 from salt.tiles import save_tiles
-from schemas.config import COMPETITION, DataSettings, read_settings
+from schemas.config import read_settings
+from schemas.data import DataSettings
+from schemas.section import COMPETITION
 
 log = logging.getLogger(__name__)
 

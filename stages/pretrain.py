@@ -16,13 +16,14 @@ from salt.steps import Setting
 from salt.tiles import load_tiles
 from salt.training import Trainer
 from salt.weights import copy_state, save_weights
-from schemas.config import Compute, PretrainSettings, read_settings
+from schemas.config import Compute, read_settings
+from schemas.training import PretrainSettings
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
     """Options of the program."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--settings", required=True, help="JSON of schemas.config.PretrainSettings")
+    parser.add_argument("--settings", required=True, help="JSON of schemas.training.PretrainSettings")
     parser.add_argument("--compute", required=True, help="JSON of schemas.config.Compute")
     parser.add_argument("--tiles", type=Path, required=True, help="folder of prepare_tiles")
     parser.add_argument("--encoder-weights", type=Path, nargs="?", help="weights of fetch_weights")

@@ -13,7 +13,8 @@ from salt.mosaics import load_mosaics
 from salt.progress import say
 from salt.records import open_records
 from salt.tiles import load_tiles
-from schemas.config import ScoreSettings, read_settings
+from schemas.config import read_settings
+from schemas.results import ScoreSettings
 
 READ = ("out_of_fold", "test", "tiles", "folds", "mosaics", "true_test_masks")  # options that name inputs
 

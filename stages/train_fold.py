@@ -16,7 +16,8 @@ from salt.steps import Setting
 from salt.tiles import concatenate, load_tiles, rows_of
 from salt.training import Trainer
 from salt.weights import load_weights, save_weights
-from schemas.config import Compute, TrainSettings, read_settings
+from schemas.config import Compute, read_settings
+from schemas.training import TrainSettings
 
 READ = ("tiles", "encoder_weights", "folds", "start_from", "pseudo_labels")  # options that name inputs
 
@@ -24,7 +25,7 @@ READ = ("tiles", "encoder_weights", "folds", "start_from", "pseudo_labels")  # o
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
     """Options of the program."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--settings", required=True, help="JSON of schemas.config.TrainSettings")
+    parser.add_argument("--settings", required=True, help="JSON of schemas.training.TrainSettings")
     parser.add_argument("--compute", required=True, help="JSON of schemas.config.Compute")
     parser.add_argument("--tiles", type=Path, required=True, help="folder of prepare_tiles")
     parser.add_argument("--encoder-weights", type=Path, nargs="?", help="weights of fetch_weights")

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models import losses
-from schemas.config import LossName
+from schemas.training import LossName
 
 
 def lovasz_twin(logits, mask, surrogate):

@@ -12,7 +12,8 @@ from torchvision.models import resnet18
 
 from models.pretrained import create_encoder, fetch_encoder, load_encoder, read_encoder, stay_offline_without_network
 from models.registry import create_network
-from schemas.config import ConfigError, PretrainedEncoder, ResNet34Family, Unet
+from schemas.config import ConfigError
+from schemas.networks import PretrainedEncoder, ResNet34Family, Unet
 
 COMMIT = encoders["resnet18"]["pretrained_settings"]["imagenet"]["revision"]
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from salt.augment import augment, create_augmentation
-from schemas.config import (
+from schemas.augmentation import (
     PRESETS,
     Blur,
     Brightness,

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from salt.averaging import WeightAverage
-from schemas.config import Ema, Swa
+from schemas.training import Ema, Swa
 
 
 def one_weight():

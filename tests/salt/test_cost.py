@@ -11,7 +11,8 @@ from salt import timings
 from salt.cost import PARAMETERS, Cost, TileCount, count_tiles
 from salt.pending import Job
 from salt.timings import Timing
-from schemas.config import PlainUnet, ResNet34Family, UnetResNext50, check_config
+from schemas.config import check_config
+from schemas.networks import PlainUnet, ResNet34Family, UnetResNext50
 
 WINNING = yaml.safe_load(Path("workflow_config.yaml").read_text())
 TGS = TileCount(4000, 18000, 101 * 101)

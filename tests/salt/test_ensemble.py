@@ -10,7 +10,8 @@ from salt.geometry import Geometry
 from salt.inference import Predictor
 from salt.progress import Ticker
 from salt.weights import copy_state, load_weights, save_weights
-from schemas.config import Compute, EnsembleMember
+from schemas.config import Compute
+from schemas.results import EnsembleMember
 from tests.easy_tiles import SIDE, easy_tiles
 
 MEMBERS = {

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from salt import folds
 from salt.program import UserError
-from schemas.config import Folds
+from schemas.data import Folds
 
 
 def tiles(count, train=None, **columns):

@@ -8,7 +8,7 @@ from salt import pictures
 from salt.geometry import MEAN, STD, Geometry
 from salt.program import UserError
 from salt.tiles import Tiles
-from schemas.config import Input
+from schemas.networks import Input
 
 UNKNOWN = torch.full((1,), torch.nan)  # depths
 RECIPE = {  # recipe 3: settings, side, padding before

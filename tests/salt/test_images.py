@@ -8,7 +8,7 @@ import segyio
 
 from salt.images import image_files, open_images
 from salt.program import UserError
-from schemas.config import PredictImagesSettings
+from schemas.results import PredictImagesSettings
 
 TILE = 8
 

@@ -5,7 +5,7 @@ from torch import nn
 
 from salt.geometry import Geometry
 from salt.inference import Predictor
-from schemas.config import Input
+from schemas.networks import Input
 
 GEOMETRY = Geometry(Input(channels="grey3"), tile=(8, 8))
 DEPTHS = np.full(3, np.nan, np.float32)  # unknown

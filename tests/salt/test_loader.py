@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from salt.loader import EpochSampler, create_loader, stable_seed
-from schemas.config import PRESETS
+from schemas.augmentation import PRESETS
 from tests.easy_tiles import easy_tiles
 
 

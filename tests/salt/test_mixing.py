@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from salt.mixing import mix
-from schemas.config import Mix
+from schemas.augmentation import Mix
 
 MIXUP, CUTMIX = (Mix(name=name, p=1) for name in ("mixup", "cutmix"))
 

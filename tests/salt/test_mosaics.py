@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from salt.competition import read_competition
 from salt.mosaics import assemble, lay_out, load_mosaics
 from salt.survey import make_tiles
-from schemas.config import Mosaics, Survey
+from schemas.data import Mosaics, Survey
 
 RIGHT, BELOW = (0, 1), (1, 0)
 REAL = Path("../shared/data/tgs")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from salt import neighbours
 from salt.neighbours import SIDES, find_neighbours, seam_lines
-from schemas.config import Mosaics
+from schemas.data import Mosaics
 
 SIDE = 41
 

@@ -12,7 +12,8 @@ from salt.inspection import Found
 from salt.new_recipe import input_for, main, merged, overlay_for
 from salt.program import UserError
 from salt.tiles import Tiles
-from schemas.config import Data, check_config
+from schemas.config import check_config
+from schemas.data import Data
 from tests.own_images import encoded, write
 
 WINNING = yaml.safe_load(Path("workflow_config.yaml").read_text())

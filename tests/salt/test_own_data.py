@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from salt import pictures
 from salt.own_data import read_folders
 from salt.program import UserError
-from schemas.config import Data
+from schemas.data import Data
 from tests.own_images import HEIGHT, WIDTH, encoded, make_folders, npy, table, write
 
 RNG = np.random.default_rng(8)

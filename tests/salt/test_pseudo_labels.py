@@ -12,7 +12,7 @@ from salt import pseudo_labels
 from salt.predictions import FIELDS
 from salt.program import UserError
 from salt.records import create_records, open_records
-from schemas.config import PseudoLabels, PseudoLabelSettings
+from schemas.results import PseudoLabels, PseudoLabelSettings
 from tests.easy_tiles import easy_tiles
 
 BY_SIZE = PseudoLabels.model_validate(

@@ -4,7 +4,7 @@ from typing import get_args
 import yaml
 
 from salt import pages, report
-from schemas import config
+from schemas import augmentation, data, networks, training
 from schemas.config import check_config
 
 
@@ -12,7 +12,7 @@ def words():
     return yaml.safe_load((pages.FOLDER / "words.yaml").read_text(encoding="utf-8"))
 
 
-SCHEDULES = (config.Plateau, config.Cosine, config.Triangular2)
+SCHEDULES = (training.Plateau, training.Cosine, training.Triangular2)
 
 
 def winning(**changes):
@@ -37,20 +37,20 @@ def choices(section, key):
 
 def test_there_are_words_for_every_choice_of_the_config():
     known = words()
-    assert set(known["loss"]) == set(get_args(config.LossName))
+    assert set(known["loss"]) == set(get_args(training.LossName))
     assert {"plateau", *known["cycle"]} == {name for kind in SCHEDULES for name in choices(kind, "name")}
-    assert set(known["optimizer"]) == choices(config.Optimizer, "name")
-    assert set(known["channels"]) == choices(config.Input, "channels")
-    assert set(known["pad_mode"]) == choices(config.Input, "pad_mode")
-    assert set(known["folds"]) == choices(config.Folds, "by")
-    networks = get_args(get_args(config.Network)[0])
-    transforms = config.RandomTransform.__subclasses__()
+    assert set(known["optimizer"]) == choices(training.Optimizer, "name")
+    assert set(known["channels"]) == choices(networks.Input, "channels")
+    assert set(known["pad_mode"]) == choices(networks.Input, "pad_mode")
+    assert set(known["folds"]) == choices(data.Folds, "by")
+    kinds = get_args(get_args(networks.Network)[0])
+    transforms = augmentation.RandomTransform.__subclasses__()
     assert set(known["transform"]) == {name for transform in transforms for name in choices(transform, "name")}
-    assert set(known["network"]) == {name for network in networks for name in choices(network, "name")}
+    assert set(known["network"]) == {name for network in kinds for name in choices(network, "name")}
 
 
 def test_the_words_for_a_transformation_tell_all_its_amounts():
-    for kind in config.RandomTransform.__subclasses__():
+    for kind in augmentation.RandomTransform.__subclasses__():
         (name,) = choices(kind, "name")
         told = set(re.findall(r"{0\.(\w+)", words()["transform"][name]))
         assert told == set(kind.model_fields) - {"name", "p", "of"}

@@ -5,7 +5,7 @@ import pytest
 from salt import samples
 from salt.records import create_records, open_records
 from salt.tiles import Tiles
-from schemas.config import Flip, Noise
+from schemas.augmentation import Flip, Noise
 
 SIDE = 10
 

@@ -5,7 +5,7 @@ import pytest
 
 from salt.program import UserError
 from salt.sources import competition, fingerprint, pictures, rows, sources
-from schemas.config import Data
+from schemas.data import Data
 from tests.competition_files import write, zipped
 
 WHOLE = "tgs-salt-identification-challenge.zip"

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from salt.steps import create_optimizer
-from schemas.config import Optimizer
+from schemas.training import Optimizer
 
 
 @pytest.mark.parametrize("name", ["sgd", "rmsprop", "adamw"])

@@ -7,7 +7,7 @@ import pytest
 
 from salt import rle
 from salt.survey import cut_section, make_tiles, stratified, stretch, write_survey
-from schemas.config import Survey
+from schemas.data import Survey
 
 SMALL = Survey(seed=7, sections=2, rows=(2, 3), columns=(3, 4), missing=0.2, test=0.4)
 COMPETITION_FILES = {"train.csv", "train.zip", "test.zip", "depths.csv", "sample_submission.csv"}

@@ -2,7 +2,7 @@ import os
 
 from salt import timings
 from salt.timings import Timing
-from schemas.config import PlainUnet, Unet
+from schemas.networks import PlainUnet, Unet
 
 ONE = Timing(network="{}", shape=(64, 96), tiles=100, seconds=5.5, weights=1000, device="CPU")
 

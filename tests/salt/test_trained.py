@@ -11,7 +11,8 @@ import yaml
 from salt import trained
 from salt.program import UserError
 from salt.provenance import beside
-from schemas.config import PredictImagesSettings, check_config
+from schemas.config import check_config
+from schemas.results import PredictImagesSettings
 
 WINNING = yaml.safe_load(Path("workflow_config.yaml").read_text())
 MODELS = ("stage2_resnext50", "stage3_pad128")  # of the ensemble `final`

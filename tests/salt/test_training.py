@@ -17,7 +17,9 @@ from salt.program import UserError
 from salt.steps import PhaseSteps, Setting
 from salt.tiles import Tiles
 from salt.training import Trainer, Training
-from schemas.config import PRESETS, Compute, Mix, Phase, ShiftScale, TrainSettings
+from schemas.augmentation import PRESETS, Mix, ShiftScale
+from schemas.config import Compute
+from schemas.training import Phase, TrainSettings
 
 AUGMENT = (*PRESETS["write_up"][:-1], ShiftScale(p=0.7, shift=0.1625, scale=0.1))  # small tiles learn little zoomed
 COSINE = {"name": "cosine", "cycles": [2, 3]}

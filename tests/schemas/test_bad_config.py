@@ -8,7 +8,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.config import ConfigError, Folds, check_config, read_settings
+from schemas.config import ConfigError, check_config, read_settings
+from schemas.data import Folds
 from tests.schemas.conftest import WINNING, merge
 
 ROWS = yaml.safe_load(Path(__file__).with_name("bad_config.yaml").read_text())["rows"]

@@ -6,17 +6,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from schemas.config import (
-    PRESETS,
-    Blur,
-    Config,
-    Data,
-    Input,
-    PretrainedEncoder,
-    TrainSettings,
-    check_config,
-    read_settings,
-)
+from schemas.augmentation import PRESETS, Blur
+from schemas.config import Config, check_config, read_settings
+from schemas.data import Data
+from schemas.networks import Input, PretrainedEncoder
+from schemas.training import TrainSettings
 from schemas.words import Node
 from tests.schemas.conftest import WINNING, merge
 

@@ -10,7 +10,8 @@ from salt.predictions import FIELDS
 from salt.records import create_records
 from salt.tiles import save_tiles
 from salt.weights import copy_state, save_weights
-from schemas.config import PlainUnet, TrainSettings, Unet
+from schemas.networks import PlainUnet, Unet
+from schemas.training import TrainSettings
 from tests.easy_tiles import easy_tiles
 
 COMPUTE = '{"device": "cpu", "threads": 1, "loader_workers": 0}'

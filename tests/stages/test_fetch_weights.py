@@ -7,7 +7,8 @@ from safetensors.torch import load_file, save_file
 
 from models.pretrained import create_encoder
 from salt import provenance
-from schemas.config import ConfigError, PretrainedEncoder
+from schemas.config import ConfigError
+from schemas.networks import PretrainedEncoder
 from stages import fetch_weights
 
 

@@ -16,7 +16,7 @@ from salt.program import UserError
 from salt.records import open_records
 from salt.sections import Section
 from salt.weights import copy_state, save_weights
-from schemas.config import PlainUnet
+from schemas.networks import PlainUnet
 from stages import blend, predict_fold, predict_images
 from tests.easy_tiles import SIDE, easy_tiles
 from tests.stages.conftest import COMPUTE

@@ -17,7 +17,8 @@ from salt.geometry import Geometry
 from salt.inference import Predictor
 from salt.records import open_records
 from salt.tiles import load_tiles
-from schemas.config import Input, PlainUnet, check_config
+from schemas.config import check_config
+from schemas.networks import Input, PlainUnet
 from tests.workflow.conftest import copy_of_the_repository, jobs, snakemake
 
 pytestmark = pytest.mark.slow

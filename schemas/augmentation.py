@@ -1,0 +1,204 @@
+"""Sections of the config about random changes of training tiles."""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, ValidatorFunctionWrapHandler, WrapValidator, model_validator
+
+from schemas.section import Count, Positive, Section, Share
+
+
+class RandomTransform(Section):
+    """A random change of a training tile. Amounts are drawn evenly, up to the given one either way."""
+
+    p: Share = Field(description="Probability that a tile is changed; inside one_of, the weight.")
+
+
+class Flip(RandomTransform):
+    """Mirror left and right."""
+
+    name: Literal["flip"] = "flip"
+
+
+class VerticalFlip(RandomTransform):
+    """Mirror top and bottom. In no preset: gravity has a direction, and it hurt (recipe 4)."""
+
+    name: Literal["vertical_flip"] = "vertical_flip"
+
+
+class Brightness(RandomTransform):
+    """Add to the grey values."""
+
+    name: Literal["brightness"] = "brightness"
+    limit: Share = Field(description="Largest shift, share of the grey range.")
+
+
+class Contrast(RandomTransform):
+    """Multiply the grey values: about black, as albumentations does, not about their mean."""
+
+    name: Literal["contrast"] = "contrast"
+    limit: Share = Field(description="Factor between 1 - limit and 1 + limit.")
+
+
+class ShiftScale(RandomTransform):
+    """Shift along both axes, and zoom about the centre."""
+
+    name: Literal["shift_scale"] = "shift_scale"
+    shift: Share = Field(description="Largest shift along an axis, share of the tile's side.")
+    scale: float = Field(ge=0, lt=1, description="Zoom factor between 1 - scale and 1 + scale.")
+
+
+class CropResize(RandomTransform):
+    """Cut each of the four sides by its own amount, and resize to the tile's size again."""
+
+    name: Literal["crop_resize"] = "crop_resize"
+    share: float = Field(ge=0, lt=0.5, description="Most that is cut from one side, share of the height or width.")
+
+
+class Shear(RandomTransform):
+    """Slant: rows move sideways in proportion to their height above the centre."""
+
+    name: Literal["shear"] = "shear"
+    share: Share = Field(description="Largest shift of the top row against the bottom row, share of the height.")
+
+
+Angle = Annotated[float, Field(ge=-180, le=180)]
+
+
+class Rotate(RandomTransform):
+    """Turn about the centre."""
+
+    name: Literal["rotate"] = "rotate"
+    degrees: tuple[Angle, Angle] = Field(description="Least and largest angle, counter-clockwise, degrees.")
+
+    @model_validator(mode="after")
+    def _least_before_largest(self) -> Self:
+        least, largest = self.degrees
+        if least > largest:
+            raise ValueError(
+                f"expected degrees from the least to the largest, found [{least:g}, {largest:g}]; swap them"
+            )
+        return self
+
+
+class Blur(RandomTransform):
+    """Gaussian blur of the image."""
+
+    name: Literal["blur"] = "blur"
+    sigma: float = Field(gt=0, le=20, description="Largest standard deviation, px.")
+
+
+class Noise(RandomTransform):
+    """Gaussian noise on the image, each pixel its own."""
+
+    name: Literal["noise"] = "noise"
+    std: Share = Field(description="Largest standard deviation, share of the grey range.")
+
+
+class Elastic(RandomTransform):
+    """Displace pixels by a smooth random field."""
+
+    name: Literal["elastic"] = "elastic"
+    shift: float = Field(ge=0, le=50, description="Root mean square of the displacements along an axis, px.")
+    sigma: float = Field(ge=1, le=50, description="Standard deviation of the Gaussian that smooths the field, px.")
+
+
+class Grid(RandomTransform):
+    """Stretch or squeeze each row and each column of a grid; the tile's borders stay where they are."""
+
+    name: Literal["grid"] = "grid"
+    cells: Count = Field(description="Rows, and columns, of the grid.")
+    limit: float = Field(ge=0, lt=1, description="A row's height changes by a factor of 1 - limit to 1 + limit.")
+
+
+class CoarseDropout(RandomTransform):
+    """Hide rectangles of the image and not of the mask: the network is to guess what was there."""
+
+    name: Literal["coarse_dropout"] = "coarse_dropout"
+    holes: Count = Field(description="Most rectangles; at least one.")
+    size: float = Field(gt=0, lt=1, description="Largest height and width of a rectangle, share of the tile's.")
+
+
+class OneOf(RandomTransform):
+    """Exactly one of several transformations, drawn by their weights."""
+
+    name: Literal["one_of"] = "one_of"
+    of: tuple["Transform", ...] = Field(min_length=1, description="Each weighs by its own p.")
+
+    @model_validator(mode="after")
+    def _something_to_draw(self) -> Self:
+        if not any(transform.p for transform in self.of):
+            raise ValueError("expected one of the transformations to have a p above 0, found none; give one a weight")
+        return self
+
+
+Transform = Annotated[
+    Flip
+    | VerticalFlip
+    | Brightness
+    | Contrast
+    | ShiftScale
+    | CropResize
+    | Shear
+    | Rotate
+    | Blur
+    | Noise
+    | Elastic
+    | Grid
+    | CoarseDropout
+    | OneOf,
+    Field(discriminator="name"),
+]
+OneOf.model_rebuild()
+
+PRESETS: dict[str, tuple[Transform, ...]] = {  # augmentations by name (recipe 4)
+    "write_up": (  # used by both authors
+        Flip(p=0.5),
+        Brightness(p=0.2, limit=0.2),
+        Contrast(p=0.1, limit=0.2),
+        ShiftScale(p=0.7, shift=0.1625, scale=0.6),
+    ),
+    "resnet34_author": (  # his own variant
+        Flip(p=0.5),
+        OneOf(p=0.5, of=(CropResize(p=1, share=0.2), Shear(p=1, share=0.07), Rotate(p=1, degrees=(0, 15)))),
+        OneOf(p=0.5, of=(Brightness(p=1, limit=0.1), Contrast(p=1, limit=0.08))),
+    ),
+    "none": (),
+}
+
+
+Preset = Literal["write_up", "resnet34_author", "none"]
+
+
+def _spell_out(augment: Any, check: ValidatorFunctionWrapHandler) -> tuple[Transform, ...]:
+    """Put the transformations of presets in the place of their names; a name alone is a list of one.
+
+    What is checked has as many items as what was written, so that a fault has its number.
+    """
+    items = [augment] if isinstance(augment, str) else augment
+    if not isinstance(items, list | tuple):
+        return tuple(check(items))
+    names = [item if isinstance(item, str) and item in PRESETS else None for item in items]
+    checked = check([item if name is None else Flip(p=0) for item, name in zip(items, names, strict=True)])
+    parts = [(transform,) if name is None else PRESETS[name] for transform, name in zip(checked, names, strict=True)]
+    return tuple(transform for part in parts for transform in part)
+
+
+Augmentation = Annotated[
+    tuple[Transform, ...],
+    WrapValidator(_spell_out, json_schema_input_type=Preset | tuple[Preset | Transform, ...]),
+    Field(
+        description="Transformations one after another, each drawn independently; names of presets among them.",
+        json_schema_extra={"default": "write_up"},
+    ),
+]
+
+
+class Mix(Section):
+    """Mixing of the tiles of a batch, two by two, after their own augmentation."""
+
+    name: Literal["mixup", "cutmix"] = Field(
+        description="mixup: sums of two tiles, and of their losses (Zhang et al. 2018). "
+        "cutmix: a rectangle of one tile and of its mask put on another (Yun et al. 2019)."
+    )
+    p: Share = Field(0.5, description="Probability per batch.")
+    alpha: Positive = Field(1.0, description="The shares are drawn from Beta(alpha, alpha): 1 is even, 0.2 mostly one.")

@@ -1,0 +1,121 @@
+"""Sections of the config about the tiles: where they are, how they are read, dealt into folds, laid out in mosaics."""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from schemas import faults
+from schemas.section import COMPETITION, Count, Section, Shape, Share, Size, Text
+
+
+class Survey(Section):
+    """A synthetic survey in the competition's layout, made before everything else (salt/survey.py)."""
+
+    seed: int = Field(2018, ge=0, description="Of the survey, which is a function of this section alone.")
+    sections: Count = Field(8, description="Seismic sections that the tiles are cut from.")
+    rows: tuple[Count, Count] = Field((5, 8), description="Fewest and most tiles a section is high.")
+    columns: tuple[Count, Count] = Field((6, 14), description="Fewest and most tiles a section is wide.")
+    missing: Share = Field(0.05, lt=1, description="Share of the tiles that are left out, as gaps in the mosaics.")
+    test: Share = Field(0.5, gt=0, lt=1, description="Share of the tiles that go to the test split.")
+
+    @model_validator(mode="after")
+    def _fewest_before_most(self) -> Self:
+        for name, (fewest, most) in (("rows", self.rows), ("columns", self.columns)):
+            if fewest > most:
+                raise ValueError(f"expected {name} from the fewest to the most, found [{fewest}, {most}]; swap them")
+        return self
+
+
+RANGE = "type, tile or [low, high], the low one less"
+
+
+def _known_range(values: Any) -> Any:
+    if values in ("type", "tile"):
+        return values
+    numbers = isinstance(values, list | tuple) and all(type(value) in (int, float) for value in values)
+    if not numbers or len(values) != 2 or not values[0] < values[1]:
+        raise ValueError(f"expected {RANGE}, found {faults.shown(values)}")
+    return values
+
+
+Range = Annotated[  # which values of an image become 0 and 255
+    Literal["type", "tile"] | tuple[float, float],
+    BeforeValidator(_known_range),
+    Field(json_schema_extra={"expected": RANGE}),
+]
+
+
+class Data(Section):
+    """Where the images are, in which layout, and what is read out of them."""
+
+    layout: Literal["competition", "folders"] = Field(
+        "competition",
+        description="competition: train.csv, depths.csv, sample_submission.csv and PNGs in folders or zips. "
+        "folders: images and masks of any kind and size in train/images, train/masks and test/images.",
+    )
+    root: Text = Field(description="The folder of all that.")
+    tile: Size | None = Field(
+        None,
+        description="Side of a tile, or [height, width], px; none: 101, the competition's, and in layout folders the "
+        "size that all images have. There, larger images are cut into tiles.",
+    )
+    range: Range = Field(
+        "type",
+        description="Which values become 0 and 255. type: those of the data type, 0 and 65535 for 16 bits. tile: the "
+        "least and largest of each tile, as in the competition's. [low, high]: these, for all tiles. Layout folders.",
+    )
+    colour: Literal["grey", "rgb"] = Field(
+        "grey", description="What becomes of colours. grey: their luminance. rgb: they stay. Layout folders."
+    )
+    salt: float | None = Field(
+        None, description="The masks' value for salt; none: the larger of the two that they have. Layout folders."
+    )
+
+    @property
+    def shape(self) -> Shape | None:
+        """Height and width of a tile, px, where the images need not be looked at to tell."""
+        return self.tile or (COMPETITION if self.layout == "competition" else None)
+
+    @model_validator(mode="after")
+    def _competitions_pixels_are_known(self) -> Self:
+        for key in ("range", "colour", "salt"):
+            if self.layout == "competition" and getattr(self, key) != type(self).model_fields[key].default:
+                raise ValueError(f"expected {key} with `layout: folders` alone, found it without; leave it out")
+        return self
+
+
+class DataSettings(Data):
+    """The settings of prepare_tiles."""
+
+    pictures: str = Field("", description="Digest of the image folders: a change reruns the job.")
+
+
+class SurveySettings(Survey):
+    """The settings of make_survey."""
+
+    tile: Count
+
+
+class Folds(Section):
+    """How the labelled tiles are split for cross-validation."""
+
+    count: int = Field(5, ge=2, description="Folds, and so trainings a model.")
+    by: Literal["depth", "coverage", "mosaic"] = Field(
+        "depth",
+        description="depth: sorted by depth over train and test, dealt round-robin (the original's). "
+        "coverage: the same by share of salt. mosaic: neighbours and copies stay in one fold.",
+    )
+
+
+class Mosaics(Section):
+    """Which tiles are neighbours, found from their borders."""
+
+    min_similarity: float = Field(
+        0.5, gt=0, le=1, description="Least correlation of two borders for their tiles to be neighbours."
+    )
+    max_ambiguity: float = Field(
+        0.4,
+        gt=0,
+        le=1,
+        description="Largest (1 - similarity) / (1 - next best similarity) where no square of tiles confirms a pair.",
+    )

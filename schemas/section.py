@@ -1,0 +1,48 @@
+"""What the sections of the config are made of: their base, and types that several of them use."""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+
+from schemas import faults
+
+NAME = "a name (letters, digits and underscores, first a letter)"  # it becomes a folder's
+Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$", json_schema_extra={"expected": NAME})]
+FOLDER = "a path of letters, digits, underscores, dots, slashes and hyphens"  # it is part of commands
+Folder = Annotated[str, Field(pattern=r"^[\w./-]+$", json_schema_extra={"expected": FOLDER})]
+Text = Annotated[str, Field(min_length=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+Shape = tuple[int, int]  # height and width, px
+COMPETITION: Shape = (101, 101)  # of its tiles
+
+
+def _shortest(shape: Shape) -> int | Shape:
+    return shape[0] if shape[0] == shape[1] else shape
+
+
+def _sized(least: int) -> tuple[Any, ...]:
+    """What makes a type of a height and width: `101` or `[64, 96]` in the config, a pair here."""
+    expected = f"a side, or [height, width], of at least {least} px"
+
+    def read(size: Any) -> Any:
+        sides = (size, size) if isinstance(size, int) else size
+        whole = isinstance(sides, list | tuple) and len(sides) == 2 and all(type(side) is int for side in sides)
+        if not whole or min(sides) < least:
+            raise ValueError(f"expected {expected}, found {faults.shown(size)}")
+        return tuple(sides)
+
+    return BeforeValidator(read), PlainSerializer(_shortest), Field(json_schema_extra={"expected": expected})
+
+
+SIDES, INPUT_SIDES = _sized(1), _sized(16)
+InputSide = Annotated[int, Field(ge=16)]
+Size = Annotated[tuple[Count, Count], *SIDES]
+InputSize = Annotated[tuple[InputSide, InputSide], *INPUT_SIDES]
+
+
+class Section(BaseModel):
+    """A part of the config: immutable, no unknown keys, no numbers that are infinite or none."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
