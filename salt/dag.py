@@ -14,7 +14,7 @@ import yaml
 
 from salt import comparison, sources, trained
 from salt.atomic import atomic_path
-from salt.program import UserError, unwritable
+from salt.program import MEMORY, UserError, unwritable
 from salt.recipes import Recipes
 from schemas.config import Config, ConfigError, check_config
 from schemas.results import ScoreSettings
@@ -289,9 +289,8 @@ class Plan:
     def words_after_a_failure(self) -> str:
         """What the terminal shows after a failed job, whose log Snakemake has shown."""
         return (
-            "The same command goes on; what was done is kept. A job whose log ends without an error (signal 9, exit "
-            "code 137) was killed, usually since the memory was full: close other programs, or lower --cores, "
-            "compute.loader_workers or compute.predict_batch."
+            "The same command goes on where this ended. A job whose log ends without an error (signal 9, exit code "
+            f"137) was killed, usually since the memory was full. {MEMORY}"
         )
 
 
