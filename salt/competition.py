@@ -19,6 +19,7 @@ from salt.sources import competition, whole_zip
 from salt.tables import Table, read_table
 from salt.tiles import Tiles
 from schemas.section import COMPETITION, Shape
+from schemas.words import first_of
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -120,7 +121,7 @@ class _Reader:
         if pngs.images:
             return pngs
         what = f"places without images (expected {split}/images/<id>.png, or images/<id>.png in {split}.zip)"
-        found = ", ".join(files.names[:3]) + (" ..." if len(files.names) > 3 else "") or "nothing"
+        found = first_of(files.names, 3) or "nothing"
         self.faults.add(what, [f"{files.where} (found {found})"], "Put the images there.")
         return None
 
@@ -222,8 +223,7 @@ def _read_mask(data: bytes, name: str) -> Pixels:
     pixels = _read_grey(data, name)
     values = np.unique(pixels)
     if not any(np.isin(values, (0, salt)).all() for salt in SALT):
-        shown = ", ".join(map(str, values[:4].tolist())) + (" ..." if len(values) > 4 else "")
-        raise ValueError(f"values {shown}; expected 0 and one of 1, 255, 65535")
+        raise ValueError(f"values {first_of(values.tolist(), 4)}; expected 0 and one of 1, 255, 65535")
     return (pixels != 0).astype(np.uint8)
 
 

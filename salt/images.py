@@ -18,6 +18,7 @@ from salt.progress import say
 from salt.sections import Section
 from schemas.data import Range
 from schemas.results import PredictImagesSettings
+from schemas.words import first_of
 
 SUFFIXES = (*pictures.SUFFIXES, *segy.SUFFIXES)
 SHOWN = 5
@@ -50,7 +51,7 @@ def image_files(path: Path) -> list[Path]:
         others = [file.name for file in (sorted(path.iterdir()) if path.is_dir() else [path])]
         raise UserError(
             f"To predict, expected images at {path} ({' '.join(SUFFIXES)}), and found none: "
-            f"{_named(others) or 'the folder is empty'}."
+            f"{first_of(others, SHOWN) or 'the folder is empty'}."
         )
     return found
 
@@ -59,7 +60,7 @@ def open_images(settings: PredictImagesSettings) -> list[Image]:
     """The images of a prediction, each read once to see that it can be. Raises UserError listing every fault."""
     path, faults = Path(settings.images), Faults()
     if skipped := [file.name for file in _files(path) if not _is_image(file)]:
-        say(f"skipped {len(skipped)} files that are no images: {_named(skipped)}")
+        say(f"skipped {len(skipped)} files that are no images: {first_of(skipped, SHOWN)}")
     images = list(_Reader(settings, faults).images(image_files(path)))
     names = Counter(image.name for image in images)
     twice = [name for name, count in names.items() if count > 1]
@@ -80,10 +81,6 @@ def _files(path: Path) -> list[Path]:
 
 def _is_image(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES
-
-
-def _named(names: Sequence[str]) -> str:
-    return ", ".join(names[:SHOWN]) + (" ..." if len(names) > SHOWN else "")
 
 
 class _Reader:

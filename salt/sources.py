@@ -6,6 +6,7 @@ from pathlib import Path
 from salt.files import Archive, Unreadable
 from salt.program import UserError
 from schemas.data import Data
+from schemas.words import first_of
 
 COMPETITION = "tgs-salt-identification-challenge"
 TABLES = ("train.csv", "depths.csv", "sample_submission.csv")
@@ -122,4 +123,4 @@ def _found(root: Path) -> str:
     if not root.is_dir():
         return "a file of that name" if root.exists() else "no such folder"
     names = sorted(path.name for path in root.iterdir() if not path.name.startswith("."))
-    return ", ".join(names[:8]) + (" ..." if len(names) > 8 else "") if names else "it empty"
+    return first_of(names, 8) or "it empty"

@@ -15,6 +15,7 @@ from salt.pending import differences
 from salt.program import UserError
 from schemas.config import Config
 from schemas.section import Shape
+from schemas.words import first_of
 
 SHOWN = 3
 OF_TILES = {"tile", "range", "colour"}  # what of the data's settings a prediction depends on
@@ -111,11 +112,11 @@ def _must_need_no_depths(config: Config, models: list[str]) -> None:
 
 def _must_be_trained(config: Config, weights: list[Path]) -> None:
     if missing := [path for path in weights if not path.is_file()]:
-        named = ", ".join(map(str, missing[:SHOWN])) + (" ..." if len(missing) > SHOWN else "")
         raise UserError(
             f"To predict {config.predict}, expected the weights of the trained run {config.pathvars.results}, "
             f"{len(weights)} files of the ensemble {config.submission.ensemble}, and found {len(missing)} of them "
-            f"missing: {named}. First train: type the same command without `predict`; then type it as it was."
+            f"missing: {first_of(missing, SHOWN)}. First train: type the same command without `predict`; then type it "
+            "as it was."
         )
 
 
@@ -130,7 +131,7 @@ def _must_be_trained_so(config: Config, data: Mapping[str, Any], snapshots: Mapp
     if changed := list(dict.fromkeys(changed)):
         raise UserError(
             f"To predict {config.predict}, expected the settings that the run {run} was trained with, and found "
-            f"others: {'; '.join(changed[:SHOWN])}{' ...' if len(changed) > SHOWN else ''}. Undo the change, or train "
+            f"others: {first_of(changed, SHOWN, '; ')}. Undo the change, or train "
             "again: type the same command without `predict`; then type it as it was."
         )
 

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidatorFunctionWrapHandler, WrapValidator, model_validator
 
-from schemas.section import Count, Positive, Section, Share
+from schemas.section import Count, Positive, Section, Share, must_ascend
 
 
 class RandomTransform(Section):
@@ -72,11 +72,7 @@ class Rotate(RandomTransform):
 
     @model_validator(mode="after")
     def _least_before_largest(self) -> Self:
-        least, largest = self.degrees
-        if least > largest:
-            raise ValueError(
-                f"expected degrees from the least to the largest, found [{least:g}, {largest:g}]; swap them"
-            )
+        must_ascend(self.degrees, "degrees from the least to the largest")
         return self
 
 

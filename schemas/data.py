@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from schemas import faults
-from schemas.section import COMPETITION, Count, Section, Shape, Share, Size, Text
+from schemas.section import COMPETITION, Count, Section, Shape, Share, Size, Text, must_ascend
 
 
 class Survey(Section):
@@ -20,9 +20,8 @@ class Survey(Section):
 
     @model_validator(mode="after")
     def _fewest_before_most(self) -> Self:
-        for name, (fewest, most) in (("rows", self.rows), ("columns", self.columns)):
-            if fewest > most:
-                raise ValueError(f"expected {name} from the fewest to the most, found [{fewest}, {most}]; swap them")
+        for name, pair in (("rows", self.rows), ("columns", self.columns)):
+            must_ascend(pair, f"{name} from the fewest to the most")
         return self
 
 

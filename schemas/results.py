@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 from pydantic import BeforeValidator, Field, model_validator
 
 from schemas.data import Range
-from schemas.section import Count, Folder, Name, Positive, Section, Share, Size
+from schemas.section import Count, Folder, Name, Positive, Section, Share, Size, must_ascend
 from schemas.training import PredictSettings
 
 
@@ -22,11 +22,7 @@ class SizeClass(Section):
 
     @model_validator(mode="after")
     def _smallest_before_largest(self) -> Self:
-        smallest, largest = self.pixels
-        if smallest > largest:
-            raise ValueError(
-                f"expected pixels from the smallest to the largest mask, found [{smallest}, {largest}]; swap them"
-            )
+        must_ascend(self.pixels, "pixels from the smallest to the largest mask")
         return self
 
 

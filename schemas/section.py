@@ -42,6 +42,13 @@ Size = Annotated[tuple[Count, Count], *SIDES]
 InputSize = Annotated[tuple[InputSide, InputSide], *INPUT_SIDES]
 
 
+def must_ascend(pair: tuple[float, float], words: str) -> None:
+    """Raises ValueError where the first of two numbers is more than the second; `words` say what they are."""
+    first, second = pair
+    if first > second:
+        raise ValueError(f"expected {words}, found [{first:g}, {second:g}]; swap them")
+
+
 class Section(BaseModel):
     """A part of the config: immutable, no unknown keys, no numbers that are infinite or none."""
 

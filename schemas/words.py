@@ -152,8 +152,13 @@ def one_of(choices: Iterable[str]) -> str:
 
 def some_of(keys: Iterable[str], most: int = 12) -> str:
     """Keys of a mapping in a row."""
-    listed = list(keys)
-    return f"with {', '.join(listed[:most])}{' ...' if len(listed) > most else ''}"
+    return f"with {first_of(keys, most)}"
+
+
+def first_of(items: Iterable[object], most: int, between: str = ", ") -> str:
+    """The first few of some items in a row, with dots where there are more."""
+    listed = [str(item) for item in items]
+    return between.join(listed[:most]) + (" ..." if len(listed) > most else "")
 
 
 def nearest(word: object, known: Iterable[str]) -> str | None:
