@@ -1,12 +1,14 @@
-# The whole workflow, in the order it runs. What a rule reads and which settings it gets is decided in salt/dag.py;
-# what it does, in stages/<rule>.py. A program's output goes to its log; descriptor 3 is the terminal (salt/progress.py).
+# The whole workflow, in the order it runs. What a rule reads and which settings it gets is decided in salt/workflow/dag.py;
+# what it does, in stages/<rule>.py. A program's output goes to its log; descriptor 3 is the terminal (salt/runtime/progress.py).
 
 import shlex
 import sys
 
-from salt import outlook, preflight, run_lock
-from salt.dag import Plan
-from salt.recipes import Recipes
+from salt.workflow import dry_run
+from salt.workflow import preflight
+from salt.workflow import run_lock
+from salt.workflow.dag import Plan
+from salt.workflow.recipes import Recipes
 
 
 configfile: "workflow_config.yaml"
@@ -15,7 +17,7 @@ configfile: "workflow_config.yaml"
 plan = Plan(config, Recipes(workflow.configfiles, workflow.config_settings.config))
 preflight.must_have_inputs(plan)
 run_lock.hold(workflow)
-outlook.tell_after_dry_run(workflow, plan.config)
+dry_run.tell_after_dry_run(workflow, plan.config)
 python = f"PROGRESS_TO=3 exec {shlex.quote(sys.executable)} -m"
 
 
@@ -318,7 +320,7 @@ if plan.config.predict:
 
 
 onstart:
-    outlook.check(workflow, plan.config)
+    dry_run.check(workflow, plan.config)
     plan.save_config()
 
 

@@ -17,13 +17,13 @@ import torch
 import yaml
 
 from models.registry import create_network
-from salt import folds
-from salt.checkpoints import Checkpoints
-from salt.geometry import Geometry
-from salt.steps import Setting
-from salt.tiles import load_tiles, rows_of
-from salt.training import Trainer, Training
-from salt.weights import copy_state
+from salt.data import folds
+from salt.data.tiles import load_tiles, rows_of
+from salt.inference.geometry import Geometry
+from salt.inference.weights import copy_state
+from salt.training.checkpoints import Checkpoints
+from salt.training.steps import Setting
+from salt.training.trainer import Trainer, Training
 from schemas.config import check_config
 from schemas.networks import ResNet34Family
 from schemas.training import TrainSettings

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from salt import metric, rle
-from salt.survey import make_tiles
+from salt.data import rle
+from salt.scores import metric
+from salt.survey.survey import make_tiles
 from schemas.data import Survey
 
 

@@ -13,8 +13,8 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pandas as pd
 
-from salt.mosaics import lay_out
-from salt.survey import make_tiles
+from salt.mosaics.layout import lay_out
+from salt.survey.survey import make_tiles
 from schemas.data import Mosaics, Survey
 
 COLUMNS = ["id", "mosaic", "row", "column"]

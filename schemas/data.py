@@ -9,7 +9,7 @@ from schemas.section import COMPETITION, Count, Section, Shape, Share, Size, Tex
 
 
 class Survey(Section):
-    """A synthetic survey in the competition's layout, made before everything else (salt/survey.py)."""
+    """A synthetic survey in the competition's layout, made before everything else (salt/survey/survey.py)."""
 
     seed: int = Field(2018, ge=0, description="Of the survey, which is a function of this section alone.")
     sections: Count = Field(8, description="Seismic sections that the tiles are cut from.")

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from salt import predictions, provenance
-from salt.atomic import atomic_path
-from salt.jigsaw import find_changes, repaint
-from salt.mosaics import load_mosaics
-from salt.program import run
-from salt.records import Records, chunks, create_records, open_records
-from salt.tiles import load_table, load_tiles
+from salt.data import predictions
+from salt.data.records import Records, chunks, create_records, open_records
+from salt.data.tiles import load_table, load_tiles
+from salt.mosaics.layout import load_mosaics
+from salt.postprocess.jigsaw import find_changes, repaint
+from salt.runtime import provenance
+from salt.runtime.atomic import atomic_path
+from salt.runtime.program import run
 from schemas.config import read_settings
 from schemas.results import Submission
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from salt import provenance
-from salt.atomic import atomic_path
-from salt.duplicates import is_copy
-from salt.mosaics import lay_out
-from salt.program import run
-from salt.tiles import load_tiles
+from salt.data.tiles import load_tiles
+from salt.mosaics.duplicates import is_copy
+from salt.mosaics.layout import lay_out
+from salt.runtime import provenance
+from salt.runtime.atomic import atomic_path
+from salt.runtime.program import run
 from schemas.config import read_settings
 from schemas.data import Mosaics
 

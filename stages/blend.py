@@ -4,10 +4,10 @@ import argparse
 import json
 from pathlib import Path
 
-from salt import program, provenance
-from salt.blending import blend
-from salt.progress import say
-from salt.records import open_records
+from salt.data.records import open_records
+from salt.ensembles.blending import blend
+from salt.runtime import program, provenance
+from salt.runtime.progress import say
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:

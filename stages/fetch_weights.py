@@ -4,9 +4,9 @@ import argparse
 from pathlib import Path
 
 from models.pretrained import fetch_encoder
-from salt import program, provenance
-from salt.progress import say
-from salt.weights import save_weights
+from salt.inference.weights import save_weights
+from salt.runtime import program, provenance
+from salt.runtime.progress import say
 from schemas.config import read_settings
 from schemas.networks import PretrainedEncoder
 

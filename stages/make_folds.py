@@ -4,12 +4,13 @@ import argparse
 import logging
 from pathlib import Path
 
-from salt import folds, provenance
-from salt.atomic import atomic_path
-from salt.duplicates import load_duplicates
-from salt.mosaics import load_mosaics
-from salt.program import run
-from salt.tiles import load_table
+from salt.data import folds
+from salt.data.tiles import load_table
+from salt.mosaics.duplicates import load_duplicates
+from salt.mosaics.layout import load_mosaics
+from salt.runtime import provenance
+from salt.runtime.atomic import atomic_path
+from salt.runtime.program import run
 from schemas.config import read_settings
 from schemas.data import Folds
 

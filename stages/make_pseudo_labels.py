@@ -3,11 +3,12 @@
 import argparse
 from pathlib import Path
 
-from salt import program, provenance, pseudo_labels
-from salt.atomic import atomic_path
-from salt.progress import say
-from salt.records import open_records
-from salt.tiles import load_table
+from salt.data.records import open_records
+from salt.data.tiles import load_table
+from salt.ensembles import pseudo_labels
+from salt.runtime import program, provenance
+from salt.runtime.atomic import atomic_path
+from salt.runtime.progress import say
 from schemas.config import read_settings
 from schemas.results import PseudoLabelSettings
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from salt import provenance
-from salt.program import run
-from salt.survey import make_tiles, write_survey
+from salt.runtime import provenance
+from salt.runtime.program import run
+from salt.survey.survey import make_tiles, write_survey
 from schemas.config import read_settings
 from schemas.data import SurveySettings
 

@@ -7,14 +7,15 @@ import numpy as np
 import torch
 
 from models.registry import create_network
-from salt import device, folds, program, provenance
-from salt.geometry import Geometry
-from salt.inference import Predictor
-from salt.predictions import FIELDS
-from salt.progress import Ticker, say
-from salt.records import chunks, create_records
-from salt.tiles import Tiles, load_tiles, rows_of
-from salt.weights import load_weights
+from salt.data import folds
+from salt.data.predictions import FIELDS
+from salt.data.records import chunks, create_records
+from salt.data.tiles import Tiles, load_tiles, rows_of
+from salt.inference.geometry import Geometry
+from salt.inference.predictor import Predictor
+from salt.inference.weights import load_weights
+from salt.runtime import device, program, provenance
+from salt.runtime.progress import Ticker, say
 from schemas.config import Compute, read_settings
 from schemas.training import PredictSettings
 

@@ -12,13 +12,14 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from salt import device, program, provenance, rle
-from salt.atomic import atomic_folder, atomic_path
-from salt.ensemble import Ensemble
-from salt.images import Image, image_files, open_images
-from salt.predictions import ONE, in_16_bits
-from salt.progress import say
-from salt.windows import BLOCK, Blocks, Windows
+from salt.data import rle
+from salt.data.predictions import ONE, in_16_bits
+from salt.inference.blocks import BLOCK, Blocks, Windows
+from salt.inference.ensemble import Ensemble
+from salt.inference.images import Image, find_images, open_images
+from salt.runtime import device, program, provenance
+from salt.runtime.atomic import atomic_folder, atomic_path
+from salt.runtime.progress import say
 from schemas.config import Compute, read_settings
 from schemas.results import PredictImagesSettings
 
@@ -54,7 +55,7 @@ def main(argv: list[str] | None = None) -> None:
     provenance.leave(
         args.masks,
         args.settings,
-        {"images": image_files(Path(settings.images)), "weights": ensemble.files},
+        {"images": find_images(Path(settings.images)), "weights": ensemble.files},
         device=where,
         threads=compute.threads,
     )

@@ -4,12 +4,12 @@ import argparse
 import logging
 from pathlib import Path
 
-from salt import provenance
-from salt.competition import read_competition
-from salt.own_data import read_folders
-from salt.program import run
-from salt.sources import sources
-from salt.tiles import save_tiles
+from salt.data.tiles import save_tiles
+from salt.intake.competition import read_competition
+from salt.intake.folders import read_folders
+from salt.intake.sources import sources
+from salt.runtime import provenance
+from salt.runtime.program import run
 from schemas.config import read_settings
 from schemas.data import DataSettings
 from schemas.section import COMPETITION

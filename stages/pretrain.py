@@ -6,16 +6,17 @@ from pathlib import Path
 import torch
 
 from models.registry import create_network
-from salt import device, program, provenance, pseudo_labels
-from salt.atomic import atomic_path
-from salt.checkpoints import Checkpoints
-from salt.geometry import Geometry
-from salt.loader import stable_seed
-from salt.progress import say
-from salt.steps import Setting
-from salt.tiles import load_tiles
-from salt.training import Trainer
-from salt.weights import copy_state, save_weights
+from salt.data.tiles import load_tiles
+from salt.ensembles import pseudo_labels
+from salt.inference.geometry import Geometry
+from salt.inference.weights import copy_state, save_weights
+from salt.runtime import device, program, provenance
+from salt.runtime.atomic import atomic_path
+from salt.runtime.progress import say
+from salt.training.checkpoints import Checkpoints
+from salt.training.loader import stable_seed
+from salt.training.steps import Setting
+from salt.training.trainer import Trainer
 from schemas.config import Compute, read_settings
 from schemas.training import PretrainSettings
 

@@ -6,13 +6,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from salt import program, provenance, rle, scoring
-from salt.atomic import atomic_path
-from salt.folds import load_folds
-from salt.mosaics import load_mosaics
-from salt.progress import say
-from salt.records import open_records
-from salt.tiles import load_tiles
+from salt.data import rle
+from salt.data.folds import load_folds
+from salt.data.records import open_records
+from salt.data.tiles import load_tiles
+from salt.mosaics.layout import load_mosaics
+from salt.runtime import program, provenance
+from salt.runtime.atomic import atomic_path
+from salt.runtime.progress import say
+from salt.scores import scoring
 from schemas.config import read_settings
 from schemas.results import ScoreSettings
 

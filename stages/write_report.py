@@ -4,9 +4,10 @@ import argparse
 import json
 from pathlib import Path
 
-from salt import gallery, program, provenance, report
-from salt.atomic import atomic_path
-from salt.progress import say
+from salt.report import mosaic_page, run_page
+from salt.runtime import program, provenance
+from salt.runtime.atomic import atomic_path
+from salt.runtime.progress import say
 from schemas.config import check_config
 
 
@@ -26,8 +27,8 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     config = check_config(json.loads(args.settings) | {"pathvars": {"results": str(args.run)}})
     pages = {
-        args.report_out: report.page(config, args.run),
-        args.mosaics_out: gallery.page(args.run, report.SHOWN_MOSAICS),
+        args.report_out: run_page.page(config, args.run),
+        args.mosaics_out: mosaic_page.page(args.run, run_page.SHOWN_MOSAICS),
     }
     for out, page in pages.items():
         with atomic_path(out) as path:

@@ -4,11 +4,11 @@ import argparse
 import logging
 from pathlib import Path
 
-from salt import provenance
-from salt.program import run
-from salt.records import open_records
-from salt.submission import write_submission
-from salt.tiles import load_table
+from salt.data.records import open_records
+from salt.data.tiles import load_table
+from salt.postprocess.submission import write_submission
+from salt.runtime import provenance
+from salt.runtime.program import run
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ import zipfile
 import cv2
 import numpy as np
 
-from salt import rle
+from salt.data import rle
 
 SIDE = 6
 SPLITS = {"train": ("c", "a", "b"), "test": ("z", "x", "y")}  # ids in the order of the tables: not sorted

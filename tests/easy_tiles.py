@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from salt.tiles import Tiles
+from salt.data.tiles import Tiles
 
 SIDE = 32
 

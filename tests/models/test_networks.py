@@ -6,7 +6,7 @@ from pydantic import TypeAdapter
 from torch.utils.flop_counter import FlopCounterMode
 
 from models.registry import create_network
-from salt.weights import copy_state, load_weights, save_weights
+from salt.inference.weights import copy_state, load_weights, save_weights
 from schemas.networks import Network
 
 SMALL = {"encoder": "tu-test_resnet"}  # timm's smallest of their kinds: ResNet, ConvNeXt, EfficientNet

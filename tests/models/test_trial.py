@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from models.trial import faults
-from salt.preflight import TRIED
+from salt.workflow.preflight import TRIED
 
 SMALL = {"name": "res34_256", "encoder": "tu-test_resnet", "weights": "none"}
 

@@ -5,11 +5,11 @@ import torch
 
 from models.pretrained import create_encoder
 from models.registry import create_network
-from salt.atomic import atomic_folder
-from salt.predictions import FIELDS
-from salt.records import create_records
-from salt.tiles import save_tiles
-from salt.weights import copy_state, save_weights
+from salt.data.predictions import FIELDS
+from salt.data.records import create_records
+from salt.data.tiles import save_tiles
+from salt.inference.weights import copy_state, save_weights
+from salt.runtime.atomic import atomic_folder
 from schemas.networks import PlainUnet, Unet
 from schemas.training import TrainSettings
 from tests.easy_tiles import easy_tiles

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from salt.records import create_records, open_records
-from salt.tiles import Tiles, save_tiles
+from salt.data.records import create_records, open_records
+from salt.data.tiles import Tiles, save_tiles
 
 HEADER = "id,mosaic,row,column,reason,source,pixels,before,after\n"
 LINE = np.array([0, 1, 1, 0, 0, 0], np.uint8)

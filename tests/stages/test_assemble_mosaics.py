@@ -5,9 +5,9 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from salt.duplicates import load_duplicates
-from salt.mosaics import load_mosaics
-from salt.tiles import Tiles, save_tiles
+from salt.data.tiles import Tiles, save_tiles
+from salt.mosaics.duplicates import load_duplicates
+from salt.mosaics.layout import load_mosaics
 
 
 def assemble_mosaics(folder, images):

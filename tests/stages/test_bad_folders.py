@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from salt import program
+from salt.runtime import program
 from stages import prepare_tiles
 from tests.own_images import HEIGHT, WIDTH, encoded, make_folders, npy, saved, table, write
 

@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 import pytest
 
-from salt import program
+from salt.runtime import program
 from stages import prepare_tiles
 from tests.competition_files import (
     SIDE,

@@ -1,6 +1,6 @@
 import numpy as np
 
-from salt.records import open_records
+from salt.data.records import open_records
 from stages import blend
 from tests.stages.conftest import write_predictions
 

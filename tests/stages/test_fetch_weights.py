@@ -6,7 +6,7 @@ import timm
 from safetensors.torch import load_file, save_file
 
 from models.pretrained import create_encoder
-from salt import provenance
+from salt.runtime import provenance
 from schemas.config import ConfigError
 from schemas.networks import PretrainedEncoder
 from stages import fetch_weights

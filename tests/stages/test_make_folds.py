@@ -5,8 +5,8 @@ import sys
 import numpy as np
 import pandas as pd
 
-from salt.folds import load_folds
-from salt.tiles import Tiles, save_tiles
+from salt.data.folds import load_folds
+from salt.data.tiles import Tiles, save_tiles
 
 
 def make_folds(folder, **settings):

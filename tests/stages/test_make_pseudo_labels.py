@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pandas as pd
 
-from salt.records import open_records
+from salt.data.records import open_records
 from stages import make_pseudo_labels
 from tests.easy_tiles import easy_tiles
 from tests.stages.conftest import write_predictions

@@ -2,7 +2,7 @@ import json
 
 import numpy as np
 
-from salt.records import open_records
+from salt.data.records import open_records
 from stages import predict_fold
 from tests.stages.conftest import COMPUTE, NETWORK
 

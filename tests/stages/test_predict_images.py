@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from models.registry import create_network
-from salt import rle
-from salt.predictions import ONE
-from salt.program import UserError
-from salt.records import open_records
-from salt.sections import Section
-from salt.weights import copy_state, save_weights
+from salt.data import rle
+from salt.data.predictions import ONE
+from salt.data.records import open_records
+from salt.inference.sliding_window import Section
+from salt.inference.weights import copy_state, save_weights
+from salt.runtime.program import UserError
 from schemas.networks import PlainUnet
 from stages import blend, predict_fold, predict_images
 from tests.easy_tiles import SIDE, easy_tiles

@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from salt.program import UserError
-from salt.tiles import load_tiles
+from salt.data.tiles import load_tiles
+from salt.runtime.program import UserError
 from stages import prepare_tiles
 from tests.own_images import HEIGHT, WIDTH, make_folders, write
 

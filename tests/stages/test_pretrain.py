@@ -5,9 +5,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from salt.program import UserError
-from salt.timings import Timing, kind
-from salt.weights import copy_state
+from salt.inference.weights import copy_state
+from salt.runtime.program import UserError
+from salt.training.timings import Timing, kind
 from stages import make_pseudo_labels, pretrain
 from tests.stages.conftest import COMPUTE, NETWORK, ON_ENCODER, train_settings
 

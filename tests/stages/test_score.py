@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from salt import rle
+from salt.data import rle
 from stages import score
 from tests.easy_tiles import easy_tiles
 from tests.stages.conftest import write_predictions

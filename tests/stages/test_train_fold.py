@@ -2,12 +2,12 @@ import pandas as pd
 import pytest
 from safetensors.numpy import load_file
 
-from salt import provenance
-from salt.program import UserError
-from salt.records import create_records
-from salt.tiles import load_tiles
-from salt.timings import Timing, kind
-from salt.weights import copy_state
+from salt.data.records import create_records
+from salt.data.tiles import load_tiles
+from salt.inference.weights import copy_state
+from salt.runtime import provenance
+from salt.runtime.program import UserError
+from salt.training.timings import Timing, kind
 from schemas.config import ConfigError
 from stages import train_fold
 from tests.stages.conftest import COMPUTE, NETWORK, ON_ENCODER, train_settings

@@ -11,10 +11,13 @@ import pandas as pd
 import pytest
 import yaml
 
-from salt import jigsaw, provenance, pseudo_labels, scoring
-from salt.predictions import FIELDS
-from salt.records import create_records, open_records
-from salt.tiles import Tiles, save_tiles
+from salt.data.predictions import FIELDS
+from salt.data.records import create_records, open_records
+from salt.data.tiles import Tiles, save_tiles
+from salt.ensembles import pseudo_labels
+from salt.postprocess import jigsaw
+from salt.runtime import provenance
+from salt.scores import scoring
 from schemas.config import check_config
 from stages import write_report
 

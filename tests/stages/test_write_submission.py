@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from salt.program import UserError
-from salt.records import create_records
-from salt.tiles import Tiles, save_tiles
+from salt.data.records import create_records
+from salt.data.tiles import Tiles, save_tiles
+from salt.runtime.program import UserError
 from stages import write_submission
 
 

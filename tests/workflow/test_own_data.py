@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import yaml
 
-from salt import rle
+from salt.data import rle
 from tests.own_images import encoded, write
 from tests.workflow.conftest import REPOSITORY, copy_of_the_repository, snakemake
 

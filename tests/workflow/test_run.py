@@ -12,11 +12,12 @@ import torch
 import yaml
 
 from models.registry import create_network
-from salt import provenance, rle
-from salt.geometry import Geometry
-from salt.inference import Predictor
-from salt.records import open_records
-from salt.tiles import load_tiles
+from salt.data import rle
+from salt.data.records import open_records
+from salt.data.tiles import load_tiles
+from salt.inference.geometry import Geometry
+from salt.inference.predictor import Predictor
+from salt.runtime import provenance
 from schemas.config import check_config
 from schemas.networks import Input, PlainUnet
 from tests.workflow.conftest import copy_of_the_repository, jobs, snakemake

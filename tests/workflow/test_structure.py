@@ -46,16 +46,16 @@ def imported(path):
         yield from (name.split(".")[0] for name in names if name.split(".")[0] in PACKAGES)
 
 
-@pytest.mark.parametrize("path", [p for name in MAY_IMPORT for p in sorted(Path(name).glob("*.py"))], ids=str)
+@pytest.mark.parametrize("path", [p for name in MAY_IMPORT for p in sorted(Path(name).rglob("*.py"))], ids=str)
 def test_imports_go_one_way(path):
     assert set(imported(path)) <= MAY_IMPORT[path.parts[0]]
 
 
 def test_every_test_is_named_after_what_it_tests():
-    for folder in PACKAGES:
-        modules = {path.stem for path in Path(folder).glob("*.py")}
-        tested = {path.stem.removeprefix("test_") for path in Path("tests", folder).glob("test_*.py")}
-        assert tested - modules - TABLES == set()
+    for path in Path("tests").rglob("test_*.py"):
+        folder, name = path.parent.relative_to("tests"), path.stem.removeprefix("test_")
+        if folder != Path("workflow") and name not in TABLES:
+            assert (folder / f"{name}.py").exists(), path
 
 
 def test_no_drawer_for_everything():

@@ -1,0 +1,1 @@
+"""Tiles, masks and predictions in files and in memory: what every step reads and writes. Imports runtime."""

@@ -1,0 +1,138 @@
+"""Cross-validation: which fold holds each labelled tile out (recipe 2)."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+from scipy.sparse.csgraph import connected_components
+
+from salt.runtime.program import UserError
+from schemas.data import Folds
+
+PLACE = ["mosaic", "row", "column"]
+
+
+def assign(table: pd.DataFrame, families: "pd.Series[int] | None", settings: Folds) -> pd.DataFrame:
+    """Give every training tile, constant ones too, the fold that holds it out.
+
+    Nothing is drawn at random: the same tiles get the same folds on every machine.
+
+    table: id, split, z, constant, coverage of both splits (salt.data.tiles)
+    families: from `families`; needed for `by: mosaic` alone
+    Returns id, fold (int, 0 to count - 1) in the order of the table's training rows.
+    Raises UserError where depths are unknown or a fold would have nothing to hold out.
+    """
+    training = table[table["split"] == "train"]
+    if len(training) < settings.count:
+        raise UserError(
+            f"folds.count is {settings.count}, but there are only {len(training)} training tiles. "
+            "Use fewer folds or more tiles."
+        )
+    if settings.by == "depth":
+        fold = _deal_by_depth(table, settings.count)
+    elif settings.by == "coverage":
+        fold = _deal_sorted(training, "coverage", settings.count)
+    else:
+        fold = _deal_families(training["id"], families, settings.count)
+    folds = training[["id"]].assign(fold=fold).reset_index(drop=True)
+    _check_held_out(table, folds, settings)
+    return folds
+
+
+def families(mosaics: pd.DataFrame, duplicates: pd.DataFrame) -> "pd.Series[int]":
+    """Which tiles show the same ground: those of a mosaic, those that are copies, and what these have in common.
+
+    mosaics: id, mosaic, of both splits (salt.mosaics.layout); duplicates: id, of (salt.mosaics.duplicates)
+    Returns the number of the family by id, for all tiles that are named.
+    """
+    first_of_mosaic = mosaics.groupby("mosaic")["id"].transform("first")
+    ids = pd.concat([mosaics["id"], duplicates["id"]])
+    related = pd.concat([first_of_mosaic, duplicates["of"]])
+    codes, names = pd.factorize(pd.concat([ids, related]))
+    ends = codes[: len(ids)], codes[len(ids) :]
+    graph = sparse.coo_array((np.ones(len(ids), bool), ends), shape=(len(names), len(names)))
+    return pd.Series(connected_components(graph, directed=False)[1], index=names)
+
+
+def shared_across_folds(folds: pd.DataFrame, mosaics: pd.DataFrame, duplicates: pd.DataFrame) -> int:
+    """How many labelled tiles have a neighbour (left, right, above, below) or a copy among those of another fold.
+
+    folds: id, fold; mosaics: id, mosaic, row, column (salt.mosaics.layout); duplicates: id, of (salt.mosaics.duplicates)
+    """
+    labelled = mosaics.merge(folds, on="id")
+    pairs = [
+        labelled.merge(labelled.assign(row=labelled["row"] + down, column=labelled["column"] + right), on=PLACE)
+        for down, right in ((0, 1), (1, 0))
+    ]
+    originals = pd.DataFrame({"id": duplicates["of"].unique(), "of": duplicates["of"].unique()})
+    alike = pd.concat([duplicates[["id", "of"]], originals]).merge(folds, on="id")
+    beside = pd.concat([*pairs, alike.merge(alike, on="of")])
+    apart = beside[beside["fold_x"] != beside["fold_y"]]
+    return len(set(apart["id_x"]) | set(apart["id_y"]))
+
+
+def split(table: pd.DataFrame, folds: pd.DataFrame, fold: int) -> tuple[list[str], list[str]]:
+    """Ids to train on and ids held out, in the table's order, both without constant tiles.
+
+    Constant tiles show nothing to learn from; they are predicted empty.
+    table: as for `assign`; folds: what `assign` returned
+    Raises UserError where there is no such fold.
+    """
+    if fold not in set(folds["fold"]):
+        raise UserError(
+            f"Expected a fold from 0 to {folds['fold'].max()}, and found {fold}. Give one of those that make_folds "
+            "dealt, or set folds.count in the config."
+        )
+    return _split(table, folds, fold)
+
+
+def _split(table: pd.DataFrame, folds: pd.DataFrame, fold: int) -> tuple[list[str], list[str]]:
+    usable = table.loc[(table["split"] == "train") & ~table["constant"], "id"]
+    fold_of = usable.map(folds.set_index("id")["fold"])
+    return usable[fold_of != fold].tolist(), usable[fold_of == fold].tolist()
+
+
+def load_folds(path: Path | str) -> pd.DataFrame:
+    """`folds.csv`: id (str), fold (int)."""
+    return pd.read_csv(path, dtype={"id": str, "fold": int}, keep_default_na=False)
+
+
+def _deal_by_depth(table: pd.DataFrame, count: int) -> "pd.Series[int]":
+    """Over both splits, as the original did: the training tiles of the folds differ in number."""
+    unknown = table.loc[table["z"].isna(), "id"].tolist()
+    if unknown:
+        raise UserError(
+            f"folds.by: depth needs the depth of every tile, but {len(unknown)} of {len(table)} have none "
+            f"(the first is {unknown[0]}). Add them to depths.csv, or set folds.by: coverage."
+        )
+    return _deal_sorted(table, "z", count)
+
+
+def _deal_sorted(table: pd.DataFrame, column: str, count: int) -> "pd.Series[int]":
+    """Sort by the column, ties by id, and deal 0, 1 ... count - 1, 0, 1 ... Indexed like the table."""
+    order = table.sort_values([column, "id"]).index
+    return pd.Series(np.arange(len(order)) % count, index=order)
+
+
+def _deal_families(ids: "pd.Series[str]", families: "pd.Series[int] | None", count: int) -> "pd.Series[int]":
+    """Deal whole families, the largest first, each to the smallest fold; a tile without one is a group of one."""
+    if families is None:
+        raise UserError("folds.by: mosaic needs the mosaics of the tiles: give --mosaics mosaics.csv duplicates.csv.")
+    family = ids.map(families)
+    groups = [group.tolist() for _, group in ids.groupby(family)] + [[name] for name in ids[family.isna()]]
+    sizes, fold_of = [0] * count, {}
+    for group in sorted(groups, key=lambda group: (-len(group), min(group))):
+        smallest = sizes.index(min(sizes))
+        sizes[smallest] += len(group)
+        fold_of.update(dict.fromkeys(group, smallest))
+    return ids.map(fold_of)
+
+
+def _check_held_out(table: pd.DataFrame, folds: pd.DataFrame, settings: Folds) -> None:
+    for fold in range(settings.count):
+        if not _split(table, folds, fold)[1]:
+            raise UserError(
+                f"Fold {fold} of {settings.count} (folds.by: {settings.by}) would hold out no tile, or only "
+                "constant ones. Use fewer folds, or set folds.by: coverage."
+            )

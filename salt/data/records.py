@@ -1,0 +1,59 @@
+"""Arrays of tiles that carry their ids: a .npy file of records (id, one or more (H, W) fields).
+
+An array and a list of ids in two files can be paired wrongly; a record cannot. The file is a plain NumPy
+structured array, so it is read as a memory map: a pass over 18,000 tiles needs the memory of one chunk.
+"""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from salt.runtime.atomic import atomic_path
+
+Records = npt.NDArray[np.void]
+
+CHUNK = 256  # tiles a pass holds in memory at once: 256 x 101 x 101 float32 = 10 MB
+
+
+def record_type(ids: Sequence[str], fields: Mapping[str, npt.DTypeLike], height: int, width: int) -> np.dtype:
+    """The dtype of records with an `id` and the named (height, width) fields."""
+    longest = max((len(name) for name in ids), default=1)
+    return np.dtype([("id", f"U{longest}"), *((name, kind, (height, width)) for name, kind in fields.items())])
+
+
+@contextmanager
+def create_records(
+    path: Path | str, ids: Sequence[str], fields: Mapping[str, npt.DTypeLike], height: int, width: int
+) -> Iterator[Records]:
+    """Yield a writable memory map with the ids filled in and the fields zero; the file appears on success."""
+    if len(set(ids)) != len(ids):
+        raise ValueError(f"ids of {path} are not unique")
+    dtype = record_type(ids, fields, height, width)
+    with atomic_path(path) as temporary:
+        if len(ids) == 0:  # an empty file cannot be mapped
+            empty = np.zeros(0, dtype)
+            with temporary.open("wb") as file:
+                np.save(file, empty)
+            yield empty
+            return
+        records = np.lib.format.open_memmap(temporary, mode="w+", dtype=dtype, shape=(len(ids),))
+        with temporary.open("r+b") as file:  # a full disk is an error here, not a SIGBUS at some later write
+            os.posix_fallocate(file.fileno(), 0, temporary.stat().st_size)
+        records["id"] = ids
+        yield records
+        records.flush()
+
+
+def open_records(path: Path | str) -> Records:
+    """Open records for reading, as a memory map, in the order they were written."""
+    return np.load(path, mmap_mode="r", allow_pickle=False)
+
+
+def chunks(count: int, size: int = CHUNK) -> Iterator[slice]:
+    """Slices that cover range(count), `size` at a time."""
+    for start in range(0, count, size):
+        yield slice(start, min(start + size, count))

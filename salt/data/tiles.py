@@ -1,0 +1,115 @@
+"""The packed tiles of a run: `tiles.csv` and three arrays, written once by prepare_tiles."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from salt.data import image_files
+from salt.runtime.atomic import atomic_path
+
+COLUMNS = ["id", "split", "z", "constant", "coverage"]
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """The tiles of one split; row i of every member is the same tile.
+
+    table: columns id (str), split ("train" or "test"), z (depth, in the data's unit; NaN where unknown),
+        depth (z in 0..1 over both splits, from `load_tiles`), constant (bool: every pixel has one value),
+        coverage (share of mask pixels, 0..1; NaN for test tiles)
+    images: (n, H, W) uint8 grey, or (n, H, W, 3) red, green, blue
+    masks: (n, H, W) uint8 in {0, 1}; None for the test split
+    """
+
+    table: pd.DataFrame
+    images: npt.NDArray[np.uint8]
+    masks: npt.NDArray[np.uint8] | None
+
+    @property
+    def ids(self) -> list[str]:
+        """The tiles' ids, in the order of the arrays."""
+        return self.table["id"].tolist()
+
+    @cached_property
+    def depths(self) -> npt.NDArray[np.float32]:
+        """Depths of the tiles relative to those of both splits, (n,) in 0..1; NaN where unknown."""
+        return self.table["depth"].to_numpy(np.float32)
+
+    @property
+    def grey(self) -> npt.NDArray[np.uint8]:
+        """Images (n, H, W), of colours their luminance."""
+        if self.images.ndim == 3:
+            return self.images
+        return np.stack([image_files.grey(image) for image in self.images])
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    @property
+    def arrays(self) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+        """Images and masks. Raises ValueError for tiles without masks."""
+        if self.masks is None:
+            raise ValueError("these tiles have no masks")
+        return self.images, self.masks
+
+    def select(self, rows: npt.NDArray[np.integer]) -> "Tiles":
+        """The tiles at `rows` (integer positions), in that order, as arrays in memory."""
+        masks = None if self.masks is None else self.masks[rows]
+        return Tiles(self.table.iloc[rows].reset_index(drop=True), self.images[rows], masks)
+
+
+def load_table(folder: Path | str) -> pd.DataFrame:
+    """`tiles.csv`, both splits: train rows in the order of the train arrays, then test rows in theirs."""
+    return pd.read_csv(
+        Path(folder) / "tiles.csv",
+        dtype={"id": str, "split": str, "z": float, "constant": bool},
+        keep_default_na=False,  # a tile may be called NA
+        na_values={"z": [""], "coverage": [""]},
+    )
+
+
+def load_tiles(folder: Path | str, split: str) -> Tiles:
+    """One split ("train" or "test"), its arrays as read-only memory maps."""
+    folder = Path(folder)
+    table = load_table(folder)
+    table["depth"] = relative(table["z"])
+    table = table[table["split"] == split].reset_index(drop=True)
+    images = np.load(folder / f"{split}_images.npy", mmap_mode="r", allow_pickle=False)
+    masks = np.load(folder / "train_masks.npy", mmap_mode="r", allow_pickle=False) if split == "train" else None
+    if len(images) != len(table):
+        raise ValueError(f"{folder}: {len(images)} {split} images, but tiles.csv lists {len(table)}")
+    return Tiles(table, images, masks)
+
+
+def relative(z: "pd.Series[float]") -> "pd.Series[float]":
+    """Depths in any unit -> 0 for the least of them to 1 for the largest; 0 where they are all the same."""
+    return (z - z.min()) / ((z.max() - z.min()) or 1.0)
+
+
+def save_tiles(folder: Path | str, train: Tiles, test: Tiles) -> None:
+    """Write `tiles.csv`, `train_images.npy`, `train_masks.npy` and `test_images.npy` into `folder`."""
+    folder = Path(folder)
+    images, masks = train.arrays
+    for name, array in (("train_images", images), ("train_masks", masks), ("test_images", test.images)):
+        with atomic_path(folder / f"{name}.npy") as path, path.open("wb") as file:
+            np.save(file, array)
+    with atomic_path(folder / "tiles.csv") as path:
+        pd.concat([train.table, test.table])[COLUMNS].to_csv(path, index=False)
+
+
+def rows_of(ids: Iterable[str], wanted: Iterable[str]) -> npt.NDArray[np.int64]:
+    """The position in `ids` of each wanted id. Raises KeyError naming the first that is not there."""
+    position = {name: row for row, name in enumerate(ids)}
+    return np.array([position[name] for name in wanted], dtype=np.int64)
+
+
+def concatenate(first: Tiles, second: Tiles) -> Tiles:
+    """The tiles of both, in memory."""
+    (images, masks), (more_images, more_masks) = first.arrays, second.arrays
+    table = pd.concat([first.table, second.table], ignore_index=True)
+    return Tiles(table, np.concatenate([images, more_images]), np.concatenate([masks, more_masks]))

@@ -1,0 +1,1 @@
+"""What predictions make together: blends, and pseudo-labels from them. Imports data, runtime."""

@@ -1,0 +1,57 @@
+"""Weighted means of predictions that carry their ids (recipe 8)."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from salt.data.predictions import FIELDS
+from salt.data.records import Records, chunks, create_records
+
+
+def blend(members: Sequence[Records], weights: Sequence[float], out: Path | str) -> int:
+    """Write the blend of several predictions, a chunk of tiles at a time, and give the number of its tiles.
+
+    members: records (id, plain, tta). Where all hold the same tiles in the same order (models of an ensemble, folds
+        on the test tiles), the blend is their weighted mean. Where no two share a tile (folds on their held-out
+        tiles), it is all of them, sorted by id. Raises ValueError for anything between.
+    """
+    same = same_tiles(members)
+    ids = members[0]["id"] if same else np.sort(np.concatenate([member["id"] for member in members]))
+    if len(np.unique(ids)) != len(ids):
+        raise ValueError("members of a blend must hold the same tiles in the same order, or share none")
+    height, width = members[0]["tta"].shape[1:]
+    with create_records(out, ids.tolist(), {name: np.float16 for name in FIELDS}, height, width) as records:
+        if same:
+            _average(members, weights, records)
+        else:
+            _collect(members, records)
+    return len(ids)
+
+
+def same_tiles(members: Sequence[Records]) -> bool:
+    """Whether predictions hold the same tiles in the same order."""
+    return all(np.array_equal(member["id"], members[0]["id"]) for member in members)
+
+
+def mean(members: Sequence[Records], weights: Sequence[float], field: str, rows: slice) -> npt.NDArray[np.float32]:
+    """The weighted mean of a field of some rows of predictions that hold the same tiles: (rows, H, W) in 0..1."""
+    total = np.zeros(members[0][field][rows].shape, np.float32)
+    for member, share in zip(members, np.asarray(weights) / np.sum(weights), strict=True):
+        total += np.float32(share) * member[field][rows].astype(np.float32)
+    return total
+
+
+def _average(members: Sequence[Records], weights: Sequence[float], records: Records) -> None:
+    for rows in chunks(len(records)):
+        for name in FIELDS:
+            records[name][rows] = mean(members, weights, name, rows)
+
+
+def _collect(members: Sequence[Records], records: Records) -> None:
+    for member in members:
+        places = np.searchsorted(records["id"], member["id"])
+        for rows in chunks(len(member)):
+            for name in FIELDS:
+                records[name][places[rows]] = member[name][rows]

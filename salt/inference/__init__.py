@@ -1,0 +1,1 @@
+"""From tiles and weights to probabilities, of the run's tiles and of other images. Imports intake, data, runtime."""

@@ -1,0 +1,77 @@
+"""All windows of many images in one row, predicted block by block.
+
+Each block is a file. A kill leaves whole ones, and who comes after goes on behind them.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from salt.data.image_files import Pixels
+from salt.data.predictions import from_16_bits, in_16_bits
+from salt.data.records import chunks
+from salt.inference.ensemble import Ensemble
+from salt.inference.images import Image
+from salt.runtime.atomic import atomic_path
+from salt.runtime.progress import Ticker
+
+# Pixels of a block. All networks are loaded for each: of a GPU's time that would be a large part if blocks were small;
+# of a CPU's it is hardly any, and there a small block is long enough to lose.
+BLOCK = {"cuda": 2**25, "cpu": 2**20}
+
+
+class Windows:
+    """The windows of images, one after another."""
+
+    def __init__(self, images: Sequence[Image]) -> None:
+        self.images = images
+        self.firsts = np.cumsum([0, *(len(image.section) for image in images)])
+        self._open: tuple[int, Pixels] = (-1, np.empty(0))  # the image that was read last
+
+    def __len__(self) -> int:
+        return int(self.firsts[-1])
+
+    def take(self, rows: slice) -> npt.NDArray[np.uint8]:
+        """Some windows, (n, h, w) or (n, h, w, 3)."""
+        return np.stack([self._window(number) for number in range(rows.start, rows.stop)])
+
+    def of(self, image: int) -> range:
+        """Numbers of an image's windows."""
+        return range(self.firsts[image], self.firsts[image + 1])
+
+    def _window(self, number: int) -> npt.NDArray[np.uint8]:
+        image = int(np.searchsorted(self.firsts, number, "right")) - 1
+        if self._open[0] != image:
+            self._open = image, self.images[image].read()
+        return self.images[image].window(self._open[1], number - self.firsts[image])
+
+
+class Blocks:
+    """Predictions of windows on disk: a folder of files (n, h, w) uint16, 65535 = 1."""
+
+    def __init__(self, folder: Path, size: int) -> None:
+        """`size`: windows of a block; the last one may have fewer."""
+        self.folder, self.size = folder, size
+
+    def predict(self, windows: Windows, ensemble: Ensemble) -> None:
+        """Predict the windows of those blocks that are not there yet."""
+        ahead = [rows for rows in chunks(len(windows), self.size) if not self._file(rows.start).exists()]
+        ticker, done = Ticker("images", sum(rows.stop - rows.start for rows in ahead), unit="windows"), 0
+        for rows in ahead:
+            predicted = ensemble.predict(windows.take(rows), ticker, done)
+            with atomic_path(self._file(rows.start)) as path, path.open("wb") as file:
+                np.save(file, in_16_bits(predicted))
+            done += len(predicted)
+
+    def read(self, windows: range) -> Iterator[npt.NDArray[np.float32]]:
+        """Probabilities of some windows, (h, w) each."""
+        for start, numbers in groupby(windows, lambda number: number // self.size * self.size):
+            predicted = np.load(self._file(start), mmap_mode="r", allow_pickle=False)
+            for number in numbers:
+                yield from_16_bits(predicted[number - start])
+
+    def _file(self, start: int) -> Path:
+        return self.folder / f"{self.size}_{start}.npy"  # blocks of another size are other blocks

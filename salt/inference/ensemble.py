@@ -1,0 +1,79 @@
+"""The prediction of a whole trained run: the mean over snapshots, folds and models, of each image and its mirror image.
+
+The networks of a run do not fit into memory together. They are loaded one after another, and each predicts many tiles
+before the next is loaded.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from models.registry import create_network
+from salt.data.records import chunks
+from salt.inference.geometry import Geometry
+from salt.inference.predictor import Predictor
+from salt.inference.weights import load_weights
+from salt.runtime import device
+from salt.runtime.progress import Ticker
+from schemas.config import Compute
+from schemas.results import EnsembleMember
+from schemas.section import Shape
+
+Floats = npt.NDArray[np.float32]
+
+
+class Ensemble:
+    """The models of an ensemble by name, each with its folds' snapshots under `folder`/<model>/fold<k>/snapshots."""
+
+    def __init__(
+        self, members: Mapping[str, EnsembleMember], folds: int, tile: Shape, folder: Path, compute: Compute
+    ) -> None:
+        self.members, self.folds, self.tile, self.folder = members, folds, tile, folder
+        self.device, self.batch = device.set_up(compute), compute.predict_batch
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    @property
+    def files(self) -> list[Path]:
+        """The weights of all its networks."""
+        return [path for name in self.members for path in self._snapshots(name)]
+
+    def predict(self, tiles: npt.NDArray[np.uint8], ticker: Ticker, before: int = 0) -> Floats:
+        """Probabilities (n, H, W) of tiles (n, H, W) or (n, H, W, 3); constant ones are empty.
+
+        ticker: told after each batch how many tiles all networks have done, with those `before`
+        """
+        total, done = np.zeros(tiles.shape[:3], np.float32), 0
+        depths = np.full(len(tiles), np.nan, np.float32)  # unknown
+        for predictor, share in self._networks():
+            for rows in chunks(len(tiles), self.batch):
+                total[rows] += share * predictor.predict(tiles[rows], depths[rows]).tta
+                done += rows.stop - rows.start
+                ticker.tick(before + done // len(self))
+        return total
+
+    def _networks(self) -> Iterator[tuple[Predictor, np.float32]]:
+        """Each network alone, and its share in the mean."""
+        whole = sum(member.weight for member in self.members.values())
+        for name, member in self.members.items():
+            network = create_network(member.network, member.input.channel_count).eval()
+            network = network.to(self.device).to(memory_format=torch.channels_last)
+            predictor = Predictor([network], [1], Geometry(member.input, self.tile), self.device)
+            for path, share in self._snapshots(name).items():
+                load_weights(network, path)
+                yield predictor, np.float32(share * member.weight / whole)
+
+    def _snapshots(self, name: str) -> dict[Path, float]:
+        """A model's weights and their shares: folds weigh alike, snapshots as they do in a fold's prediction."""
+        members = self.members[name].members
+        return {
+            self.folder / name / f"fold{fold}" / "snapshots" / f"{snapshot}.safetensors": weight
+            / sum(members.values())
+            / self.folds
+            for fold in range(self.folds)
+            for snapshot, weight in members.items()
+        }

@@ -1,0 +1,44 @@
+"""Weights on disk: safetensors, which hold numbers and nothing that runs."""
+
+import json
+from pathlib import Path
+
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from models.states import State as State  # what copy_state gives
+from models.states import misfit, read_state
+from salt.runtime import provenance
+from salt.runtime.atomic import atomic_path
+from salt.runtime.program import UserError
+
+
+def copy_state(network: nn.Module) -> dict[str, Tensor]:
+    """A copy of the network's weights on the CPU; `state_dict()` alone would follow the training."""
+    return {name: value.detach().cpu().clone() for name, value in network.state_dict().items()}
+
+
+def save_weights(path: Path | str, state: State) -> None:
+    """Write one set of weights."""
+    with atomic_path(path) as temporary:
+        save_file({name: value.contiguous() for name, value in state.items()}, temporary)
+
+
+def load_weights(network: nn.Module, path: Path | str) -> None:
+    """Put weights into a network of the same config. Raises UserError where they are not its own."""
+    state, fault = read_state(Path(path))
+    if (wrong := misfit(network.state_dict(), state)) or fault:
+        raise UserError(
+            f"Expected {path} to hold the weights of this network, a {type(network).__name__}, and found "
+            f"{fault or f'a file {wrong}'}.{_made_for(Path(path))} Give a file of the same `network` and "
+            "`input.channels`, or delete this one: the same command makes it again."
+        )
+    network.load_state_dict(state)
+
+
+def _made_for(path: Path) -> str:
+    """The network that a file was made for, where its provenance or that of its folder tells."""
+    for output in (path, path.parent):
+        if network := provenance.read(output).get("settings", {}).get("network"):
+            return f" It was made for {json.dumps(network)}."
+    return ""

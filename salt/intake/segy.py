@@ -1,0 +1,74 @@
+"""SEG-Y: a line is one image, a volume one image an inline; samples down, traces across.
+
+Read by segyio, an extra of this project, which is imported where there is such a file.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from salt.runtime.program import UserError
+
+SUFFIXES = (".sgy", ".segy")
+INLINE, CROSSLINE = 189, 193  # where a trace's header has its numbers: SEG-Y revision 1
+
+Traces = npt.NDArray[np.int64]
+
+
+def images(path: Path) -> dict[str, Traces]:
+    """The images of a file by name: which of its traces are their columns, from left to right.
+
+    A file is a volume where traces share inlines and share crosslines; then its images are named
+    `<stem>_inline<number>`, and their columns are in the order of crosslines. Else it is a line, its traces in the
+    file's order. Raises ValueError saying what is wrong.
+    """
+    with _opened(path) as file:
+        inlines, crosslines = (np.asarray(file.attributes(place)[:], np.int64) for place in (INLINE, CROSSLINE))
+    if not (_shared(inlines) and _shared(crosslines)):
+        return {path.stem: np.arange(len(inlines))}
+    order = np.lexsort((crosslines, inlines))
+    same = (np.diff(inlines[order]) == 0) & (np.diff(crosslines[order]) == 0)
+    if same.any():
+        at = order[same.argmax()]
+        raise ValueError(f"several traces at inline {inlines[at]}, crossline {crosslines[at]}, expected a stack")
+    numbers, firsts = np.unique(inlines[order], return_index=True)
+    parts = np.split(order, firsts[1:])
+    return {f"{path.stem}_inline{number}": part for number, part in zip(numbers, parts, strict=True)}
+
+
+def read(path: Path, traces: Traces) -> npt.NDArray[np.float32]:
+    """Amplitudes of some traces, (samples, traces) float32. Raises ValueError where they are no numbers."""
+    with _opened(path) as file:
+        pixels = np.empty((len(traces), len(file.samples)), np.float32)
+        for row, trace in enumerate(traces):
+            pixels[row] = file.trace[trace]
+    if unknown := np.count_nonzero(~np.isfinite(pixels)):
+        raise ValueError(f"{unknown} samples that are no numbers (NaN, infinite)")
+    return pixels.T
+
+
+def _shared(numbers: Traces) -> bool:
+    """Whether some traces have the same number, and some another."""
+    return 1 < len(np.unique(numbers)) < len(numbers)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """Segyio's file. Raises UserError where segyio is not installed, ValueError for what it cannot read."""
+    try:
+        import segyio
+    except ImportError:
+        raise UserError(
+            f"{path} is a SEG-Y file, and expected the package segyio to read it with, which is not installed. "
+            "Run `pip install 'segyio>=1.9.13'` in this environment, or give images instead, then type the same "
+            "command again."
+        ) from None
+    try:
+        with segyio.open(path, ignore_geometry=True) as file:
+            yield file
+    except (OSError, RuntimeError, ValueError) as error:
+        raise ValueError(f"damaged SEG-Y: {error}") from error

@@ -1,0 +1,1 @@
+"""From probabilities to the masks that are submitted. Imports data, runtime."""

@@ -1,0 +1,126 @@
+"""Pictures of mosaics: the largest for the report, and all of them for a page of their own."""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from salt.data.records import Records, open_records
+from salt.data.tiles import Tiles, load_tiles
+from salt.mosaics.layout import load_mosaics
+from salt.postprocess.jigsaw import load_changes
+from salt.report import rendering
+from salt.report.drawing import LARGEST, Picture, draw_mosaic
+
+PIXELS = 25e6  # of all pictures of the page together: 10 MB as JPEG, measured on real tiles
+SIZES = (50, 20, 5, 3, 2)  # least tiles of the mosaics that share a section of the page
+
+
+@dataclass(frozen=True)
+class MosaicPicture:
+    """A mosaic to show; places: its rows of what `place` returns."""
+
+    number: int
+    places: pd.DataFrame
+    picture: Picture
+
+    @property
+    def tiles(self) -> Iterator[Any]:
+        """Each tile as a named tuple of the columns of `places`."""
+        return self.places.itertuples(index=False)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.places["row"].max() + 1, self.places["column"].max() + 1
+
+    @property
+    def tile(self) -> tuple[int, int]:
+        """Height and width of a tile in the picture, px."""
+        rows, columns = self.size
+        return self.picture.height // rows, self.picture.width // columns
+
+    @property
+    def labelled(self) -> int:
+        """Tiles with a known mask."""
+        return int((self.places["kind"] == "known").sum())
+
+    @property
+    def covered(self) -> int:
+        """Tiles whose mask the jigsaw rule made."""
+        return int((self.places["kind"] == "changed").sum())
+
+    @property
+    def altered(self) -> int:
+        """Those of them whose mask it made differ from the prediction."""
+        return int((self.places["pixels"] > 0).sum())
+
+    @property
+    def ids(self) -> str:
+        """The ids of the tiles, laid out like the tiles, as text in lines; a dot stands for a gap."""
+        grid = np.full(self.size, "·", dtype=object)
+        grid[self.places["row"], self.places["column"]] = self.places["id"]
+        widest = max(map(len, self.places["id"]))
+        return "\n".join(" ".join(name.ljust(widest) for name in row).rstrip() for row in grid)
+
+
+def place(mosaics: pd.DataFrame, changes: pd.DataFrame, labelled: Collection[str]) -> pd.DataFrame:
+    """The tiles of all mosaics, with where their masks come from.
+
+    mosaics: id, mosaic, row, column; changes: id, reason, source, pixels (changes.csv); labelled: ids
+    Returns id, mosaic, row, column, reason, source, pixels ("", "" and 0 where the jigsaw rule made no mask) and kind:
+    "known" (a true mask), "final" (predicted) or "changed" (the jigsaw rule's).
+    """
+    placed = mosaics.merge(changes[["id", "reason", "source", "pixels"]], on="id", how="left")
+    placed = placed.fillna({"reason": "", "source": "", "pixels": 0})
+    known, changed = placed["id"].isin(labelled), placed["reason"] != ""
+    return placed.assign(kind=np.where(known, "known", np.where(changed, "changed", "final")))
+
+
+def pictures(
+    placed: pd.DataFrame, train: Tiles, test: Tiles, masks: Records, limit: int = LARGEST
+) -> list[MosaicPicture]:
+    """A picture of each mosaic: true masks on the training tiles, final masks on the test tiles.
+
+    placed: from `place`; masks: records (id, mask) of the test tiles; limit: the longest side of a tile, px
+    """
+    train_at = {name: row for row, name in enumerate(train.ids)}
+    test_at = {name: row for row, name in enumerate(test.ids)}
+    mask_at = {name: row for row, name in enumerate(masks["id"].tolist())}
+    _, true = train.arrays
+    drawn = []
+    for _, places in placed.groupby("mosaic"):
+        images = [train.images[train_at[i]] if i in train_at else test.images[test_at[i]] for i in places["id"]]
+        salt = [true[train_at[i]] if i in train_at else masks["mask"][mask_at[i]] for i in places["id"]]
+        picture = draw_mosaic(places, images, salt, limit)
+        drawn.append(MosaicPicture(int(places["mosaic"].iloc[0]), places, picture))
+    return drawn
+
+
+def page(run: Path, in_report: int) -> str:
+    """The page of all mosaics of the run in a folder, as HTML; in_report: how many its report shows, the largest."""
+    train, test = load_tiles(run / "tiles", "train"), load_tiles(run / "tiles", "test")
+    placed = place(load_mosaics(run / "mosaics.csv"), load_changes(run / "jigsaw/changes.csv"), train.ids)
+    limit = int(np.sqrt(PIXELS / max(1, len(placed))))
+    drawn = pictures(placed, train, test, open_records(run / "jigsaw/masks.npy"), limit)
+    context = {
+        "title": run.resolve().name,
+        "tiles": {"placed": len(placed), "all": len(train) + len(test)},
+        "mosaics": drawn,
+        "sections": list(by_size(drawn)),
+        "in_report": in_report,
+    }
+    return rendering.render("mosaics.html", context)
+
+
+def by_size(drawn: list[MosaicPicture]) -> Iterator[tuple[int, int | None, list[MosaicPicture]]]:
+    """Mosaics by their number of tiles: the least and the most of a section (none: however many), and what is in it."""
+    most = None
+    for least in SIZES:
+        some = [mosaic for mosaic in drawn if least <= len(mosaic.places) and (not most or len(mosaic.places) <= most)]
+        if some:
+            yield least, most, some
+        most = least - 1

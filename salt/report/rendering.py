@@ -1,0 +1,68 @@
+"""The report's pages: their templates and looks in report/, and how numbers are shown in them."""
+
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+import yaml
+
+from salt.report import figures
+from schemas.section import Shape
+
+FOLDER = Path(__file__).parents[2] / "report"
+
+
+def render(template: str, context: dict[str, Any]) -> str:
+    """A self-contained page as HTML, in the report's looks and words."""
+    files = {
+        "style": (FOLDER / "style.css").read_text(encoding="utf-8"),
+        "words": yaml.safe_load((FOLDER / "words.yaml").read_text(encoding="utf-8")),
+    }
+    return templates().get_template(template).render(files | context)
+
+
+def templates() -> jinja2.Environment:
+    """The templates in report/ with the filters they use."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(FOLDER), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
+    )
+    environment.filters |= {
+        "score": score,
+        "percent": percent,
+        "own_ids": own_ids,
+        "rate": rate,
+        "size": size,
+        "number": "{:,}".format,
+    }
+    return environment
+
+
+def score(value: float) -> str:
+    """A score as it is shown."""
+    return "–" if np.isnan(value) else f"{value:.4f}"
+
+
+def percent(share: float) -> str:
+    """A share as it is shown."""
+    return "–" if np.isnan(share) else f"{100 * share:.1f} %"
+
+
+def rate(value: float) -> str:
+    """A learning rate as it is shown: 0.012, 5 × 10⁻⁵."""
+    if value == 0 or value >= 0.001:
+        return f"{value:g}"
+    digits, power = f"{value:e}".split("e-")
+    raised = str(int(power)).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return f"{float(digits):g} × 10⁻{raised}".replace(" ", "\N{NO-BREAK SPACE}")
+
+
+def size(shape: Shape) -> str:
+    """Height and width as they are shown: 101, 64 × 96."""
+    height, width = shape
+    return str(height) if height == width else f"{height} × {width}"
+
+
+def own_ids(svg: str, number: int) -> str:
+    """A chart to put into the page, where its ids clash with no other's."""
+    return figures.with_prefix(svg, f"chart{number}-")

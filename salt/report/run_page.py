@@ -1,0 +1,269 @@
+"""The report: one self-contained page about a run. Its template is report/page.html."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from salt.data.folds import load_folds, shared_across_folds
+from salt.data.records import open_records
+from salt.data.tiles import Tiles, load_tiles
+from salt.mosaics.duplicates import is_copy, load_duplicates
+from salt.mosaics.layout import load_mosaics
+from salt.postprocess.jigsaw import load_changes
+from salt.report import comparison, examples, figures, mosaic_page, rendering
+from salt.runtime import provenance
+from schemas.augmentation import Augmentation
+from schemas.config import Config
+
+SHOWN_TILES = 12
+SHOWN_MOSAICS = 2
+AUGMENTED_TILES, DRAWS = 4, 6  # a draw more or less leaves a gap in the layout of style.css
+
+
+def page(config: Config, run: Path) -> str:
+    """The page about the run in a folder, as HTML."""
+    scores = pd.read_csv(run / "scores.csv")
+    config = in_order(config, scores["name"])
+    train, test = load_tiles(run / "tiles", "train"), load_tiles(run / "tiles", "test")
+    context = (
+        {"title": run.resolve().name, "config": config, "rounds": rounds(config), "leaking": leaking(config)}
+        | about_data(run, train, test)
+        | about_scores(config, scores, pd.read_csv(run / "threshold_curve.csv"))
+        | {"compared": [comparison.compare(config, run, folder) for folder in config.report.compare]}
+        | about_training(config, run)
+        | about_augmentation(config, train)
+        | about_pseudo_labels(config, run)
+        | about_masks(config, run, train, test)
+        | about_provenance(config, run)
+    )
+    return rendering.render("page.html", context)
+
+
+# What follows from the config --------------------------------------------------------------------------------------
+
+
+def in_order(config: Config, names: Iterable[str]) -> Config:
+    """The config with its models and ensembles in the order of the scores: settings as JSON are sorted by name."""
+    found = list(dict.fromkeys(names))
+    models = {name: config.models[name] for name in found if name in config.models}
+    ensembles = {name: config.ensembles[name] for name in found if name in config.ensembles}
+    return config.model_copy(update={"models": models, "ensembles": ensembles})
+
+
+def rounds(config: Config) -> dict[str, int]:
+    """The round that a model is trained in: 1 without pseudo-labels, else one more than those they come from."""
+    found: dict[str, int] = {}
+
+    def of(name: str) -> int:
+        if name not in found:
+            sources = {model for labels in config.models[name].pseudo_labels for model in config.predictors(labels)}
+            found[name] = 1 + max(map(of, sources), default=0)
+        return found[name]
+
+    return {name: of(name) for name in config.models}
+
+
+def first_round(config: Config) -> str:
+    """What the gain is measured from: the first ensemble of models of round 1, or the first such model."""
+    of_model = rounds(config)
+    for name, members in config.ensembles.items():
+        if all(of_model[member] == 1 for member in members):
+            return name
+    return next(name for name, number in of_model.items() if number == 1)
+
+
+def augmentations(config: Config) -> dict[Augmentation, list[str]]:
+    """The models that use each list of transformations."""
+    found: dict[Augmentation, list[str]] = {}
+    for name, model in config.models.items():
+        found.setdefault(model.augment, []).append(name)
+    return found
+
+
+# What the page shows -----------------------------------------------------------------------------------------------
+
+
+def about_data(run: Path, train: Tiles, test: Tiles) -> dict[str, Any]:
+    """Numbers of the tiles and of the folds."""
+    folds, duplicates = load_folds(run / "folds.csv"), load_duplicates(run / "duplicates.csv")
+    coverage = train.table["coverage"]
+    salty = coverage[coverage > 0]
+    by_fold = folds.merge(train.table, on="id").groupby("fold")
+    return {
+        "train": {"tiles": len(train), "constant": int(train.table["constant"].sum())},
+        "test": {"tiles": len(test), "constant": int(test.table["constant"].sum())},
+        "side": train.images.shape[1:3],
+        "depths": (train.table["z"].min(), train.table["z"].max()),
+        "empty": float((coverage == 0).mean()),
+        "quartiles": [float(value) for value in salty.quantile([0.25, 0.5, 0.75])] if len(salty) else [],
+        "duplicates": {"count": len(duplicates), "copies": int(is_copy(duplicates).sum())},
+        "shared": shared_across_folds(folds, load_mosaics(run / "mosaics.csv"), duplicates),
+        "folds": [
+            {
+                "fold": fold,
+                "tiles": len(rows),
+                "empty": (rows["coverage"] == 0).mean(),
+                "coverage": rows["coverage"].mean(),
+            }
+            for fold, rows in by_fold
+        ],
+    }
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One score in the table: `best` in its column."""
+
+    score: float
+    sd: float
+    best: bool
+
+
+def about_scores(config: Config, table: pd.DataFrame, curves: pd.DataFrame) -> dict[str, Any]:
+    """The table, the charts and the summary of the scores; the charts of the thresholds."""
+    labels = list(dict.fromkeys(table["labels"]))
+    best = table["score"] == table.groupby(["labels", "tta", "jigsaw"])["score"].transform("max")
+    keys = table[["name", "labels", "tta", "jigsaw"]].itertuples(index=False, name=None)
+    cells = table[["score", "sd_folds"]].assign(best=best).itertuples(index=False, name=None)
+    start, final, rule = first_round(config), config.submission.ensemble, config.submission.shown_jigsaw
+    return {
+        "labels": labels,
+        "variants": [(tta, jigsaw) for tta in (False, True) for jigsaw in ("none", rule)],
+        "cells": {key: Cell(*cell) for key, cell in zip(keys, cells, strict=True)},
+        "scored_tiles": table.groupby("labels")["tiles"].first().to_dict(),
+        "jigsaw_rules": about_jigsaw_rules(table[(table["name"] == final) & table["tta"]]),
+        "start": start,
+        "score_charts": {name: figures.scores(table[table["labels"] == name], final, rule) for name in labels},
+        "threshold_charts": threshold_charts(config, curves),
+        "best_threshold": {
+            name: figures.best_threshold(rows)[0] for name, rows in curves[curves["name"] == final].groupby("labels")
+        },
+    }
+
+
+def about_jigsaw_rules(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """For each kind of labels and jigsaw rule: the tiles it reached, scores of these and of all without and with it.
+
+    table: rows of scores.csv of one name with mirror images
+    """
+    without = table[table["jigsaw"] == "none"].set_index("labels")["score"]
+    columns = ["labels", "jigsaw", "reached", "reached_before", "reached_after", "score"]
+    ruled = table.loc[table["jigsaw"] != "none", columns].assign(without=table["labels"].map(without))
+    return [{str(name): value for name, value in row.items()} for row in ruled.to_dict("records")]
+
+
+def threshold_charts(config: Config, curves: pd.DataFrame) -> dict[str, str]:
+    """A chart for each ensemble, and for a submitted model, on a common scale."""
+    names = list(config.ensembles)
+    if config.submission.ensemble not in names:
+        names.append(config.submission.ensemble)
+    shown = curves[curves["name"].isin(names)]
+    limits = figures.score_limits(shown)
+    charts = {}
+    for name in names:
+        rows = shown[shown["name"] == name]
+        by_labels = {
+            str(labels).replace("_", " "): part[["threshold", "score"]] for labels, part in rows.groupby("labels")
+        }
+        charts[name] = figures.threshold_curve(by_labels, config.submission.threshold, limits)
+    return charts
+
+
+def about_training(config: Config, run: Path) -> dict[str, Any]:
+    """A chart for each model, and the number of trainings."""
+    charts, trainings = {}, 0
+    for name in config.models:
+        folder = run / "models" / name
+        pretraining = [pd.read_csv(folder / "pretrain" / who / "history.csv") for who in config.pretrainings(name)]
+        folds = [pd.read_csv(folder / f"fold{fold}" / "history.csv") for fold in range(config.folds.count)]
+        charts[name] = figures.training(pretraining, folds)
+        trainings += len(pretraining) + len(folds)
+    return {"training_charts": charts, "trainings": trainings}
+
+
+def leaking(config: Config) -> list[str]:
+    """Sets of pseudo-labels that a model learns from although models made them that saw its validation tiles."""
+    used = {name for model in config.models.values() for name in model.pseudo_labels}
+    return [name for name, labels in config.pseudo_labels.items() if name in used and labels.scope == "ensemble"]
+
+
+def about_augmentation(config: Config, train: Tiles) -> dict[str, Any]:
+    """What each list of transformations, but an empty one, makes of some tiles."""
+    drawn = {
+        transforms: examples.augmented(train, transforms, AUGMENTED_TILES, DRAWS)
+        for transforms in augmentations(config)
+        if transforms
+    }
+    return {"augmentations": augmentations(config), "augmented": drawn}
+
+
+def about_pseudo_labels(config: Config, run: Path) -> dict[str, Any]:
+    """For each set of pseudo-labels the numbers of tiles and the histograms.
+
+    Where each fold has its own pseudo-labels, a tile counts as selected if it is for any of them; the rest is over
+    all their tables together.
+    """
+    sets = {}
+    for name, settings in config.pseudo_labels.items():
+        paths = [run / f"pseudo_labels/{name}/{folder}" for folder in settings.folders(config.folds.count)]
+        tables = [pd.read_csv(path / "pseudo_labels.csv", dtype={"id": str}, keep_default_na=False) for path in paths]
+        table = pd.concat(tables)
+        chosen = table[table["selected"]]
+        per_fold = chosen["fold"].value_counts().reindex(range(config.folds.count), fill_value=0)
+        sets[name] = {
+            "tiles": table["id"].nunique(),
+            "selected": chosen["id"].nunique(),
+            "per_fold": per_fold.tolist() if settings.per_fold or settings.scope == "fold" else None,
+            "empty": float((chosen["coverage"] == 0).mean()),
+            "chart": figures.pseudo_labels(table, settings.min_confidence),
+            "used_by": [model for model, of in config.models.items() if name in of.pseudo_labels],
+        }
+    return {"pseudo_labels": sets}
+
+
+def about_masks(config: Config, run: Path, train: Tiles, test: Tiles) -> dict[str, Any]:
+    """Samples of tiles, the mosaics, and what the jigsaw rule did."""
+    ensemble = run / "ensembles" / config.submission.ensemble
+    out_of_fold, predicted = (open_records(ensemble / f"{name}.npy") for name in ("out_of_fold", "test"))
+    masks = open_records(run / "jigsaw/masks.npy")
+    mosaics, changes = load_mosaics(run / "mosaics.csv"), load_changes(run / "jigsaw/changes.csv")
+    largest = mosaic_page.place(mosaics[mosaics["mosaic"] < SHOWN_MOSAICS], changes, train.ids)
+    sizes = mosaics.groupby("mosaic").size()
+    return {
+        "labelled_samples": examples.labelled(train, out_of_fold, config.submission.threshold),
+        "test_samples": examples.test(test, predicted, masks, frozenset(changes["id"]), SHOWN_TILES),
+        "mosaics": {"count": len(sizes), "tiles": len(mosaics), "largest": int(sizes.max()) if len(sizes) else 0},
+        "mosaic_pictures": mosaic_page.pictures(largest, train, test, masks),
+        "changes": [
+            {
+                "reason": reason,
+                "tiles": len(rows),
+                "altered": (rows["pixels"] > 0).sum(),
+                "pixels": rows["pixels"].sum(),
+            }
+            for reason, rows in changes.groupby("reason")
+        ],
+    }
+
+
+def about_provenance(config: Config, run: Path) -> dict[str, Any]:
+    """Which code made the results, with which packages.
+
+    codes: for each commit, and whether it was changed, the number of results by stage, and where they were computed;
+    packages: versions by name
+    """
+    codes: dict[tuple[str, bool | None], dict[str, Counter[str]]] = {}
+    packages: dict[str, set[str]] = {}
+    for stage, outputs in provenance.results(config, run).items():
+        for record in map(provenance.read, outputs):
+            code = codes.setdefault((record["commit"], record["changed"]), {"stages": Counter(), "devices": Counter()})
+            code["stages"][stage] += 1
+            code["devices"].update([record["device"]] if "device" in record else [])
+            for name, version in record["versions"].items():
+                packages.setdefault(name, set()).add(version)
+    rows = [{"commit": commit, "changed": changed} | of for (commit, changed), of in codes.items()]
+    return {"codes": rows, "packages": {name: sorted(versions) for name, versions in packages.items()}}

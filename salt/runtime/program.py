@@ -1,0 +1,76 @@
+"""What every stage program shares: its log, and one short paragraph instead of a traceback for a user's mistake."""
+
+import ctypes
+import errno
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+from salt.runtime import provenance
+from salt.runtime.interrupts import Interrupted
+from schemas.config import ConfigError
+
+
+class UserError(Exception):
+    """Something the user can mend. Its text says what was expected, what was found and where, and what to do."""
+
+
+PR_SET_PDEATHSIG = 1  # of prctl(2), Linux
+
+CAUSES = {
+    errno.ENOSPC: "the disk is full. Free some space",
+    errno.EDQUOT: "the disk quota is used up. Free some space",
+    errno.EACCES: "permission is denied. Make the folder writable",
+    errno.EROFS: "the file system is read-only. Make it writable",
+}
+MEMORY = (
+    "Close other programs, or lower --cores, compute.loader_workers or compute.predict_batch in the config, and type "
+    "the same command again; what was done is kept."
+)
+
+
+def run(main: Callable[[], None]) -> NoReturn:
+    """Run a stage's `main` and exit: 0 when it returns, 1 with the message alone after a user's mistake."""
+    end_with_parent()
+    provenance.origin()
+    logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(asctime)s %(message)s")
+    try:
+        main()
+    except (UserError, ConfigError) as error:
+        logging.shutdown()
+        sys.exit(f"Error: {error}")
+    except Interrupted as stop:
+        logging.info(stop)
+        logging.shutdown()
+        sys.exit(128 + stop.signal_number)
+    except OSError as error:
+        sys.exit(unwritable(error))
+    except MemoryError as error:
+        sys.exit(f"Error: this machine's memory is full ({error}). {MEMORY}")
+    sys.exit(0)
+
+
+def unwritable(error: OSError) -> str:
+    """One paragraph for a file that the machine did not let be written. Raises the error where it says otherwise."""
+    if error.errno not in CAUSES:
+        raise error
+    return (
+        f"Error: {error.filename or 'a file'} could not be written: {CAUSES[error.errno]} and type the same command "
+        "again; what was done is kept."
+    )
+
+
+def end_with_parent() -> None:
+    """Ask the system to end this program when the one that started it dies (Linux; elsewhere nothing happens).
+
+    A training that outlived a killed workflow would go on for hours, and write into the folder of its successor.
+    """
+    if sys.platform != "linux":
+        return
+    parent = os.getppid()
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent:  # it died in between
+        os.kill(os.getpid(), signal.SIGTERM)

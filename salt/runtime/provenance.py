@@ -1,0 +1,137 @@
+"""Where a result comes from: beside each stands a small JSON file, such as `submission.csv.provenance.json`.
+
+It is no output of a rule. It holds a commit and times: no result may change, or be made again, because of them.
+"""
+
+import hashlib
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from salt.runtime.atomic import atomic_path
+from schemas.config import Config
+
+ROOT = Path(__file__).parents[2]
+CODE = ("Snakefile", "stages", "salt", "models", "schemas", "report")  # below ROOT; an edited config is no edited code
+MODULES = ("torch", "segmentation_models_pytorch", "timm", "albumentations", "cv2", "numpy", "pandas")
+UNKNOWN = "unknown"
+
+Record = dict[str, Any]
+
+
+def leave(output: Path, settings: Any, inputs: Mapping[str, Path | Sequence[Path] | None], **facts: str | int) -> None:
+    """Write the provenance of a program's first output, a file or a folder, beside it. Called when all is written.
+
+    settings: those that the program got, as JSON; inputs: the files and folders that it read, by option;
+    facts: what else the result depends on: device, threads, seed, the source of what was fetched
+    """
+    paths = {name: [given] if isinstance(given, Path) else given or [] for name, given in inputs.items()}
+    record = origin() | {
+        "ended": now(),
+        "versions": versions(),
+        **facts,
+        "settings": json.loads(settings) if isinstance(settings, str) else settings,
+        "inputs": {name: {str(path): sha256(path) for path in some} for name, some in paths.items() if some},
+    }
+    with atomic_path(beside(output)) as path:
+        path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+def read(output: Path) -> Record:
+    """The provenance of a program's first output; where there is none, that its code is unknown."""
+    try:
+        return json.loads(beside(output).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {"commit": UNKNOWN, "changed": None, "versions": {}}
+
+
+def beside(output: Path) -> Path:
+    """The file that holds the provenance of an output."""
+    return output.with_name(f"{output.name}.provenance.json")
+
+
+def results(config: Config, run: Path) -> dict[str, list[Path]]:
+    """The first output of every program that has a part in a run's report, by stage."""
+    models, folds = config.models, range(config.folds.count)
+    encoders = [model.network.pretrained for model in models.values()]
+    below_run: dict[str, list[str]] = {
+        "fetch_weights": [f"encoders/{slug}.safetensors" for slug in sorted({each.slug for each in encoders if each})],
+        "prepare_tiles": ["tiles"],
+        "assemble_mosaics": ["mosaics.csv"],
+        "make_folds": ["folds.csv"],
+        "make_pseudo_labels": [
+            f"pseudo_labels/{name}/{learners}/masks.npy"
+            for name, labels in config.pseudo_labels.items()
+            for learners in labels.folders(config.folds.count)
+        ],
+        "pretrain": [
+            f"models/{name}/pretrain/{learners}/weights.safetensors"
+            for name in models
+            for learners in config.pretrainings(name)
+        ],
+        "train_fold": [f"models/{name}/fold{fold}/snapshots" for name in models for fold in folds],
+        "predict_fold": [f"models/{name}/fold{fold}/held_out.npy" for name in models for fold in folds],
+        "blend": [f"ensembles/{name}/out_of_fold.npy" for name in [*models, *config.ensembles]],
+        "score": ["scores.csv"],
+        "apply_jigsaw": ["jigsaw/masks.npy"],
+        "write_submission": ["submission.csv"],
+    }
+    survey = {"make_survey": [Path(config.data.root)]} if config.survey else {}
+    return survey | {stage: [run / name for name in names] for stage, names in below_run.items()}
+
+
+@cache
+def origin() -> Record:
+    """The program, the commit of its code and its start, UTC.
+
+    Asked for when a program starts and kept: during a long training, somebody may check out other code.
+    """
+    commit, changed = code(ROOT)
+    return {"program": Path(sys.argv[0]).stem, "commit": commit, "changed": changed, "started": now()}
+
+
+def code(root: Path) -> tuple[str, bool | None]:
+    """The commit that is checked out in a folder, and whether its code was edited since; unknown where git fails.
+
+    It does so outside a checkout, and where the folder belongs to another user.
+    """
+    command = ("git", "--no-optional-locks", "status", "--porcelain=v2", "--branch", "--no-ahead-behind", "--", *CODE)
+    # A copy of the code inside another repository is not to get that one's commit: git must not look further up.
+    environment = os.environ | {"GIT_CEILING_DIRECTORIES": str(root.resolve().parent)}
+    try:
+        done = subprocess.run(  # noqa: S603 (fixed words)
+            command, cwd=root, env=environment, capture_output=True, text=True, timeout=5, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return UNKNOWN, None
+    commit, *others = done.stdout.splitlines()
+    return commit.removeprefix("# branch.oid "), any(not line.startswith("#") for line in others)
+
+
+def versions() -> dict[str, str]:
+    """Of Python, of Snakemake, and of those of MODULES that this program has imported."""
+    imported = {name: str(sys.modules[name].__version__) for name in MODULES if name in sys.modules}
+    return {"python": platform.python_version(), "snakemake": metadata.version("snakemake")} | imported
+
+
+def sha256(path: Path) -> str:
+    """Digest of a file; of a folder, the one that `sha256sum * | sha256sum` prints in it."""
+    if path.is_dir():
+        files = sorted(file for file in path.iterdir() if not file.name.startswith("."))
+        lines = "".join(f"{sha256(file)}  {file.name}\n" for file in files)
+        return hashlib.sha256(lines.encode()).hexdigest()
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def now() -> str:
+    """UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,156 @@
+"""A synthetic survey: sections drawn from a seed, cut into tiles, dealt into train and test.
+
+It has the competition's layout and, beside it, what the competition keeps to itself: where each tile was
+cut and the masks of the test tiles. With them every later step can be scored.
+"""
+
+import csv
+import zipfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from salt.data import rle
+from salt.runtime.atomic import atomic_path
+from salt.survey.geology import make_geology
+from salt.survey.seismic import Acquisition, Floats, image
+from schemas.data import Survey
+
+Bytes = npt.NDArray[np.uint8]
+
+DEPTHS = (50, 960)  # feet; the range of the competition's depths.csv
+
+
+@dataclass(frozen=True)
+class SurveyTile:
+    """One tile and the truth about it.
+
+    id: 10 hexadecimal digits
+    split: "train" or "test"
+    z: depth in feet, drawn at random: in the competition it does not tell the place in the section either
+    mosaic, row, column: the section and the place in it, from 0
+    image: (tile, tile) uint8 grey
+    mask: (tile, tile) uint8, 1 = salt; empty where the whole tile is salt
+    """
+
+    id: str
+    split: str
+    z: int
+    mosaic: int
+    row: int
+    column: int
+    image: Bytes
+    mask: Bytes
+
+
+def make_tiles(settings: Survey, tile: int) -> list[SurveyTile]:
+    """All tiles of the survey that `settings` describes, `tile` px high and wide, section by section."""
+    rng = np.random.default_rng(settings.seed)
+    cut = [
+        (mosaic, *place)
+        for mosaic, (amplitude, salt) in enumerate(make_sections(rng, settings, tile))
+        for place in cut_section(amplitude, salt, tile)
+    ]
+    kept = np.sort(rng.permutation(len(cut))[: round(len(cut) * (1 - settings.missing))])
+    test = rng.permutation(len(kept)) < round(len(kept) * settings.test)
+    ids = draw_ids(rng, len(kept))
+    depths = rng.integers(*DEPTHS, len(kept))
+    return [
+        SurveyTile(ids[number], "test" if test[number] else "train", int(depths[number]), *cut[place])
+        for number, place in enumerate(kept)
+    ]
+
+
+def make_sections(rng: np.random.Generator, settings: Survey, tile: int) -> Iterator[tuple[Floats, Bytes]]:
+    """Each section's amplitudes (H, W) float32 and salt (H, W) uint8; H and W are multiples of `tile`.
+
+    What gives a section its character is drawn evenly over its range, so that any seed has shallow and deep
+    water, fine and coarse wavelets, clean and noisy sections, some with straight flanks.
+    """
+    count = settings.sections
+    water = stratified(rng, count, 0.12, 1.08)
+    folding = stratified(rng, count, 0.05, 0.6)
+    fine = stratified(rng, count, np.log(4.5), np.log(15))
+    coarsening = stratified(rng, count, np.log(1.5), np.log(3))
+    noise = stratified(rng, count, 0.1, 0.55)
+    clarity = stratified(rng, count, 0.6, 1.8)
+    gain = stratified(rng, count, 0.2, 0.8)
+    straight = stratified(rng, count, 0, 1) < max(0.15, 1 / count)
+    for k, own in enumerate(rng.spawn(count)):
+        rows, columns = (
+            own.integers(*settings.rows, endpoint=True),
+            own.integers(*settings.columns, endpoint=True),
+        )
+        shape = (int(rows) * tile, int(columns) * tile)
+        rocks = make_geology(own, shape, tile, water=water[k], folding=folding[k], straight=bool(straight[k]))
+        wavelength = np.exp(fine[k]), np.exp(fine[k] + coarsening[k])
+        yield image(own, rocks, Acquisition(wavelength, noise[k], clarity[k], gain[k]), tile), rocks.salt
+
+
+def stratified(rng: np.random.Generator, count: int, low: float, high: float) -> npt.NDArray[np.float64]:
+    """`count` values between `low` and `high`, one in each of as many equal parts of the range, shuffled."""
+    return low + (high - low) * (rng.permutation(count) + rng.random(count)) / count
+
+
+def cut_section(amplitude: Floats, salt: Bytes, tile: int) -> Iterator[tuple[int, int, Bytes, Bytes]]:
+    """(row, column, image, mask) of each tile of a section: a grid without overlap."""
+    for row in range(amplitude.shape[0] // tile):
+        for column in range(amplitude.shape[1] // tile):
+            window = np.s_[row * tile : (row + 1) * tile, column * tile : (column + 1) * tile]
+            mask = salt[window]
+            # As in the competition: what is labelled is where the salt's face is in sight.
+            yield row, column, stretch(amplitude[window]), np.zeros_like(mask) if mask.all() else mask
+
+
+def stretch(amplitude: Floats) -> Bytes:
+    """Grey values 0..255 over the range of `amplitude`; all 0 where it is constant, as in water."""
+    low, high = amplitude.min(), amplitude.max()
+    if low == high:
+        return np.zeros(amplitude.shape, np.uint8)
+    return np.rint((amplitude - low) / (high - low) * 255).astype(np.uint8)
+
+
+def draw_ids(rng: np.random.Generator, count: int) -> list[str]:
+    """`count` different ids of 10 hexadecimal digits, as the competition's."""
+    ids: dict[str, None] = {}
+    while len(ids) < count:
+        ids[rng.bytes(5).hex()] = None
+    return list(ids)
+
+
+def write_survey(folder: Path | str, tiles: list[SurveyTile]) -> None:
+    """Write the competition's files into `folder` and the truth into `folder`/truth, byte for byte alike."""
+    folder = Path(folder)
+    train = [each for each in tiles if each.split == "train"]
+    test = [each for each in tiles if each.split == "test"]
+    labels = [(each.id, rle.encode(each.mask)) for each in train]
+    _write_csv(folder / "train.csv", ("id", "rle_mask"), labels)
+    _write_csv(folder / "depths.csv", ("id", "z"), [(each.id, each.z) for each in tiles])
+    _write_csv(folder / "sample_submission.csv", ("id", "rle_mask"), [(each.id, "1 1") for each in test])
+    images = [(f"images/{each.id}.png", each.image) for each in train]
+    masks = [(f"masks/{each.id}.png", each.mask * np.uint8(255)) for each in train]
+    _write_zip(folder / "train.zip", images + masks)
+    _write_zip(folder / "test.zip", [(f"images/{each.id}.png", each.image) for each in test])
+    places = [(each.id, each.mosaic, each.row, each.column) for each in tiles]
+    _write_csv(folder / "truth" / "mosaics.csv", ("id", "mosaic", "row", "column"), places)
+    answers = [(each.id, rle.encode(each.mask)) for each in test]
+    _write_csv(folder / "truth" / "test_masks.csv", ("id", "rle_mask"), answers)
+
+
+def _write_csv(path: Path, header: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> None:
+    with atomic_path(path) as temporary, temporary.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
+
+
+def _write_zip(path: Path, pictures: Iterable[tuple[str, Bytes]]) -> None:
+    """A zip of PNG files, stored as they are (PNG is compressed), all dated 1980 so that the bytes repeat."""
+    with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+        for name, picture in pictures:
+            _, png = cv2.imencode(".png", picture)
+            archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), png.tobytes())

@@ -1,0 +1,43 @@
+"""Averages of a network's weights along its training: exponential ones (EMA), or of some epochs' ends (SWA)."""
+
+from collections.abc import Iterable
+
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, update_bn
+
+from salt.training.schedules import joins_average
+from schemas.training import Ema, Swa
+
+
+class WeightAverage:
+    """The network that is validated and kept: an average of the weights, or the trained network itself."""
+
+    def __init__(self, network: nn.Module, settings: Ema | Swa | None) -> None:
+        self.trained, self.settings = network, settings
+        self.average: AveragedModel | None = None
+        if isinstance(settings, Ema):  # batch norm's statistics are averaged like the weights
+            self.average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(settings.decay), use_buffers=True)
+        elif isinstance(settings, Swa):
+            self.average = AveragedModel(network)
+
+    @property
+    def network(self) -> nn.Module:
+        """The average where there is one yet."""
+        return self.average.module if self.average is not None and self.average.n_averaged > 0 else self.trained
+
+    def after_step(self) -> None:
+        """To be called after each step of the optimizer."""
+        if self.average is not None and isinstance(self.settings, Ema):
+            self.average.update_parameters(self.trained)
+
+    def after_epoch(self, epochs_done: int, inputs: Iterable[Tensor]) -> None:
+        """To be called after each epoch of the phase.
+
+        inputs: batches of the network's input, (B, C, S, S), that batch norm's statistics are measured on
+            (Izmailov et al. 2018, section 3.2): a mean of weights has seen no batch
+        """
+        if self.average is None or not isinstance(self.settings, Swa):
+            return
+        if joins_average(self.settings, epochs_done):
+            self.average.update_parameters(self.trained)
+            update_bn(inputs, self.average.module)

@@ -1,0 +1,125 @@
+"""Batches of augmented tiles, in an order and with changes that depend on (seed, epoch, tile) alone.
+
+One loader serves all epochs of a phase, so that its workers start once and run ahead across the ends of epochs.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from salt.data.tiles import Tiles
+from salt.runtime.interrupts import leave_to_parent
+from salt.training import augment
+from schemas.augmentation import Transform
+
+Draw = tuple[int, int, int]  # epoch, pass within the epoch, row of the tile
+
+
+def stable_seed(*parts: int) -> int:
+    """A seed of 32 bits from several numbers: the same on every machine, unrelated for neighbouring numbers."""
+    return int(np.random.SeedSequence((len(parts), *parts)).generate_state(1)[0])
+
+
+class Batch(NamedTuple):
+    """Tiles to train on or to validate with; row i of every member is the same tile.
+
+    images: (B, H, W) grey or (B, H, W, 3) red, green, blue; uint8
+    masks: (B, H, W) uint8 in {0, 1}
+    depths: (B,) float32 in 0..1, NaN where unknown
+    """
+
+    images: Tensor
+    masks: Tensor
+    depths: Tensor
+
+
+def batch_of(tiles: Tiles, rows: slice | Sequence[int]) -> Batch:
+    """Tiles as they are, without augmentation."""
+    return Batch(*(torch.from_numpy(array[rows]) for array in (*tiles.arrays, tiles.depths)))
+
+
+@dataclass(frozen=True)
+class TrainingTiles(Dataset[tuple[npt.NDArray, npt.NDArray, np.float32]]):
+    """Tiles with masks, each drawn with its own augmentation."""
+
+    tiles: Tiles
+    augmentation: Any  # the albumentations pipeline
+    seed: int
+
+    def __len__(self) -> int:
+        return len(self.tiles)
+
+    def __getitem__(self, draw: Draw) -> tuple[npt.NDArray, npt.NDArray, np.float32]:
+        epoch, turn, row = draw
+        images, masks = self.tiles.arrays
+        seed = stable_seed(self.seed, epoch, turn, row)
+        return *augment.augment(self.augmentation, images[row], masks[row], seed), self.tiles.depths[row]
+
+
+@dataclass(frozen=True)
+class EpochSampler(Sampler[list[Draw]]):
+    """Batches of all epochs one after another; each pass is a permutation of all tiles.
+
+    A last incomplete batch of an epoch is left out (another few tiles each time), unless it is the only one.
+    """
+
+    tiles: int
+    batch: int
+    epochs: int
+    passes: int
+    seed: int
+    start: tuple[int, int] = (0, 0)  # the epoch and the batch of it that iteration begins with
+
+    @property
+    def batches_per_epoch(self) -> int:
+        """Steps an epoch."""
+        return max(1, self.tiles * self.passes // self.batch)
+
+    def epoch(self, epoch: int) -> list[list[Draw]]:
+        """The batches of one epoch (0-based)."""
+        draws = [
+            (epoch, turn, int(row))
+            for turn in range(self.passes)
+            for row in np.random.default_rng([self.seed, epoch, turn]).permutation(self.tiles)
+        ]
+        return [draws[start * self.batch :][: self.batch] for start in range(self.batches_per_epoch)]
+
+    def __iter__(self) -> Iterator[list[Draw]]:
+        first_epoch, first_batch = self.start
+        for epoch in range(first_epoch, self.epochs):
+            yield from self.epoch(epoch)[first_batch if epoch == first_epoch else 0 :]
+
+
+def create_loader(
+    tiles: Tiles,
+    augmentation: Sequence[Transform],
+    sampler: EpochSampler,
+    workers: int,
+    pin_memory: bool,
+) -> DataLoader[Any]:
+    """A loader of batches over all epochs of the sampler."""
+    pipeline = augment.create_augmentation(augmentation)
+    return DataLoader(
+        TrainingTiles(tiles, pipeline, sampler.seed),
+        batch_sampler=sampler,
+        num_workers=workers,
+        collate_fn=_stack,
+        worker_init_fn=_set_up_worker,
+        pin_memory=pin_memory,
+    )
+
+
+def _stack(drawn: Sequence[tuple[npt.NDArray, npt.NDArray, np.float32]]) -> Batch:
+    return Batch(*(torch.from_numpy(np.stack(arrays)) for arrays in zip(*drawn, strict=True)))
+
+
+def _set_up_worker(worker: int) -> None:
+    leave_to_parent()
+    cv2.setNumThreads(0)  # a worker is one thread; OpenCV would start one a core in each

@@ -1,0 +1,231 @@
+"""What jobs take, in seconds of training and in bytes on disk, before they run. All of it is an estimate, and light."""
+
+import csv
+import itertools
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple, Self
+
+from salt.intake import sources
+from salt.training import timings
+from salt.training.timings import Timing
+from salt.workflow.jobs import Job, size
+from schemas.config import Config
+from schemas.networks import Network, PlainUnet
+from schemas.training import Phase
+
+TRAININGS = ("pretrain", "train_fold")
+
+# Parameters of networks on the encoder they were made for. Counting them takes seconds of imports; a test does.
+PARAMETERS = {
+    ("unet_resnext50", "resnext50_32x4d"): 28_500_000,
+    ("res34_256", "resnet34"): 35_400_000,
+    ("res34_256_ds", "resnet34"): 35_500_000,
+    ("res34_pad128", "resnet34"): 35_300_000,
+    ("res34_resize128", "resnet34"): 23_800_000,
+}
+CPU_PIXELS = 20_000  # a second and core that res34_256 trains on (22,569 seen); the others are not far from it
+PREDICTION = 4  # bytes a pixel: two fields of float16 (salt/data/predictions.py)
+
+
+class TileCount(NamedTuple):
+    """Tiles that all folds together train on, tiles to predict, and pixels of one."""
+
+    train: int
+    test: int
+    pixels: int
+
+
+@dataclass(frozen=True)
+class Disk:
+    """Bytes by what they are for; those of some models may be unknown and are not among them."""
+
+    kinds: dict[str, int] = field(default_factory=dict)
+    unknown: tuple[str, ...] = ()
+
+    @property
+    def total(self) -> int:
+        """All kinds together."""
+        return sum(self.kinds.values())
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What jobs of a config take.
+
+    tiles: None where their number is not known yet
+    measured: what earlier trainings took, the best basis first
+    checkpoints: bytes of those that are there
+    """
+
+    config: Config
+    tiles: TileCount | None
+    measured: Sequence[Timing] = ()
+    checkpoints: int = 0
+
+    @classmethod
+    def of(cls, config: Config) -> Self:
+        """With all that the disk tells."""
+        results = Path(config.pathvars.results)
+        return cls(config, count_tiles(config), timings.load(results), size(results / "checkpoints"))
+
+    # Time -----------------------------------------------------------------------------------------------------
+
+    def seconds(self, job: Job) -> float | None:
+        """Seconds of a training at most; None where nothing like it was measured, or the tiles are unknown."""
+        basis, tiles = self.basis(job), self._tiles_of(job)
+        if basis is None or tiles is None:
+            return None
+        return self._passes(job) * tiles * basis.seconds / basis.tiles
+
+    def seconds_on_cpu(self, job: Job) -> float:
+        """Roughly the seconds of a training on this config's threads; 0 of networks that nobody has counted."""
+        model, tiles = self.config.models[job.wildcards["model"]], self._tiles_of(job)
+        network = model.network
+        shape = model.input.known_shape(self.config.data.shape)
+        known = not isinstance(network, PlainUnet) and (network.name, network.encoder) in PARAMETERS
+        if tiles is None or shape is None or not known:
+            return 0
+        return self._passes(job) * tiles * math.prod(shape) / (CPU_PIXELS * self.config.compute.threads)
+
+    def basis(self, job: Job) -> Timing | None:
+        """The measured training of the same network and input that a training is estimated from."""
+        model = self.config.models[job.wildcards["model"]]
+        key = timings.kind(model.network), model.input.known_shape(self.config.data.shape)
+        return next((timing for timing in self.measured if (timing.network, timing.shape) == key), None)
+
+    def _passes(self, job: Job) -> int:
+        return sum(phase.schedule.most_epochs * phase.passes_per_epoch for phase in self._phases(job))
+
+    def _phases(self, job: Job) -> Sequence[Phase]:
+        model = self.config.models[job.wildcards["model"]]
+        return model.pretrain.phases if job.rule == "pretrain" and model.pretrain else model.phases
+
+    def _tiles_of(self, job: Job) -> int | None:
+        """Tiles that a training learns from, at most: how many pseudo-labels are sure enough, the run will show."""
+        if self.tiles is None:
+            return None
+        model, folds = self.config.models[job.wildcards["model"]], self.config.folds.count
+        if job.rule == "pretrain" and model.pretrain:
+            return self._selected(model.pretrain.pseudo_labels)
+        labelled = self.tiles.train * (folds - 1) // folds
+        return labelled + (self._selected(model.add_pseudo_labels) if model.add_pseudo_labels else 0)
+
+    def _selected(self, labels: str) -> int:
+        test = self.tiles.test if self.tiles else 0
+        sizes = self.config.pseudo_labels[labels].per_fold
+        return min(test, sum(part.count for part in sizes)) if sizes else test
+
+    # Bytes ----------------------------------------------------------------------------------------------------
+
+    def disk(self, jobs: Sequence[Job]) -> Disk:
+        """Bytes that jobs put on the disk at their peak, one training at a time, less those that they replace."""
+        kinds: dict[str, int] = defaultdict(int)
+        rounds: dict[int, int] = defaultdict(int)
+        for job in jobs:
+            kind, amount = self._kept(job)
+            kinds[kind] += max(0, amount - job.present)
+            if job.rule == "predict_fold":
+                rounds[self._round(job.wildcards["model"])] += self._predictions(kept=False)
+        trained = list(dict.fromkeys(job.wildcards["model"] for job in jobs if job.rule in TRAININGS))
+        checkpoints = max((self._checkpoints(model) for model in trained), default=0)
+        kinds["checkpoints, while a training runs"] = max(0, checkpoints - self.checkpoints)
+        kinds["predictions of folds, until they are blended"] = max(rounds.values(), default=0)
+        unknown = [model for model in trained if self.weights(model) is None]
+        return Disk({kind: amount for kind, amount in kinds.items() if amount}, tuple(unknown))
+
+    def weights(self, model: str) -> int | None:
+        """Bytes of one set of a model's weights: as measured, or else as is known of its network."""
+        network = self.config.models[model].network
+        measured = (timing.weights for timing in self.measured if timing.network == timings.kind(network))
+        return next(measured, None) or _known_weights(network)
+
+    def _kept(self, job: Job) -> tuple[str, int]:
+        """What a job leaves for good, and its bytes; 0 where they are unknown."""
+        train, test, pixels = self.tiles or (0, 0, 0)
+        channels = 3 if self.config.data.colour == "rgb" else 1
+        match job.rule:
+            case "train_fold" | "pretrain":
+                model = job.wildcards["model"]
+                sets = len(self.config.models[model].snapshots) if job.rule == "train_fold" else 1
+                return "weights", sets * (self.weights(model) or 0)
+            case "predict_fold":
+                return "predictions of folds, kept for pseudo-labels", self._predictions(kept=True)
+            case "blend":
+                return "predictions of models and ensembles", (train + test) * pixels * PREDICTION
+            case "prepare_tiles":
+                return "tiles and masks", (train + channels * (train + test)) * pixels
+            case "make_pseudo_labels" | "apply_jigsaw":
+                return "tiles and masks", test * pixels
+            case "predict_images":
+                return "predictions of images and, until they are blended, of their windows", self._of_images()
+        return "tables", 0
+
+    def _of_images(self) -> int:
+        """Bytes of predictions of other images, 2 a pixel, as if all were cut and each pixel were a byte of a file."""
+        windows = 1 / (1 - self.config.sections.overlap) ** 2  # that hold a pixel
+        return round(2 * (1 + windows) * size(Path(self.config.predict or "")))
+
+    def _predictions(self, kept: bool) -> int:
+        """Bytes that a fold predicts: those that are kept, or those that go when they are blended."""
+        train, test, pixels = self.tiles or (0, 0, 0)
+        learn_alone = any(labels.scope == "fold" for labels in self.config.pseudo_labels.values())
+        tiles = (
+            (test if learn_alone else 0) if kept else train // self.config.folds.count + (0 if learn_alone else test)
+        )
+        return tiles * pixels * PREDICTION
+
+    def _round(self, model: str) -> int:
+        """How many rounds of pseudo-labels a model comes after. Those of one round may wait for each other's folds."""
+        teachers = {
+            name for labels in self.config.models[model].pseudo_labels for name in self.config.predictors(labels)
+        }
+        return max((1 + self._round(name) for name in teachers), default=0)
+
+    def _checkpoints(self, name: str) -> int:
+        """Bytes of a training's checkpoints at their largest (salt/training/checkpoints.py).
+
+        Two are kept, each with the weights, the optimizer's state, an average and the best weights of phase and cycle;
+        snapshots do not change and are there once.
+        """
+        model = self.config.models[name]
+        phases = [*model.phases, *(model.pretrain.phases if model.pretrain else ())]
+        optimizer = 2 if any(phase.optimizer.name == "adamw" for phase in phases) else 1
+        average = 1 if any(phase.average for phase in phases) else 0
+        return (2 * (1 + optimizer + average + 2) + len(model.snapshots)) * (self.weights(name) or 0)
+
+
+def _known_weights(network: Network) -> int | None:
+    """Bytes of a network's weights in float32; None for encoders that nobody has counted."""
+    if isinstance(network, PlainUnet):  # models/plain_unet.py, without its batch norms
+        widths = [network.width * 2**level for level in range(network.levels)]
+        convs = [(3, widths[0]), *itertools.pairwise(widths), *((3 * width, width) for width in widths[:-1])]
+        return 4 * sum(9 * outputs * (inputs + outputs) for inputs, outputs in convs)
+    parameters = PARAMETERS.get((network.name, network.encoder))
+    return 4 * parameters if parameters else None
+
+
+def count_tiles(config: Config) -> TileCount | None:
+    """Tiles of a run: those that were read, or else what the data's tables say; None where there are none.
+
+    Of a survey that is yet to be made, the most that it can have.
+    """
+    tiles = Path(config.pathvars.results, "tiles")
+    if (tiles / "tiles.csv").is_file():
+        with (tiles / "tiles.csv").open(newline="") as file:
+            rows = [(row["split"], row["constant"]) for row in csv.DictReader(file)]
+        labelled = sum(split == "train" for split, _ in rows)
+        pixels = size(tiles / "train_masks.npy") // max(1, labelled)  # and a few bytes of header
+        return TileCount(rows.count(("train", "False")), len(rows) - labelled, pixels)
+    if config.data.shape is None or config.data.layout == "folders":  # the images may be larger than a tile
+        return None
+    pixels = math.prod(config.data.shape)
+    if config.survey:
+        most = config.survey.sections * config.survey.rows[1] * config.survey.columns[1]
+        return TileCount(most - (test := round(most * config.survey.test)), test, pixels)
+    root = Path(config.data.root)
+    train, predicted = sources.rows(root, "train.csv"), sources.rows(root, "sample_submission.csv")
+    return TileCount(train, predicted, pixels) if train and predicted else None

@@ -1,0 +1,317 @@
+"""What the Snakefile asks: which inputs a job has, which settings, and how a run opens and closes.
+
+Snakemake compares a rule's parameters between runs. Each rule has exactly one: the JSON of just the settings that
+its program uses, so that an edit reruns the jobs it concerns and no others.
+"""
+
+import csv
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from salt.intake import sources
+from salt.report import comparison
+from salt.runtime.atomic import atomic_path
+from salt.runtime.program import MEMORY, UserError, unwritable
+from salt.workflow import prediction
+from salt.workflow.recipes import Recipes
+from schemas.config import Config, ConfigError, check_config
+from schemas.results import ScoreSettings
+from schemas.training import Model
+
+WRONG = (
+    "Error: the config is not right. Correct this in the recipe or in workflow_config.yaml and type the same command "
+    "again; docs/configuration.md explains every key."
+)
+
+
+class Plan:
+    """A checked config, and what follows from it.
+
+    A mistake ends the program with its text alone: Snakemake puts a traceback below every exception it knows.
+    """
+
+    survey_files = ("train.csv", "depths.csv", "sample_submission.csv", "train.zip", "test.zip")
+
+    def __init__(self, raw: Mapping[str, Any], recipes: Recipes | None = None) -> None:
+        """Recipes: what Snakemake merged the config from, for the lines of its faults."""
+        self.config = _checked(raw, recipes or Recipes([]))
+        self.results = self.config.pathvars.results
+        self.models = list(self.config.models)
+        self.names = [*self.config.models, *self.config.ensembles]  # all that is blended and scored
+        self.pseudo_labels = list(self.config.pseudo_labels)
+        encoders = [model.network.pretrained for model in self.config.models.values()]
+        self.encoders = {encoder.slug: encoder for encoder in encoders if encoder}
+        self.folds = range(self.config.folds.count)
+        # Folds' predictions of test tiles are kept where pseudo-labels are made of them: were they gone, an edit of
+        # such a set would predict again, and everything that has read the predictions would follow.
+        self.folds_learn_alone = any(labels.scope == "fold" for labels in self.config.pseudo_labels.values())
+        self.predicted = prediction.folder_name(self.config.predict or "")  # of the images that are predicted
+        self.compute = self.config.compute.model_dump_json()
+        self.on_cpu = self.config.compute.device == "cpu"
+        # A job on a GPU claims one core, whatever else it uses: with more, the GPU would wait for idle cores.
+        self.threads = self.config.compute.threads if self.on_cpu else 1
+        self.gpus = 0 if self.on_cpu else 1
+
+    # Settings -------------------------------------------------------------------------------------------------
+
+    def settings(self, *keys: str) -> str:
+        """One place of the config as JSON, named by its keys."""
+        value: Any = self.config.model_dump(mode="json")
+        for key in keys:
+            value = value[key]
+        return _json(value)
+
+    def survey_settings(self) -> str:
+        """Settings of make_survey."""
+        survey = self.config.survey.model_dump(mode="json") if self.config.survey else {}
+        side, _ = self.config.data.shape or (0, 0)
+        return _json({"tile": side} | survey)
+
+    def data_settings(self) -> str:
+        """Settings of prepare_tiles, with a digest of its folders, whose own time of change misses edited files."""
+        pictures = sources.pictures(self.config.data, [Path(folder) for folder in self.data_folders()])
+        return _json(self.config.data.model_dump(mode="json") | {"pictures": sources.fingerprint(pictures)})
+
+    def encoder_settings(self, wildcards: Any) -> str:
+        """Settings of fetch_weights."""
+        return _json(self.encoders[wildcards.encoder].model_dump())
+
+    def train_settings(self, wildcards: Any) -> str:
+        """Settings of train_fold."""
+        return self._train_settings(self._model(wildcards), "phases")
+
+    def pretrain_settings(self, wildcards: Any) -> str:
+        """Settings of pretrain."""
+        return self._train_settings(self._model(wildcards), "pretrain", fold=_fold(wildcards.learners))
+
+    def _train_settings(self, model: Model, part: str, **more: Any) -> str:
+        dumped = model.model_dump(mode="json", include={"network", "input", "augment", "mix", part})
+        phases = dumped.pop(part)
+        dumped["phases"] = phases["phases"] if part == "pretrain" else phases
+        return _json({"seed": self.config.seed} | dumped | more)
+
+    def predict_settings(self, wildcards: Any) -> str:
+        """Settings of predict_fold."""
+        return _json(self._model(wildcards).model_dump(mode="json", include={"network", "input", "members"}))
+
+    def blend_settings(self, wildcards: Any) -> str:
+        """Settings of blend: the weight of each member; folds weigh the same."""
+        return _json(self._weights(wildcards.name))
+
+    def _weights(self, name: str) -> dict[str, float]:
+        """Members of a blend by name, sorted as in its JSON, so that weights and files cannot be paired wrongly."""
+        members = self.config.ensembles.get(name, {f"fold{fold}": 1.0 for fold in self.folds})
+        return dict(sorted(members.items()))
+
+    def pseudo_label_settings(self, wildcards: Any) -> str:
+        """Settings of make_pseudo_labels."""
+        settings = self.config.pseudo_labels[wildcards.labels].model_dump(mode="json")
+        weights = list(self._predictions(wildcards).values())
+        return _json({"folds": len(self.folds), "fold": _fold(wildcards.learners), "weights": weights} | settings)
+
+    def score_settings(self) -> str:
+        """Settings of score."""
+        return _json(ScoreSettings(threshold=self.config.submission.threshold).model_dump())
+
+    def report_settings(self) -> str:
+        """Settings of write_report: all that its methods paragraph tells."""
+        return _json(self.config.model_dump(mode="json", exclude=comparison.NO_RESULTS))
+
+    def image_settings(self, _: Any) -> str:
+        """Settings of predict_images, in which Snakemake expands no wildcards. Ends the program where it cannot be."""
+        try:
+            return _json(prediction.settings(self.config))
+        except UserError as error:
+            raise SystemExit(f"Error: {error}") from None
+
+    def _model(self, wildcards: Any) -> Model:
+        return self.config.models[wildcards.model]
+
+    # Targets --------------------------------------------------------------------------------------------------
+
+    def targets(self) -> list[str]:
+        """What the plain command makes: the run's results, or a prediction of other images alone."""
+        if self.config.predict:
+            return prediction.results(self.config)
+        return [f"{self.results}/{name}" for name in ("submission.csv", "scores.csv", "report.html")]
+
+    # Inputs ---------------------------------------------------------------------------------------------------
+
+    def data_files(self) -> list[str]:
+        """Tables and zips that prepare_tiles reads. Raises UserError where there are no data."""
+        if self.config.survey:
+            return [f"{self.config.data.root}/{name}" for name in self.survey_files]
+        return [str(path) for path in self._sources() if not path.is_dir()]
+
+    def data_folders(self) -> list[str]:
+        """Folders of images that prepare_tiles reads. Their content counts by `data_settings`, not by their time."""
+        return [] if self.config.survey else [str(path) for path in self._sources() if path.is_dir()]
+
+    def _sources(self) -> list[Path]:
+        try:
+            return sources.sources(self.config.data)
+        except UserError:
+            if self.config.predict:  # it needs weights alone, which may have moved to another machine
+                return []
+            raise
+
+    def true_test_masks(self) -> list[str]:
+        """The masks of the test tiles, where the data are a survey that tells them."""
+        return [f"{self.config.data.root}/truth/test_masks.csv"] if self.config.survey else []
+
+    def fold_inputs(self) -> list[str]:
+        """Mosaics and duplicates, where folds follow them."""
+        files = ("mosaics.csv", "duplicates.csv") if self.config.folds.by == "mosaic" else ()
+        return [f"{self.results}/{name}" for name in files]
+
+    def pretrain_pseudo_labels(self, wildcards: Any) -> list[str]:
+        """What a model is pretrained on."""
+        pretrain = self._model(wildcards).pretrain
+        return self._pseudo_labels(pretrain.pseudo_labels, wildcards.learners) if pretrain else []
+
+    def pseudo_label_sources(self, wildcards: Any) -> list[str]:
+        """The predictions of test tiles that a set of pseudo-labels is made of."""
+        return list(self._predictions(wildcards))
+
+    def _predictions(self, wildcards: Any) -> dict[str, float]:
+        """Files of predictions that make a set and their weights: the ensemble's, or its models' of a fold."""
+        if wildcards.learners == "all_folds":
+            return {f"{self.results}/ensembles/{self.config.pseudo_labels[wildcards.labels].ensemble}/test.npy": 1.0}
+        models = self.config.predictors(wildcards.labels)
+        return {f"{self.results}/models/{model}/{wildcards.learners}/test.npy": w for model, w in models.items()}
+
+    def added_pseudo_labels(self, wildcards: Any) -> list[str]:
+        """Pseudo-labels that join a model's training tiles in a fold, if any."""
+        name = self._model(wildcards).add_pseudo_labels
+        return self._pseudo_labels(name, self.config.pseudo_labels[name].folder(int(wildcards.fold))) if name else []
+
+    def _pseudo_labels(self, name: str, learners: str) -> list[str]:
+        folder = f"{self.results}/pseudo_labels/{name}/{learners}"
+        return [f"{folder}/masks.npy", f"{folder}/pseudo_labels.csv"]
+
+    def pseudo_label_tables(self) -> list[str]:
+        """What was selected, of every set."""
+        return [
+            f"{self.results}/pseudo_labels/{name}/{who}/pseudo_labels.csv"
+            for name, labels in self.config.pseudo_labels.items()
+            for who in labels.folders(len(self.folds))
+        ]
+
+    def encoder_files(self, wildcards: Any) -> list[str]:
+        """The local file that an encoder's weights are read from, if they are not fetched."""
+        file = self.encoders[wildcards.encoder].file
+        return [file] if file else []
+
+    def encoder_weights(self, wildcards: Any) -> list[str]:
+        """The weights that a model's encoder starts from, if they are not random."""
+        encoder = self._model(wildcards).network.pretrained
+        return [f"{self.results}/encoders/{encoder.slug}.safetensors"] if encoder else []
+
+    def fold_encoder_weights(self, wildcards: Any) -> list[str]:
+        """The same for the folds, which need none where the model is pretrained on pseudo-labels."""
+        return [] if self._model(wildcards).pretrain else self.encoder_weights(wildcards)
+
+    def pretrained_weights(self, wildcards: Any) -> list[str]:
+        """The weights that a fold starts from, where its model is pretrained on pseudo-labels."""
+        pretrain = self._model(wildcards).pretrain
+        if not pretrain:
+            return []
+        learners = self.config.pseudo_labels[pretrain.pseudo_labels].folder(int(wildcards.fold))
+        return [f"{self.results}/models/{wildcards.model}/pretrain/{learners}/weights.safetensors"]
+
+    def labelled_members(self, wildcards: Any) -> list[str]:
+        """Predictions of training tiles that a blend is made of."""
+        return self._members(wildcards.name, of_model="held_out", of_ensemble="out_of_fold")
+
+    def test_members(self, wildcards: Any) -> list[str]:
+        """Predictions of test tiles that a blend is made of."""
+        return self._members(wildcards.name, of_model="test", of_ensemble="test")
+
+    def _members(self, name: str, of_model: str, of_ensemble: str) -> list[str]:
+        if name in self.config.models:
+            return [f"{self.results}/models/{name}/{fold}/{of_model}.npy" for fold in self._weights(name)]
+        return [f"{self.results}/ensembles/{member}/{of_ensemble}.npy" for member in self._weights(name)]
+
+    def histories(self) -> list[str]:
+        """The history of every training."""
+        folders = [f"models/{name}/pretrain/{who}" for name in self.models for who in self.config.pretrainings(name)]
+        folders += [f"models/{name}/fold{fold}" for name in self.models for fold in self.folds]
+        return [f"{self.results}/{folder}/history.csv" for folder in folders]
+
+    def compared_runs(self) -> list[str]:
+        """What the report reads of other runs. Ends the program where one of them has not ended."""
+        if self.config.predict:
+            return []
+        try:
+            return comparison.inputs(self.config.report.compare)
+        except UserError as error:
+            raise SystemExit(f"Error: {error}") from None
+
+    # The start of a run ---------------------------------------------------------------------------------------
+
+    def save_config(self) -> None:
+        """Write the config that the jobs are about to run with, merged, checked and filled in: `config.yaml`.
+
+        Not for a prediction of other images: the run was not made with that.
+        """
+        if self.config.predict:
+            return
+        text = yaml.safe_dump(self.config.model_dump(mode="json"), sort_keys=False)
+        try:
+            with atomic_path(Path(self.results, "config.yaml")) as path:
+                path.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise SystemExit(unwritable(error)) from None
+
+    # The end of a run -----------------------------------------------------------------------------------------
+
+    def closing_words(self) -> str:
+        """What the terminal shows at the end of a whole run: scores, and where the results are."""
+        if self.config.predict:
+            return prediction.closing_words(self.config)
+        path = Path(self.results, "scores.csv")
+        rows = list(csv.DictReader(path.read_text().splitlines())) if path.exists() else []
+        rule = self.config.submission.shown_jigsaw
+        rows = [row for row in rows if row["tta"] == "True"]
+        if {row["name"] for row in rows} != set(self.names):
+            return ""  # only a part of the workflow was asked for
+        truths = list(dict.fromkeys(row["labels"] for row in rows))
+        lines = [f"{'':24}" + "".join(f"{labels.replace('_', ' '):>14}{'+ jigsaw':>11}" for labels in truths)]
+        for name in self.names:
+            scores = {(row["labels"], row["jigsaw"]): float(row["score"]) for row in rows if row["name"] == name}
+            columns = "".join(f"{scores[t, 'none']:14.4f}{scores[t, rule]:11.4f}" for t in truths)
+            lines.append(f"{name:24}{columns}")
+        lines += ["", f"submission  {self.results}/submission.csv", f"report      {self.results}/report.html"]
+        return "\n".join(lines)
+
+    def words_after_a_failure(self) -> str:
+        """What the terminal shows after a failed job, whose log Snakemake has shown."""
+        return (
+            "The same command goes on where this ended. A job whose log ends without an error (signal 9, exit code "
+            f"137) was killed, usually since the memory was full. {MEMORY}"
+        )
+
+
+def _checked(raw: Mapping[str, Any], recipes: Recipes) -> Config:
+    """The config; ends the program with all that is wrong with it or with its files."""
+    faults = list(recipes.repeated())
+    try:
+        config = check_config(raw)
+    except ConfigError as error:
+        faults += recipes.located(str(error).splitlines())
+    if faults:
+        raise SystemExit("\n".join([WRONG, *faults])) from None
+    return config
+
+
+def _fold(learners: str) -> int | None:
+    """The fold that learns from a set or a pretraining, by its folder's name; none: all of them."""
+    return None if learners == "all_folds" else int(learners.removeprefix("fold"))
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, sort_keys=True)

@@ -1,0 +1,158 @@
+"""A trained run that is applied to other images: what of it they depend on, checked while the Snakefile is read.
+
+Its weights are no inputs of the job, which Snakemake could make anew: for a prediction nothing is to be trained. They
+count by a digest among its settings.
+"""
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from salt.intake import sources
+from salt.runtime import provenance
+from salt.runtime.program import UserError
+from salt.workflow.jobs import differences
+from schemas.config import Config
+from schemas.section import Shape
+from schemas.words import first_of
+
+SHOWN = 3
+OF_TILES = {"tile", "range", "colour"}  # what of the data's settings a prediction depends on
+OF_MODELS = {"network", "input", "members"}
+
+
+def folder_name(images: str) -> str:
+    """That of the folder of predictions: the images', without what Snakemake or a shell could misunderstand."""
+    path = Path(os.path.abspath(images))
+    return re.sub(r"[^\w.-]", "_", path.name if path.is_dir() else path.stem)
+
+
+def results(config: Config) -> list[str]:
+    """What a prediction leaves: folders of masks and of probabilities, and a table."""
+    folder = f"{config.pathvars.results}/predictions/{folder_name(config.predict or '')}"
+    return [f"{folder}/masks", f"{folder}/probabilities", f"{folder}/masks.csv"]
+
+
+def closing_words(config: Config) -> str:
+    """What the terminal shows at the end: how many images there are, and where."""
+    masks, probabilities, table = results(config)
+    if not Path(table).exists():  # something else was asked for
+        return ""
+    images = len(Path(table).read_text(encoding="utf-8").splitlines()) - 1
+    return (
+        f"{images} images are predicted\n"
+        f"masks          {masks} (PNG, 255 is salt), and as run lengths in {table}\n"
+        f"probabilities  {probabilities} (16-bit PNG, 65535 is 1)"
+    )
+
+
+def settings(config: Config) -> dict[str, Any]:
+    """Those of predict_images.
+
+    Raises UserError where there are no images, where the run is not trained, was with other settings or needs depths,
+    and where predictions of other images are in the way.
+    """
+    from salt.inference.images import find_images  # here: a run that predicts nothing need not wait for image libraries
+
+    images = Path(config.predict or "")
+    files = find_images(images)
+    _must_not_replace_others(Path(results(config)[0]), images)
+    ensemble = config.submission.ensemble
+    weights = config.ensembles.get(ensemble, {ensemble: 1.0})
+    _must_need_no_depths(config, list(weights))
+    snapshots = {name: _snapshots(config, name) for name in weights}
+    _must_be_trained(config, [path for paths in snapshots.values() for path in paths])
+    own_range = "tile" if config.data.layout == "competition" else config.data.range
+    data = config.data.model_copy(update={"tile": _tile(config)}).model_dump(mode="json", include=OF_TILES)
+    _must_be_trained_so(config, data, snapshots)
+    models = {name: config.models[name].model_dump(mode="json", include=OF_MODELS) for name in weights}
+    return {
+        "images": str(images),
+        "pictures": sources.fingerprint(files),
+        **data,
+        "sections": {"overlap": config.sections.overlap, "range": config.sections.range or own_range},
+        "models": {name: models[name] | {"weight": weight} for name, weight in weights.items()},
+        "folds": config.folds.count,
+        "weights": sources.fingerprint([path for paths in snapshots.values() for path in paths]),
+        "threshold": config.submission.threshold,
+    }
+
+
+def _tile(config: Config) -> Shape:
+    """Height and width of the run's tiles, px: by its config or, where that leaves it to the images, of its own."""
+    import numpy as np  # here, as above
+
+    packed = Path(config.pathvars.results, "tiles", "train_masks.npy")
+    if config.data.shape:
+        return config.data.shape
+    if not packed.is_file():
+        raise UserError(
+            f"To predict {config.predict}, expected the size of the run's tiles, in `data.tile` of the config or in "
+            f"{packed}, and found neither. Set `data.tile` to the size that the run was trained with."
+        )
+    _, height, width = np.load(packed, mmap_mode="r", allow_pickle=False).shape
+    return height, width
+
+
+def _snapshots(config: Config, model: str) -> list[Path]:
+    """Files of a model's weights that its prediction needs."""
+    folders = [Path(config.pathvars.results, "models", model, f"fold{fold}") for fold in range(config.folds.count)]
+    return [each / "snapshots" / f"{name}.safetensors" for each in folders for name in config.models[model].members]
+
+
+def _must_need_no_depths(config: Config, models: list[str]) -> None:
+    if deep := [name for name in models if config.models[name].input.channels == "depth"]:
+        raise UserError(
+            f"To predict {config.predict}, expected models that see nothing but the image, and found `channels: depth` "
+            f"in {', '.join(deep)}: images other than the run's tiles have no depth. Name an ensemble of other models "
+            "in `submission.ensemble`."
+        )
+
+
+def _must_be_trained(config: Config, weights: list[Path]) -> None:
+    if missing := [path for path in weights if not path.is_file()]:
+        raise UserError(
+            f"To predict {config.predict}, expected the weights of the trained run {config.pathvars.results}, "
+            f"{len(weights)} files of the ensemble {config.submission.ensemble}, and found {len(missing)} of them "
+            f"missing: {first_of(missing, SHOWN)}. First train: type the same command without `predict`; then type it "
+            "as it was."
+        )
+
+
+def _must_be_trained_so(config: Config, data: Mapping[str, Any], snapshots: Mapping[str, list[Path]]) -> None:
+    """Compare the config with the settings that the run was made with, where their provenance is there."""
+    run = Path(config.pathvars.results)
+    changed = [f"data.{change}" for change in _changes(run / "tiles", data, OF_TILES)]
+    for name, paths in snapshots.items():
+        model = config.models[name].model_dump(mode="json")
+        for trained in dict.fromkeys(path.parent for path in paths):
+            changed += [f"models.{name}.{change}" for change in _changes(trained, model, {"network", "input"})]
+    if changed := list(dict.fromkeys(changed)):
+        raise UserError(
+            f"To predict {config.predict}, expected the settings that the run {run} was trained with, and found "
+            f"others: {first_of(changed, SHOWN, '; ')}. Undo the change, or train "
+            "again: type the same command without `predict`; then type it as it was."
+        )
+
+
+def _changes(output: Path, now: Mapping[str, Any], keys: set[str]) -> list[str]:
+    """What changed of some settings since a program left its output, where it was told them.
+
+    Where the weights of a network started makes no difference.
+    """
+    then = provenance.read(output).get("settings", {})
+    both = {key for key in keys if then.get(key) is not None}
+    changes = differences({key: then[key] for key in sorted(both)}, {key: now[key] for key in sorted(both)})
+    return [change for change in changes if not change.startswith("network.weights:")]
+
+
+def _must_not_replace_others(masks: Path, images: Path) -> None:
+    """Images of another place may have the same name."""
+    others = provenance.read(masks).get("settings", {}).get("images")
+    if others and os.path.abspath(others) != os.path.abspath(images):
+        raise UserError(
+            f"{masks.parent} is where the predictions of {images} go, and holds those of {others}, which has the same "
+            "name. Move them to another place, or rename the images' folder, then type the same command again."
+        )

@@ -1,0 +1,68 @@
+"""One run at a time in a folder, and no lock left behind by a run that was killed.
+
+Snakemake's own lock is a list of files without an owner: after `kill -9` it refuses the next run until somebody types
+`--unlock`. Here a live run holds an flock, which the system takes back however the run ends. Who gets the flock knows
+that files of Snakemake's lock are stale.
+"""
+
+import fcntl
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from snakemake.cli import get_argument_parser
+
+from salt.runtime.program import CAUSES
+
+# Ways to call Snakemake that tell about the workflow and run no job.
+TELLING = (
+    *("dryrun", "lint", "list_rules", "list_target_rules", "print_compilation", "containerize", "report", "unlock"),
+    *("generate_unit_tests", "dag", "rulegraph", "filegraph", "d3dag", "summary", "detailed_summary"),
+    *("list_changes", "list_input_changes", "list_params_changes", "list_untracked"),
+)
+
+_held: list[Any] = []  # open files: their locks last as long as this process
+
+
+def hold(workflow: Any, arguments: Sequence[str] | None = None) -> None:
+    """Called while the Snakefile is read. Ends the program where another run is at work in this folder.
+
+    Only the process that runs the jobs holds the lock: not a dry run, nor a job started by an executor plugin.
+
+    workflow: Snakemake's; arguments: of its command line, this process's own by default
+    """
+    if _held or not workflow.is_main_process or not executes(sys.argv[1:] if arguments is None else arguments):
+        return
+    folder = Path(".snakemake")
+    try:
+        folder.mkdir(exist_ok=True)
+        file = (folder / "run.lock").open("a+")
+    except OSError as error:
+        raise SystemExit(
+            f"Error: expected to write to {Path.cwd()}, where Snakemake keeps its records, and cannot: "
+            f"{CAUSES.get(error.errno or 0, error)}, and type the same command again."
+        ) from None
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.seek(0)
+        owner = file.read().strip() or "unknown"
+        file.close()
+        raise SystemExit(
+            f"Error: another run (process {owner}) is at work in {Path.cwd()}; two would overwrite each other's files. "
+            "Wait for it or stop it, then type the same command again."
+        ) from None
+    file.truncate(0)
+    file.write(str(os.getpid()))
+    file.flush()
+    _held.append(file)
+    for stale in (folder / "locks").glob("*.lock"):
+        stale.unlink()
+
+
+def executes(arguments: Sequence[str]) -> bool:
+    """Whether a command line runs jobs. While the Snakefile is read, Snakemake itself does not tell yet."""
+    options, _ = get_argument_parser().parse_known_args(list(arguments))
+    return not any(getattr(options, name) for name in TELLING)

@@ -1,0 +1,63 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from salt.data.predictions import FIELDS
+from salt.data.records import create_records, open_records
+from salt.ensembles.blending import blend, mean
+
+
+def predictions(path, ids, seed):
+    with create_records(path, ids, {name: np.float16 for name in FIELDS}, 4, 4) as records:
+        rng = np.random.default_rng(seed)
+        for name in FIELDS:
+            records[name] = rng.random((len(ids), 4, 4))
+    return open_records(path)
+
+
+IDS = [f"{number:04d}" for number in range(600)]  # more than a chunk
+
+
+def test_models_are_averaged_by_weight(tmp_path):
+    members = [predictions(tmp_path / f"{seed}.npy", IDS, seed) for seed in range(2)]
+    assert blend(members, [3, 1], tmp_path / "out.npy") == 600
+    found = open_records(tmp_path / "out.npy")
+    assert found["id"].tolist() == IDS
+    for name in FIELDS:
+        first, second = (member[name].astype(np.float64) for member in members)
+        assert np.abs(found[name] - (3 * first + second) / 4).max() < 1e-3
+
+
+def test_a_mean_is_of_the_rows_asked_for_in_single_precision(tmp_path):
+    members = [predictions(tmp_path / f"{seed}.npy", IDS, seed) for seed in range(3)]
+    found = mean(members, [1, 2, 1], "plain", slice(10, 30))
+    first, second, third = (member["plain"][10:30].astype(np.float64) for member in members)
+    assert found.dtype == np.float32
+    assert np.allclose(found, (first + 2 * second + third) / 4, atol=1e-7)
+    alone = mean(members[:1], [7], "tta", slice(0, 600))
+    assert np.array_equal(alone, members[0]["tta"])
+
+
+def test_held_out_folds_are_collected_by_id(tmp_path):
+    ids = [IDS[fold::3][::-1] for fold in range(3)]
+    members = [predictions(tmp_path / f"{fold}.npy", ids[fold], fold) for fold in range(3)]
+    blend(members, [1, 1, 1], tmp_path / "out.npy")
+    found = open_records(tmp_path / "out.npy")
+    assert found["id"].tolist() == IDS
+    for member in members:
+        assert np.array_equal(found["tta"][np.searchsorted(found["id"], member["id"])], member["tta"])
+
+
+def test_members_that_share_some_tiles_are_refused(tmp_path):
+    members = [predictions(tmp_path / "a.npy", IDS[:5], 0), predictions(tmp_path / "b.npy", IDS[3:9], 1)]
+    with pytest.raises(ValueError, match="same tiles in the same order, or share none"):
+        blend(members, [1, 1], tmp_path / "out.npy")
+
+
+@given(st.lists(st.floats(0.1, 10), min_size=1, max_size=4))
+def test_a_blend_of_one_prediction_with_itself_is_that_prediction(tmp_path_factory, weights):
+    folder = tmp_path_factory.mktemp("blend")
+    member = predictions(folder / "a.npy", IDS[:3], 0)
+    blend([member] * len(weights), weights, folder / "out.npy")
+    assert np.abs(open_records(folder / "out.npy")["tta"].astype(float) - member["tta"]).max() < 1e-3

@@ -1,0 +1,177 @@
+from pathlib import Path
+
+import hypothesis
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from salt.data.predictions import FIELDS
+from salt.data.records import create_records, open_records
+from salt.ensembles import pseudo_labels
+from salt.runtime.program import UserError
+from schemas.results import PseudoLabels, PseudoLabelSettings
+from tests.easy_tiles import easy_tiles
+
+BY_SIZE = PseudoLabels.model_validate(
+    {
+        "ensemble": "any",
+        "min_confidence": 0.97,
+        "per_fold": [
+            {"pixels": [0, 0], "count": 3, "every": 2},
+            {"pixels": [20, 500], "count": 2, "min_confidence": 0.99},
+            {"pixels": [501, 2550], "count": 2},
+        ],
+    }
+)
+
+
+def test_confidence_is_the_share_of_pixels_outside_low_and_high():
+    probabilities = np.array([[[0.1, 0.19, 0.21, 0.5]], [[0.79, 0.81, 0.9, 1.0]]], np.float16)
+    assert pseudo_labels.confidence(probabilities, 0.2, 0.8).tolist() == [0.5, 0.75]
+
+
+def table(count, seed=0):
+    rng = np.random.default_rng(seed)
+    return pd.DataFrame(
+        {
+            "id": [f"t{row}" for row in range(count)],
+            "confidence": rng.choice([0.5, 0.96, 0.97, 0.98, 0.99, 1.0], count),
+            "salt": rng.choice([0, 10, 20, 500, 501, 2550, 2551], count),
+            "constant": rng.random(count) < 0.1,
+        }
+    )
+
+
+def test_every_confident_tile_that_varies_is_for_all_folds():
+    settings = PseudoLabels(ensemble="any", min_confidence=0.97)
+    found = pseudo_labels.select(table(200), settings, folds=5)
+    expected = (found["confidence"] >= 0.97) & ~found["constant"]
+    assert found["selected"].tolist() == expected.tolist()
+    assert set(found["fold"]) == {pseudo_labels.ALL_FOLDS}
+
+
+@given(st.integers(0, 300), st.integers(2, 5), st.integers(0, 1000))
+def test_slices_by_size_are_disjoint_equal_and_within_their_quota(count, folds, seed):
+    found = pseudo_labels.select(table(count, seed), BY_SIZE, folds)
+    chosen = found[found["selected"]]
+    assert set(chosen["fold"]) <= set(range(folds))
+    assert not chosen["constant"].any()
+    assert (chosen["confidence"] >= 0.97).all()
+    assert (chosen.loc[chosen["salt"].between(20, 500), "confidence"] >= 0.99).all()
+    assert set(chosen["salt"]) <= {0, 20, 500, 501, 2550}
+    for low, high, quota in ((0, 0, 3), (20, 500, 2), (501, 2550, 2)):
+        sizes = chosen.loc[chosen["salt"].between(low, high), "fold"].value_counts().reindex(range(folds), fill_value=0)
+        assert sizes.nunique() <= 1
+        assert sizes.max() <= quota
+
+
+WINNING = PseudoLabels.model_validate(
+    yaml.safe_load(Path("workflow_config.yaml").read_text())["pseudo_labels"]["stage1_by_size"]
+)
+
+
+def competition(seed):
+    """18,000 predicted test tiles, most of them sure; not half of them empty, the others more often small."""
+    rng = np.random.default_rng(seed)
+    salt = np.where(rng.random(18000) < 0.45, 0, 101 * 101 * rng.random(18000) ** 2).astype(int)
+    confident = rng.choice([0.9, 0.97, 0.99, 1.0], 18000, p=[0.1, 0.3, 0.3, 0.3])
+    ids = [f"t{row}" for row in range(18000)]
+    return pd.DataFrame({"id": ids, "confidence": confident, "salt": salt, "constant": rng.random(18000) < 0.01})
+
+
+@hypothesis.settings(max_examples=10)
+@given(st.integers(0, 1000), st.integers(0, 101 * 101))
+def test_at_the_competitions_size_each_fold_gets_1580_tiles_of_its_own(seed, scarce):
+    tiles = competition(seed)
+    found = pseudo_labels.select(tiles, WINNING, folds=5)
+    chosen = found[found["selected"]]
+    assert chosen["fold"].value_counts().to_dict() == dict.fromkeys(range(5), 1580)
+    for size in WINNING.per_fold:
+        assert set(chosen.loc[chosen["salt"].between(*size.pixels), "fold"].value_counts()) == {size.count}
+    assert chosen["confidence"].min() >= 0.97
+    fewer = pseudo_labels.select(tiles.assign(confidence=np.where(tiles["salt"] > scarce, 0.5, 1)), WINNING, folds=5)
+    assert fewer.loc[fewer["selected"], "fold"].value_counts().nunique() <= 1
+
+
+def test_in_the_scope_of_a_fold_it_alone_gets_its_slice():
+    tiles = table(300)
+    shared = pseudo_labels.select(tiles, BY_SIZE, folds=3)
+    for fold in range(3):
+        own = pseudo_labels.select(tiles, BY_SIZE, folds=3, fold=fold)
+        assert own["selected"].tolist() == (shared["selected"] & (shared["fold"] == fold)).tolist()
+        assert own["selected"].any()
+        assert set(own["fold"]) == {fold}
+
+
+def test_in_the_scope_of_a_fold_every_confident_tile_is_for_it_alone():
+    settings = PseudoLabels(ensemble="any", min_confidence=0.97)
+    own = pseudo_labels.select(table(200), settings, folds=5, fold=2)
+    assert own["selected"].equals(pseudo_labels.select(table(200), settings, folds=5)["selected"])
+    assert set(own["fold"]) == {2}
+
+
+def predictions(path, ids, probabilities):
+    """Records of predictions, of which only those with mirror images make pseudo-labels."""
+    with create_records(path, ids, dict.fromkeys(FIELDS, np.float16), *probabilities.shape[1:]) as records:
+        records["tta"] = probabilities
+    return open_records(path)
+
+
+IDS = [f"{number:04d}" for number in range(600)]  # more than a chunk
+
+
+def test_masks_and_confidence_are_of_the_weighted_mean_of_the_predictions(tmp_path):
+    rng = np.random.default_rng(0)
+    settings = PseudoLabelSettings(ensemble="any", folds=5, fold=1, weights=(3, 1), low=0.3, high=0.6)
+    first, second = (rng.random((600, 6, 5)).astype(np.float16) for _ in range(2))
+    members = [predictions(tmp_path / f"{n}.npy", IDS, p) for n, p in enumerate((first, second))]
+    found = pseudo_labels.write_masks(members, settings, tmp_path / "masks.npy")
+    mean = 0.75 * first.astype(float) + 0.25 * second.astype(float)
+    masks = open_records(tmp_path / "masks.npy")
+    assert masks["id"].tolist() == found["id"].tolist() == IDS
+    assert np.array_equal(masks["mask"], mean > 0.5)
+    assert np.allclose(found["confidence"], ((mean < 0.3) | (mean > 0.6)).mean(axis=(1, 2)))
+    assert found["salt"].tolist() == (mean > 0.5).sum(axis=(1, 2)).tolist()
+    assert np.allclose(found["coverage"], (mean > 0.5).mean(axis=(1, 2)))
+
+
+def test_predictions_of_other_tiles_are_refused(tmp_path):
+    settings = PseudoLabelSettings(ensemble="any", folds=2, weights=(1, 1))
+    members = [
+        predictions(tmp_path / f"{n}.npy", ids, np.zeros((3, 2, 2))) for n, ids in enumerate((IDS[:3], IDS[1:4]))
+    ]
+    with pytest.raises(ValueError, match="must hold the same tiles in the same order"):
+        pseudo_labels.write_masks(members, settings, tmp_path / "masks.npy")
+
+
+def test_every_second_one_is_taken_where_the_config_says_so():
+    tiles = table(8).assign(confidence=1.0, salt=0, constant=False)
+    found = pseudo_labels.qualified(tiles, BY_SIZE.per_fold[0], 0.97)
+    assert found.tolist() == [0, 2, 4, 6]
+
+
+@pytest.fixture
+def written(tmp_path):
+    test = easy_tiles(4, split="test")
+    masks, labels = tmp_path / "masks.npy", tmp_path / "pseudo_labels.csv"
+    with create_records(masks, test.ids, {"mask": np.uint8}, 32, 32) as records:
+        records["mask"] = np.arange(4)[:, None, None] % 2
+    frame = pd.DataFrame({"id": test.ids, "confidence": 0.5, "selected": [False, True, True, True]})
+    frame.assign(fold=[-1, 0, 1, -1]).to_csv(labels, index=False)
+    return masks, labels, test
+
+
+def test_a_fold_gets_its_own_pseudo_labels_and_those_for_all(written):
+    assert pseudo_labels.load(*written).ids == ["test001", "test002", "test003"]
+    assert pseudo_labels.load(*written, fold=1).ids == ["test002", "test003"]
+    assert pseudo_labels.load(*written, fold=0).arrays[1].max(axis=(1, 2)).tolist() == [1, 1]
+
+
+def test_no_pseudo_labels_at_all_are_an_error_with_a_remedy(written):
+    masks, labels, test = written
+    pd.read_csv(labels).assign(selected=False).to_csv(labels, index=False)
+    with pytest.raises(UserError, match="none selected of 4 tiles. Lower"):
+        pseudo_labels.load(masks, labels, test)

@@ -1,0 +1,68 @@
+import numpy as np
+import pytest
+
+from salt.inference.blocks import Blocks, Windows
+from salt.inference.images import Image
+from salt.inference.sliding_window import Section
+
+SHAPES = ((8, 8), (5, 20), (30, 17), (8, 8))
+
+
+class Echo:
+    """An ensemble whose probabilities are the grey values; the blocks that it saw."""
+
+    def __init__(self):
+        self.seen = []
+
+    def predict(self, tiles, ticker, before):
+        self.seen.append((before, len(tiles)))
+        return tiles.astype(np.float32) / 255
+
+
+@pytest.fixture
+def arrays():
+    rng = np.random.default_rng(0)
+    return [rng.integers(0, 256, shape, dtype=np.uint8) for shape in SHAPES]
+
+
+def images(arrays, reads):
+    def read(number):
+        reads.append(number)
+        return arrays[number]
+
+    return [
+        Image(str(number), lambda number=number: read(number), Section(array.shape, (8, 8), 0.5), "type")
+        for number, array in enumerate(arrays)
+    ]
+
+
+@pytest.mark.parametrize("size", [1, 3, 1000])
+def test_blocks_of_any_size_give_each_image_the_predictions_of_its_windows(tmp_path, arrays, size):
+    reads = []
+    windows, blocks, echo = Windows(images(arrays, reads)), Blocks(tmp_path, size), Echo()
+    blocks.predict(windows, echo)
+    assert sum(count for _, count in echo.seen) == len(windows)
+    assert max(count for _, count in echo.seen) == min(size, len(windows))
+    assert reads == [0, 1, 2, 3]  # each image once, though blocks end within them
+    for number, image in enumerate(windows.images):
+        found = np.concatenate(list(image.section.blend(blocks.read(windows.of(number)))), axis=1)
+        assert np.abs(found - arrays[number] / 255).max() < 1e-4
+
+
+def test_blocks_that_are_there_are_not_predicted_again_nor_their_images_read(tmp_path, arrays):
+    windows, blocks, echo = Windows(images(arrays, [])), Blocks(tmp_path, 2), Echo()
+    blocks.predict(windows, echo)
+    last = max(tmp_path.iterdir(), key=lambda path: int(path.stem.split("_")[1]))
+    last.unlink()
+    reads = []
+    again = Echo()
+    blocks.predict(Windows(images(arrays, reads)), again)
+    assert again.seen == [(0, len(windows) % 2 or 2)]
+    assert reads == [2, 3] if len(windows) % 2 == 0 else reads == [3]
+
+
+def test_blocks_of_another_size_are_other_blocks(tmp_path, arrays):
+    windows, echo = Windows(images(arrays, [])), Echo()
+    Blocks(tmp_path, 2).predict(windows, Echo())
+    Blocks(tmp_path, 4).predict(windows, echo)
+    assert sum(count for _, count in echo.seen) == len(windows)

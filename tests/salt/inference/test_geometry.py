@@ -1,0 +1,146 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from salt.data import image_files
+from salt.data.tiles import Tiles
+from salt.inference.geometry import MEAN, STD, Geometry
+from salt.runtime.program import UserError
+from schemas.networks import Input
+
+UNKNOWN = torch.full((1,), torch.nan)  # depths
+RECIPE = {  # recipe 3: settings, side, padding before
+    "resnext50": (Input(resize=192, pad=224, pad_mode="reflect", channels="grey3"), 224, 16),
+    "resnet34": (Input(resize=202, pad=256, pad_mode="edge", channels="ramp"), 256, 27),
+    "pad_128": (Input(pad=128, pad_mode="edge", channels="ramp"), 128, 13),
+    "resize_128": (Input(resize=128, channels="ramp"), 128, 0),
+}
+
+
+@pytest.fixture(params=RECIPE)
+def geometry_side_before(request):
+    settings, side, before = RECIPE[request.param]
+    return Geometry(settings, tile=(101, 101)), side, before
+
+
+def test_the_recipes_inputs_have_its_sides_and_padding(geometry_side_before):
+    geometry, side, before = geometry_side_before
+    assert (geometry.shape, geometry.before) == ((side, side), (before, before))
+    assert geometry.images(torch.zeros(2, 101, 101, dtype=torch.uint8), UNKNOWN).shape == (2, 3, side, side)
+
+
+def test_a_mask_comes_back_where_it_was(geometry_side_before):
+    geometry, _, _ = geometry_side_before
+    masks = torch.zeros(3, 101, 101, dtype=torch.uint8)
+    masks[0, :, 40:], masks[1, 17:60, 5:33], masks[2, 100:, 100:] = 1, 1, 1
+    back = there_and_back(geometry, masks)
+    if geometry.resized[0] % 101 == 0:  # not resized, or each pixel doubled
+        assert torch.equal(back, masks.bool())
+    else:  # a border may move by a rounded pixel, an area by no more
+        different = (back != masks.bool()).sum(dim=(1, 2))
+        assert (different <= torch.tensor([101, 2 * (43 + 28), 2])).all()
+
+
+def there_and_back(geometry, masks):
+    """What a network that predicts its mask surely and rightly gets."""
+    return geometry.probabilities(geometry.masks(masks) * 40 - 20) > 0.5
+
+
+@given(st.data(), st.integers(4, 40), st.integers(4, 40), st.integers(0, 2**32 - 1))
+def test_any_padding_and_any_doubling_bring_any_mask_back_exactly(data, height, width, seed):
+    times = data.draw(st.integers(1, 3))
+    extra = data.draw(st.tuples(st.integers(0, 9), st.integers(0, 9)))
+    mode = data.draw(st.sampled_from(["edge", "reflect"])) if max(extra) < min(height, width) else "edge"
+    resize, pad = (height * times, width * times), (height * times + extra[0], width * times + extra[1])
+    geometry = Geometry(Input.model_construct(resize=resize, pad=pad, pad_mode=mode, channels="ramp"), (height, width))
+    masks = torch.from_numpy(np.random.default_rng(seed).integers(0, 2, (2, height, width), dtype=np.uint8))
+    assert geometry.masks(masks).shape == (2, 1, *pad)
+    assert torch.equal(there_and_back(geometry, masks), masks.bool())
+
+
+@pytest.mark.parametrize("resized", [64, 128, 192, 202, 224])
+def test_no_resizing_shifts_what_it_shows(resized):
+    """A disc keeps its centre to half a pixel, and a hundred of them to a fiftieth on the mean."""
+    rows, columns = np.mgrid[:101, :101]
+    centres = np.random.default_rng(0).uniform(35, 65, (100, 2, 1, 1))
+    discs = ((rows - centres[:, 0]) ** 2 + (columns - centres[:, 1]) ** 2 < 20**2).astype(np.uint8)
+    back = there_and_back(Geometry(Input(resize=resized), tile=(101, 101)), torch.from_numpy(discs)).numpy()
+    for axis in (0, 1):
+        shifts = [
+            np.argwhere(b)[:, axis].mean() - np.argwhere(d)[:, axis].mean() for b, d in zip(back, discs, strict=True)
+        ]
+        assert max(np.abs(shifts)) < 0.5
+        assert abs(np.mean(shifts)) < 0.02
+
+
+def test_padding_repeats_the_edge_or_mirrors_without_it():
+    tile = torch.arange(9, dtype=torch.uint8).view(1, 3, 3)
+    edge = Geometry(Input.model_construct(pad=(6, 6), pad_mode="edge", channels="grey3", resize=None), tile=(3, 3))
+    mirror = Geometry(Input.model_construct(pad=(6, 6), pad_mode="reflect", channels="grey3", resize=None), tile=(3, 3))
+    values = [(geometry.images(tile, UNKNOWN)[0, 0] * STD[0] + MEAN[0]) * 255 for geometry in (edge, mirror)]
+    assert values[0][2].round().tolist() == [3, 3, 4, 5, 5, 5]
+    assert values[1][2].round().tolist() == [4, 3, 4, 5, 4, 3]
+
+
+def test_the_ramp_runs_from_top_to_bottom():
+    geometry = Geometry(Input(resize=64, channels="ramp"), tile=(101, 101))
+    channels = geometry.images(torch.randint(0, 255, (1, 101, 101), dtype=torch.uint8), UNKNOWN)
+    assert channels[0, 1, 0].unique().tolist() == [0]
+    assert channels[0, 1, -1].unique().tolist() == [1]
+    assert torch.equal(channels[0, 2], channels[0, 0] * channels[0, 1])
+
+
+def test_grey_alone_is_the_first_channel_of_the_others():
+    tiles = torch.randint(0, 255, (2, 16, 16), dtype=torch.uint8)
+    images = {
+        name: Geometry(Input(channels=name), tile=(16, 16)).images(tiles, UNKNOWN) for name in ("grey", "grey3", "ramp")
+    }
+    assert {name: channels.shape[1] for name, channels in images.items()} == {"grey": 1, "grey3": 3, "ramp": 3}
+    assert all(Input(channels=name).channel_count == channels.shape[1] for name, channels in images.items())
+    assert all(torch.equal(channels[:, :1], images["grey"]) for channels in images.values())
+
+
+def test_the_ramp_of_a_tile_that_is_not_square_runs_down():
+    images = Geometry(Input(pad=[16, 32]), (12, 30)).images(torch.zeros(1, 12, 30, dtype=torch.uint8), UNKNOWN)
+    assert images.shape == (1, 3, 16, 32)
+    assert torch.equal(images[0, 1, :, 0], torch.linspace(0, 1, 16))
+
+
+def test_three_colours_are_normalised_each_by_its_own_channel():
+    tiles = torch.randint(0, 255, (2, 16, 24, 3), dtype=torch.uint8)
+    images = Geometry(Input(channels="rgb"), (16, 24)).images(tiles, UNKNOWN)
+    back = torch.stack([images[:, c] * STD[c] + MEAN[c] for c in range(3)], dim=-1) * 255
+    assert torch.equal(back.round().to(torch.uint8), tiles)
+
+
+@pytest.mark.parametrize("channels", ["grey", "grey3", "ramp", "depth"])
+def test_inputs_of_grey_take_the_luminance_of_colours(channels):
+    colours = np.random.default_rng(0).integers(0, 256, (2, 16, 24, 3), np.uint8)
+    grey = np.stack([image_files.grey(image) for image in colours])
+    geometry = Geometry(Input(channels=channels), (16, 24))
+    of_colours, of_grey = (geometry.images(torch.from_numpy(tiles), torch.ones(2)) for tiles in (colours, grey))
+    torch.testing.assert_close(of_colours, of_grey, rtol=0, atol=0.51 / 255 / min(STD))
+
+
+def test_padding_that_does_not_fit_the_tiles_is_an_error(tiles):
+    with pytest.raises(UserError, match="the tiles of 32 x 32 px. pad: expected at least the 32 px"):
+        Geometry.of(Input(pad=16), tiles)
+    with pytest.raises(UserError, match="pad: expected less than 95 px, since"):
+        Geometry.of(Input(pad=[32, 128], pad_mode="reflect"), tiles)
+
+
+def test_depth_takes_the_ramps_place():
+    tiles, depths = torch.randint(0, 255, (2, 16, 16), dtype=torch.uint8), torch.tensor([0.25, 1.0])
+    ramp, depth = (Geometry(Input(channels=name), tile=(16, 16)).images(tiles, depths) for name in ("ramp", "depth"))
+    assert depth[:, 1].flatten(1).unique(dim=1).tolist() == [[0.25], [1.0]]
+    assert torch.equal(depth[:, [0, 2]], ramp[:, [0, 2]])
+
+
+def test_a_depth_that_is_not_known_is_an_error_where_depth_is_a_channel(tiles):
+    table = tiles.table.assign(depth=tiles.table["depth"].where(tiles.table.index > 1))
+    some = Tiles(table, tiles.images, tiles.masks)
+    assert Geometry.of(Input(channels="ramp"), some).tile == (32, 32)
+    with pytest.raises(UserError, match=r"2 of 24 have none \(the first is train000\).*channels: ramp"):
+        Geometry.of(Input(channels="depth"), tiles, some)

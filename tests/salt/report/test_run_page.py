@@ -1,0 +1,95 @@
+import re
+from typing import get_args
+
+import yaml
+
+from salt.report import rendering, run_page
+from schemas import augmentation, data, networks, training
+from schemas.config import check_config
+
+
+def words():
+    return yaml.safe_load((rendering.FOLDER / "words.yaml").read_text(encoding="utf-8"))
+
+
+SCHEDULES = (training.Plateau, training.Cosine, training.Triangular2)
+
+
+def winning(**changes):
+    """The winning recipe with some keys of its model `stage1_resnet34` changed."""
+    raw = yaml.safe_load((rendering.FOLDER.parent / "workflow_config.yaml").read_text(encoding="utf-8"))
+    raw["models"]["stage1_resnet34"] |= changes
+    return check_config(raw)
+
+
+def methods(settings):
+    """The methods of a run in words, without the tags."""
+    context = {"config": settings, "words": words(), "rounds": run_page.rounds(settings), "side": (101, 101)}
+    context |= {"augmentations": run_page.augmentations(settings), "leaking": run_page.leaking(settings)}
+    counts = {"tiles": 4000}
+    page = rendering.templates().get_template("methods.html").render(context | {"train": counts, "test": counts})
+    return " ".join(re.sub("<[^>]*>", "", page).split())
+
+
+def choices(section, key):
+    return set(get_args(section.model_fields[key].annotation))
+
+
+def test_there_are_words_for_every_choice_of_the_config():
+    known = words()
+    assert set(known["loss"]) == set(get_args(training.LossName))
+    assert {"plateau", *known["cycle"]} == {name for kind in SCHEDULES for name in choices(kind, "name")}
+    assert set(known["optimizer"]) == choices(training.Optimizer, "name")
+    assert set(known["channels"]) == choices(networks.Input, "channels")
+    assert set(known["pad_mode"]) == choices(networks.Input, "pad_mode")
+    assert set(known["folds"]) == choices(data.Folds, "by")
+    kinds = get_args(get_args(networks.Network)[0])
+    transforms = augmentation.RandomTransform.__subclasses__()
+    assert set(known["transform"]) == {name for transform in transforms for name in choices(transform, "name")}
+    assert set(known["network"]) == {name for network in kinds for name in choices(network, "name")}
+
+
+def test_the_words_for_a_transformation_tell_all_its_amounts():
+    for kind in augmentation.RandomTransform.__subclasses__():
+        (name,) = choices(kind, "name")
+        told = set(re.findall(r"{0\.(\w+)", words()["transform"][name]))
+        assert told == set(kind.model_fields) - {"name", "p", "of"}
+
+
+def test_the_winning_recipe_has_three_rounds_and_its_gain_is_over_stage_1():
+    assert list(run_page.rounds(winning()).values()) == [1, 1, 2, 2, 3, 3]
+    assert run_page.first_round(winning()) == "stage1"
+
+
+def test_models_and_ensembles_take_the_order_of_the_scores():
+    names = [*winning().models, *winning().ensembles]
+    ordered = run_page.in_order(winning(), names[::-1])
+    assert [*ordered.ensembles, *ordered.models] == names[::-1]
+
+
+def test_the_methods_tell_the_winning_schedules():
+    told = methods(winning())
+    assert (
+        "the Lovász hinge loss under SGD (batches of 18, learning rate 0.012, along cosine cycles of 50, 50, 50,"
+        in told
+    )
+    assert "multiplied by 0.25 after 10 epochs without a better score; stopped after 20 such epochs, or 125 in" in told
+    assert "epochs were two passes over the data" in told or "an epoch was two passes over the data" in told
+
+
+def test_the_methods_tell_which_pseudo_labels_leak():
+    assert "and the pseudo-labels stage1_confident, stage2_confident and stage1_by_size came from" in methods(winning())
+
+
+def test_the_methods_tell_of_sums_averages_triangles_and_mixing():
+    phase = {
+        "loss": {"bce": 0.1, "lovasz_relu": 0.9},
+        "optimizer": {"name": "sgd", "lr": 0.01},
+        "schedule": {"name": "triangular2", "cycles": [4]},
+        "average": {"name": "swa", "start": 2},
+        "batch": 18,
+    }
+    told = methods(winning(phases=[phase], members={"phase1_cycle1": 1}, mix={"name": "cutmix", "p": 0.25}))
+    assert "the sum of 0.1 × binary cross-entropy and 0.9 × the Lovász hinge loss under SGD" in told
+    assert "along a triangular cycle of 4 epochs down to 0; validated and kept as the mean of the weights after" in told
+    assert "Of the batches, 25.0 % were mixed by cutmix, with shares from Beta(1, 1)." in told

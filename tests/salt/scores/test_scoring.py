@@ -1,0 +1,148 @@
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from salt.data.predictions import FIELDS
+from salt.data.records import create_records, open_records
+from salt.postprocess.jigsaw import find_changes
+from salt.scores import metric, scoring
+from tests.easy_tiles import easy_tiles
+
+RULES = ("none", "published", "extended")
+TILES = easy_tiles(300)  # more than a chunk
+IDS = np.array(TILES.ids)
+FOLDS = pd.DataFrame({"id": TILES.ids, "fold": np.arange(300) % 3})
+NO_MOSAICS = pd.DataFrame({"id": [], "mosaic": [], "row": [], "column": []}, dtype="int64").astype({"id": str})
+
+
+@pytest.fixture
+def predicted(tmp_path):
+    """Plain: right in two tiles of three. TTA: right everywhere. In another order than the truth's, without one."""
+    rows = np.random.default_rng(0).permutation(300)[:-1]
+    with create_records(tmp_path / "p.npy", IDS[rows].tolist(), {name: np.float16 for name in FIELDS}, 32, 32) as out:
+        right = TILES.masks[rows]
+        out["tta"] = right
+        out["plain"] = np.where((rows % 3 == 0)[:, None, None], 1 - right, right)
+    return open_records(tmp_path / "p.npy")
+
+
+def test_scores_are_the_metrics_mean_and_the_folds_spread(predicted):
+    truth = scoring.out_of_fold_truth(IDS, TILES.masks, FOLDS, NO_MOSAICS)
+    rows = pd.DataFrame(scoring.score(predicted, truth, 0.5, RULES))
+    assert rows[["tta", "jigsaw"]].to_numpy().tolist() == [[tta, rule] for tta in (False, True) for rule in RULES]
+    places = [TILES.ids.index(name) for name in predicted["id"]]
+    expected = metric.score((predicted["plain"] > 0.5).astype(np.uint8), TILES.masks[places])
+    assert rows["score"].tolist() == pytest.approx([expected.mean()] * 3 + [1] * 3)
+    by_fold = [expected[FOLDS["fold"].to_numpy()[places] == fold].mean() for fold in range(3)]
+    assert rows["sd_folds"].tolist() == pytest.approx([np.std(by_fold)] * 3 + [0] * 3)
+    assert set(rows["tiles"]) == {299}
+    assert set(rows["labels"]) == {"out_of_fold"}
+
+
+def test_the_threshold_curve_agrees_with_the_score(predicted):
+    truth = scoring.out_of_fold_truth(IDS, TILES.masks, FOLDS, NO_MOSAICS)
+    curve = scoring.threshold_curve(predicted, truth)
+    assert curve.shape == scoring.THRESHOLDS.shape
+    assert curve == pytest.approx(1)
+
+
+def vertical(count):
+    """One mosaic column of tiles whose masks are all the same vertical line."""
+    masks = np.zeros((count, 32, 32), np.uint8)
+    masks[:, :, 10:] = 1
+    ids = np.array([f"v{row}" for row in range(count)])
+    return ids, masks, pd.DataFrame({"id": ids, "mosaic": 0, "row": np.arange(count), "column": 0})
+
+
+def wrong(path, ids):
+    with create_records(path, ids.tolist(), {name: np.float16 for name in FIELDS}, 32, 32):
+        pass  # nowhere salt
+    return open_records(path)
+
+
+def test_the_labels_are_hidden_in_five_equal_parts_whatever_their_order():
+    parts = scoring.deal(TILES.ids)
+    assert sorted(name for part in parts for name in part) == sorted(TILES.ids)
+    assert [len(part) for part in parts] == [60] * 5
+    assert scoring.deal(TILES.ids[::-1]) == parts
+    assert [len(part) for part in scoring.deal(TILES.ids[:7])] == [2, 2, 1, 1, 1]
+
+
+def test_out_of_fold_a_rule_knows_the_masks_that_are_not_hidden_whatever_the_folds(tmp_path):
+    ids, masks, mosaics = vertical(30)
+    folds = pd.DataFrame({"id": ids, "fold": 0})  # a mosaic in one fold
+    truth = scoring.out_of_fold_truth(ids, masks, folds, mosaics)
+    for view in truth.views:
+        assert set(view.known) | view.hidden == set(ids)
+        assert not view.known.keys() & view.hidden
+    rows = pd.DataFrame(scoring.score(wrong(tmp_path / "p.npy", ids), truth, 0.5, RULES)).set_index("jigsaw")
+    assert rows.loc["none", "score"].tolist() == [0, 0]
+    hidden_with_the_first = next(part for part in scoring.deal(ids.tolist()) if "v0" in part)
+    before_any_known = next(row for row in range(30) if f"v{row}" not in hidden_with_the_first)
+    assert rows.loc["published", "score"].tolist() == pytest.approx([1 - before_any_known / 30] * 2)
+
+
+@st.composite
+def columns_of_tiles(draw):
+    """Masks (n, 32, 32) of tiles in one column: straight, bent, empty; and predictions, some of them empty."""
+    count = draw(st.integers(2, 12))
+    kinds = draw(st.lists(st.sampled_from(["straight", "bent", "empty"]), min_size=count, max_size=count))
+    masks = np.zeros((count, 32, 32), np.uint8)
+    for mask, kind in zip(masks, kinds, strict=True):
+        start = draw(st.integers(1, 31))
+        mask[0 if kind == "straight" else 30 :, start:] = kind != "empty"
+    return masks, np.array(draw(st.lists(st.booleans(), min_size=count, max_size=count)))
+
+
+@settings(max_examples=30)
+@given(columns_of_tiles(), st.integers(0, 4))
+def test_no_rule_sees_a_hidden_mask(tiles, part):
+    masks, empty = tiles
+    ids, _, mosaics = vertical(len(masks))
+    folds = pd.DataFrame({"id": ids, "fold": 0})
+    hidden = scoring.deal(ids.tolist())[part]
+    other = np.where(np.isin(ids, list(hidden))[:, None, None], 1 - masks, masks)
+    for rule in RULES:
+        said = []
+        for each in (masks, other):
+            truth = scoring.out_of_fold_truth(ids, each, folds, mosaics)
+            changes = scoring.changes_in_view(rule, truth, set(ids), set(ids[empty]))
+            said.append({name: (change.source, change.mask.tolist()) for name, change in changes.items()})
+        assert [said[0].get(name) for name in hidden] == [said[1].get(name) for name in hidden]
+
+
+@settings(max_examples=30)
+@given(columns_of_tiles())
+def test_scores_under_a_rule_are_those_of_the_repainted_masks(tmp_path_factory, tiles):
+    masks, empty = tiles
+    ids, _, mosaics = vertical(len(masks))
+    guess = np.where(empty[:, None, None], 0, np.arange(32) > 15).astype(np.uint8) * np.ones((32, 1), np.uint8)
+    path = tmp_path_factory.mktemp("predictions") / "p.npy"
+    with create_records(path, ids.tolist(), {name: np.float16 for name in FIELDS}, 32, 32) as out:
+        out["plain"] = out["tta"] = guess
+    truth = scoring.out_of_fold_truth(ids, masks, pd.DataFrame({"id": ids, "fold": 0}), mosaics)
+    for row in scoring.score(open_records(path), truth, 0.5, RULES):
+        painted, reached = guess.copy(), []
+        for hidden in scoring.deal(ids.tolist()):
+            known = {name: mask for name, mask in zip(ids, masks, strict=True) if name not in hidden}
+            for change in find_changes(row["jigsaw"], mosaics, known, hidden, set(ids[empty])):
+                reached.append(ids.tolist().index(change.id))
+                painted[reached[-1]] = change.mask
+        assert row["score"] == pytest.approx(metric.score(painted, masks).mean())
+        assert row["reached"] == len(reached)
+        for column, made in (("reached_before", guess), ("reached_after", painted)):
+            expected = metric.score(made[reached], masks[reached]).mean() if reached else np.nan
+            assert row[column] == pytest.approx(expected, nan_ok=True)
+
+
+def test_jigsaw_on_true_test_tiles_knows_all_training_masks(tmp_path):
+    ids, masks, mosaics = vertical(4)
+    truth = scoring.true_test_truth(ids[1:], masks[1:], ids[:1], masks[:1], mosaics)
+    rows = pd.DataFrame(scoring.score(wrong(tmp_path / "p.npy", ids[1:]), truth, 0.5, RULES))
+    assert rows["score"].tolist() == [0, 1, 1] * 2
+    assert rows["reached"].tolist() == [0, 3, 3] * 2
+    assert rows["reached_after"].tolist() == pytest.approx([np.nan, 1, 1] * 2, nan_ok=True)
+    assert rows["sd_folds"].isna().all()
+    assert set(rows["labels"]) == {"true_test"}

@@ -1,0 +1,140 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from salt.runtime.program import UserError
+from salt.training.checkpoints import Checkpoints, fingerprint
+
+
+def state(value):
+    return {"a": torch.full((3, 2), value), "steps": torch.tensor(7)}
+
+
+def saved(folder, *values, owner="mine"):
+    """A folder with a checkpoint for each value."""
+    with Checkpoints(folder, owner) as checkpoints:
+        for value in values:
+            checkpoints.save({"value": value}, {"weights": state(value), "none": {}})
+    return folder / owner
+
+
+def loaded(folder, owner="mine"):
+    with Checkpoints(folder, owner) as checkpoints:
+        found = checkpoints.load()
+    if found is None:
+        return None
+    facts, states = found
+    assert states["none"] == {}
+    assert torch.equal(states["weights"]["a"], state(facts["value"])["a"])
+    assert states["weights"]["steps"] == 7
+    return facts["value"]
+
+
+def test_the_newest_checkpoint_comes_back_and_the_one_before_is_kept(tmp_path):
+    files = saved(tmp_path, 1.0, 2.0, 3.0)
+    assert loaded(tmp_path) == 3.0
+    assert sorted(path.name for path in files.glob("*.json")) == ["000002.json", "000003.json"]
+    assert len(list(files.glob("*.safetensors"))) == 3  # two sets of weights, and the empty one
+
+
+def test_where_there_is_none_there_is_none(tmp_path):
+    assert loaded(tmp_path) is None
+
+
+@settings(max_examples=60)
+@given(data=st.data(), damage=st.sampled_from(["cut", "flip", "delete"]))
+def test_whatever_is_damaged_the_one_before_comes_back_and_never_a_wrong_one(tmp_path_factory, data, damage):
+    folder = tmp_path_factory.mktemp("damaged")
+    files = saved(folder, 1.0, 2.0)
+    newest = json.loads((files / "000002.json").read_text().split("\n", 1)[1])
+    victim = data.draw(st.sampled_from(["000002.json", f"{newest['states']['weights']}.safetensors"]))
+    content = bytearray((files / victim).read_bytes())
+    place = data.draw(st.integers(0, len(content) - 1))
+    if damage == "delete":
+        (files / victim).unlink()
+    elif damage == "cut":
+        (files / victim).write_bytes(content[:place])
+    else:
+        content[place] ^= data.draw(st.integers(1, 255))
+        (files / victim).write_bytes(content)
+    assert loaded(folder) == 1.0
+    saved(folder, 4.0)
+    assert loaded(folder) == 4.0
+
+
+def test_a_damaged_checkpoint_is_told(tmp_path, caplog):
+    files = saved(tmp_path, 1.0, 2.0)
+    (files / "000002.json").write_text("")
+    with caplog.at_level("INFO"):
+        assert loaded(tmp_path) == 1.0
+    assert f"warning: a checkpoint is damaged and left out: {files}/000002.json is not as it was written" in caplog.text
+
+
+def test_of_two_damaged_ones_none_comes_back(tmp_path):
+    for file in saved(tmp_path, 1.0, 2.0).glob("*.safetensors"):
+        file.write_bytes(b"")
+    assert loaded(tmp_path) is None
+
+
+def test_what_a_killed_program_left_half_written_is_no_checkpoint(tmp_path):
+    files = saved(tmp_path, 1.0)
+    (files / ".000002.partial.json").write_text("{")
+    (files / ".abc.partial.safetensors").write_text("half")
+    assert loaded(tmp_path) == 1.0
+    saved(tmp_path, 2.0)
+    assert not list(files.glob(".abc*"))
+
+
+def test_the_checkpoint_of_another_training_is_kept_aside_and_told(tmp_path, caplog):
+    saved(tmp_path, 1.0, owner="other")
+    with caplog.at_level("INFO"):
+        assert loaded(tmp_path) is None
+    assert f"is kept aside, in {tmp_path}/other" in caplog.text
+    assert loaded(tmp_path, owner="other") == 1.0
+
+
+def test_two_trainings_cannot_share_a_folder(tmp_path):
+    with (
+        Checkpoints(tmp_path, "mine"),
+        pytest.raises(UserError, match="found one at work"),
+        Checkpoints(tmp_path, "mine"),
+    ):
+        pass
+    assert loaded(tmp_path) is None  # the lock is gone
+
+
+def test_a_finished_training_leaves_no_checkpoints(tmp_path):
+    saved(tmp_path / "a", 1.0)
+    saved(tmp_path / "b", 1.0, owner="other")
+    for name in ("a", "b"):
+        with Checkpoints(tmp_path / name, "mine") as checkpoints:
+            checkpoints.remove()
+    assert [path.name for path in tmp_path.iterdir()] == ["b"]
+    assert loaded(tmp_path / "b", owner="other") == 1.0
+
+
+def test_a_state_that_did_not_change_is_written_once(tmp_path):
+    constant, written = state(5.0), []
+    with Checkpoints(tmp_path, "mine") as checkpoints:
+        for value in (1.0, 2.0, 3.0):
+            checkpoints.save({}, {"best": constant, "weights": state(value)})
+            written.append({path: path.stat().st_mtime_ns for path in checkpoints.folder.glob("*.safetensors")})
+    always = set.intersection(*(set(files.items()) for files in written))
+    assert len(always) == 1
+
+
+def test_the_fingerprint_changes_with_settings_tiles_and_weights():
+    tiles, weights = np.zeros((2, 3), np.uint8), {"a": torch.zeros(2)}
+    prints = [
+        fingerprint("{}", [tiles], weights),
+        fingerprint("{1}", [tiles], weights),
+        fingerprint("{}", [tiles + 1], weights),
+        fingerprint("{}", [tiles.reshape(3, 2)], weights),
+        fingerprint("{}", [tiles], {"a": torch.ones(2)}),
+    ]
+    assert len(set(prints)) == 5
+    assert prints[0] == fingerprint("{}", [tiles.copy()], {"a": torch.zeros(2)})

@@ -1,0 +1,316 @@
+import contextlib
+import itertools
+import math
+import signal
+import time
+from typing import ClassVar
+
+import numpy as np
+import pytest
+import torch
+
+from models.registry import create_network
+from salt.data.tiles import Tiles
+from salt.inference.geometry import Geometry
+from salt.runtime.interrupts import Interrupted
+from salt.runtime.program import UserError
+from salt.training.checkpoints import Checkpoints
+from salt.training.steps import PhaseSteps, Setting
+from salt.training.trainer import Trainer, Training
+from schemas.augmentation import PRESETS, Mix, ShiftScale
+from schemas.config import Compute
+from schemas.training import Phase, TrainSettings
+
+AUGMENT = (*PRESETS["write_up"][:-1], ShiftScale(p=0.7, shift=0.1625, scale=0.1))  # small tiles learn little zoomed
+COSINE = {"name": "cosine", "cycles": [2, 3]}
+PLATEAU = {"name": "plateau", "epochs": 6, "factor": 0.5, "patience": 1, "stop_after": 2}
+
+
+def phase(schedule=COSINE, loss="bce_dice", lr=0.01, **more):
+    optimizer = {"name": "adamw", "lr": lr}
+    return Phase.model_validate({"loss": loss, "optimizer": optimizer, "schedule": schedule, "batch": 4, **more})
+
+
+def setting(tiles, phases, seed=3, workers=0, mix=None, channels="ramp", pad=None, **compute):
+    torch.manual_seed(seed)
+    network = {"name": "unet_plain", "width": 4, "levels": 3}
+    shape = {"channels": channels, "pad": pad}
+    given = {"seed": seed, "network": network, "input": shape, "augment": AUGMENT}
+    settings = TrainSettings.model_validate(given | {"mix": mix, "phases": phases})
+    return Setting(
+        create_network(settings.network),
+        Geometry.of(settings.input, tiles),
+        tiles,
+        settings,
+        Compute(device="cpu", threads=1, loader_workers=workers, **compute),
+        torch.device("cpu"),
+        seed,
+    )
+
+
+def train(tiles, phases, held_out=True, **options):
+    given = setting(tiles, phases, **options)
+    return given.network, Trainer(given, tiles if held_out else None).run()
+
+
+def same(first, second):
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+@pytest.fixture(scope="module")
+def trained(tiles):
+    return train(tiles, [phase(PLATEAU), phase(COSINE, loss="lovasz_elu")])
+
+
+def test_it_learns(trained):
+    _, result = trained
+    assert result.history[-1].score > 0.6 > result.history[0].score
+
+
+def test_each_plateau_and_each_cycle_leaves_a_snapshot(trained):
+    _, result = trained
+    assert list(result.snapshots) == ["phase1", "phase2_cycle1", "phase2_cycle2"]
+
+
+def test_the_history_has_a_row_an_epoch(trained):
+    table = trained[1].table()
+    assert table.columns.tolist() == ["phase", "cycle", "epoch", "lr", "loss", "held_out_loss", "score"]
+    second = table[table["phase"] == 2]
+    assert second["cycle"].tolist() == [1, 1, 2, 2, 2]
+    assert second["epoch"].tolist() == [1, 2, 3, 4, 5]
+    assert second["lr"].iloc[[0, 2]].tolist() == [0.01, 0.01]
+
+
+def test_a_snapshot_is_the_best_of_its_cycle_and_the_network_ends_with_the_best_of_all(trained):
+    network, result = trained
+    table = result.table()
+    by_cycle = table[table["phase"] == 2].groupby("cycle")["score"].max()
+    best = result.snapshots[f"phase2_cycle{by_cycle.idxmax()}"]
+    assert same(network.state_dict(), best)
+    assert not same(result.snapshots["phase2_cycle1"], result.snapshots["phase2_cycle2"])
+
+
+@pytest.mark.filterwarnings("ignore:This DataLoader will create 4 worker processes")  # on machines with fewer cores
+def test_the_same_seed_trains_the_same_weights_whatever_the_workers(tiles):
+    runs = [train(tiles, [phase()], workers=workers)[1] for workers in (0, 0, 1, 4)]
+    for run in runs[1:]:
+        assert run.history == runs[0].history
+        assert all(same(run.snapshots[name], state) for name, state in runs[0].snapshots.items())
+    other = train(tiles, [phase()], seed=4)[1]
+    assert other.history != runs[0].history
+
+
+def test_without_held_out_tiles_the_latest_weights_count(tiles):
+    network, result = train(tiles, [phase()], held_out=False)
+    assert all(math.isnan(epoch.score) and math.isnan(epoch.held_out_loss) for epoch in result.history)
+    assert same(network.state_dict(), result.snapshots["phase1_cycle2"])
+
+
+def test_passes_make_an_epoch_longer(tiles):
+    _, once = train(tiles, [phase({"name": "cosine", "cycles": [2]})])
+    _, twice = train(tiles, [phase({"name": "cosine", "cycles": [2]}, passes_per_epoch=2)])
+    assert len(once.history) == len(twice.history) == 2
+    assert once.snapshots["phase1_cycle1"]["down.0.1.num_batches_tracked"] == 12
+    assert twice.snapshots["phase1_cycle1"]["down.0.1.num_batches_tracked"] == 24
+
+
+AVERAGES = [{"name": "ema", "decay": 0.9}, {"name": "swa", "start": 2}]
+
+
+@pytest.mark.parametrize("average", AVERAGES, ids=["ema", "swa"])
+def test_an_average_is_what_is_validated_kept_and_carried_on(tiles, average):
+    once = {"name": "cosine", "cycles": [3]}
+    _, plain = train(tiles, [phase(once)])
+    network, averaged = train(tiles, [phase(once, average=average)])
+    assert averaged.history[0].loss == plain.history[0].loss  # the steps themselves are the same
+    assert averaged.history[-1].loss == plain.history[-1].loss
+    assert averaged.history[-1].held_out_loss != plain.history[-1].held_out_loss
+    assert averaged.history[-1].score > 0.6
+    best = averaged.snapshots["phase1_cycle1"]
+    assert not same(best, plain.snapshots["phase1_cycle1"])
+    assert same(network.state_dict(), best)
+
+
+LONG = {"factor": 0.5, "patience": 9, "stop_after": 9}
+
+
+def test_a_mean_of_weights_is_the_mean_of_the_epochs_ends(tiles):
+    ends = [train(tiles, [phase({"name": "plateau", **LONG, "epochs": n})], held_out=False)[0] for n in (1, 2)]
+    swa = {"name": "swa", "start": 1}
+    network, _ = train(tiles, [phase({"name": "plateau", **LONG, "epochs": 2}, average=swa)], held_out=False)
+    found, parts = network.state_dict()["head.weight"], [end.state_dict()["head.weight"] for end in ends]
+    assert torch.allclose(found, (parts[0] + parts[1]) / 2, atol=1e-7)
+
+
+@pytest.mark.parametrize("name", ["mixup", "cutmix"])
+def test_mixed_batches_train_as_well(tiles, name):
+    _, plain = train(tiles, [phase()])
+    _, mixed = train(tiles, [phase()], mix=Mix(name=name, p=1))
+    again = train(tiles, [phase()], mix=Mix(name=name, p=1))[1]
+    assert mixed.history == again.history != plain.history
+    assert mixed.history[-1].score > 0.5
+
+
+def test_depth_as_a_channel_tells_tiles_apart_that_look_alike(tiles):
+    """Tiles of noise whose lower half of depths is full of salt: only the depth says which."""
+    deep = (tiles.depths > 0.5).astype(np.uint8)[:, None, None]
+    noise = np.random.default_rng(0).integers(0, 255, tiles.images.shape, dtype=np.uint8)
+    alike = Tiles(tiles.table, noise, np.broadcast_to(deep, noise.shape).copy())
+    scores = {}
+    for channels in ("depth", "ramp"):
+        _, result = train(alike, [phase({"name": "cosine", "cycles": [8]})], channels=channels, held_out=True)
+        scores[channels] = max(epoch.score for epoch in result.history)
+    assert scores["depth"] > 0.9 > 0.7 > scores["ramp"]
+
+
+def test_an_input_that_the_network_cannot_halve_is_refused(tiles):
+    with pytest.raises(UserError, match="divides by 4, .* found 42 px. Set `resize` or `pad`"):
+        train(tiles, [phase()], pad=42)
+
+
+def test_a_loss_that_is_no_number_stops_with_advice(tiles):
+    with pytest.raises(UserError, match="smaller learning rate than 1e\\+30"):
+        train(tiles, [phase(lr=1e30)])
+
+
+def test_the_best_weights_are_a_copy():
+    network, training = torch.nn.Linear(1, 1), Training()
+    training.offer(0.5, network)
+    kept = training.of_phase.state["weight"].clone()
+    with torch.no_grad():
+        network.weight += 1
+    training.offer(0.4, network)
+    assert torch.equal(training.of_phase.state["weight"], kept)
+    training.offer(0.6, network)
+    assert torch.equal(training.of_phase.state["weight"], kept + 1)
+
+
+# Interrupted and continued ------------------------------------------------------------------------------------------
+
+SGD = {"optimizer": {"name": "sgd", "lr": 0.01}}
+EVERY_KIND = {  # trainings that need all that a checkpoint holds
+    "plateau, then cosine": [phase(PLATEAU), phase(COSINE, loss="lovasz_elu")],
+    "momentum and an exponential average": [
+        phase({"name": "triangular2", "cycles": [2, 2]}, **SGD, average=AVERAGES[0])
+    ],
+    "a mean of epochs": [phase({"name": "cosine", "cycles": [4]}, average={"name": "swa", "start": 2})],
+    "mixing, two passes": [phase({"name": "cosine", "cycles": [1, 1]}, passes_per_epoch=2)],
+}
+
+
+class Killed(BaseException):
+    """The process is gone."""
+
+
+class KilledAfter(Checkpoints):
+    """Checkpoints of a training that is killed when it has written so many of them."""
+
+    left = 0
+
+    def save(self, facts, states):
+        super().save(facts, states)
+        self.left -= 1
+        if not self.left:
+            raise Killed
+
+
+def train_killed(tiles, folder, given, kills, held_out=True):
+    """Train, killed after each number of checkpoints in turn, and started again; a checkpoint follows every step."""
+    for kill in [*kills, math.inf]:
+        fresh = setting(tiles, **given, checkpoint_seconds=0)
+        with KilledAfter(folder, "mine") as checkpoints:
+            checkpoints.left = kill
+            with contextlib.suppress(Killed):
+                return fresh.network, Trainer(fresh, tiles if held_out else None, checkpoints).run()
+    raise AssertionError("never finished")
+
+
+def equal(one, other):
+    return (
+        same(one[0].state_dict(), other[0].state_dict())
+        and one[1].table().equals(other[1].table())
+        and one[1].snapshots.keys() == other[1].snapshots.keys()
+        and all(same(state, other[1].snapshots[name]) for name, state in one[1].snapshots.items())
+    )
+
+
+@pytest.mark.parametrize("kind", EVERY_KIND)
+@pytest.mark.parametrize("held_out", [True, False], ids=["", "pretraining"])
+def test_a_training_killed_anywhere_ends_with_the_weights_of_one_that_was_not(tiles, tmp_path, kind, held_out):
+    if "plateau" in kind and not held_out:
+        return  # the config refuses it
+    given = {"phases": EVERY_KIND[kind], "mix": {"name": "mixup"} if "mixing" in kind else None}
+    whole = train(tiles, held_out=held_out, **given)
+    assert equal(train_killed(tiles, tmp_path, given, [1, 6, 1, 9, 4], held_out), whole)
+
+
+def test_a_training_that_goes_on_counts_the_time_it_had_taken(tiles, tmp_path):
+    given = setting(tiles, [phase()], checkpoint_seconds=0)
+    with contextlib.suppress(Killed), KilledAfter(tmp_path, "mine") as checkpoints:
+        checkpoints.left = 3
+        Trainer(given, tiles, checkpoints).run()
+    with Checkpoints(tmp_path, "mine") as checkpoints:
+        facts, states = checkpoints.load()
+        assert facts["seconds"] > 0
+        checkpoints.save(facts | {"seconds": 1000.0}, states)
+        trainer = Trainer(setting(tiles, [phase()]), tiles, checkpoints)
+        trainer.run()
+    assert 1000 < trainer.timing().seconds < 2000
+
+
+def test_checkpoints_that_take_long_are_written_less_often(tiles, tmp_path):
+    class Slow(Checkpoints):
+        times: ClassVar = []
+
+        def save(self, facts, states):
+            self.times.append(time.monotonic())
+            time.sleep(0.05)
+
+    cycle = {"name": "cosine", "cycles": [9]}
+    with Slow(tmp_path, "mine") as checkpoints:
+        Trainer(setting(tiles, [phase(cycle)], checkpoint_seconds=0.01), tiles, checkpoints).run()
+    *in_between, _at_the_end = Slow.times
+    assert all(later - earlier > 0.05 / 0.02 for earlier, later in itertools.pairwise(in_between))
+
+
+def test_a_training_that_goes_on_with_another_number_of_workers_is_the_same(tiles, tmp_path):
+    given = {"phases": [phase()]}
+    whole = train(tiles, **given)
+    with contextlib.suppress(Killed), KilledAfter(tmp_path, "mine") as checkpoints:
+        checkpoints.left = 8
+        Trainer(setting(tiles, **given, checkpoint_seconds=0), tiles, checkpoints).run()
+    assert equal(train_killed(tiles, tmp_path, given | {"workers": 2}, []), whole)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_training_that_is_asked_to_stop_saves_first(tiles, tmp_path, monkeypatch, number):
+    given = {"phases": [phase()]}
+    whole = train(tiles, **given)
+    taken = []
+    step = PhaseSteps.loss
+    monkeypatch.setattr(
+        PhaseSteps,
+        "loss",
+        lambda *args: taken.append(1) or (len(taken) == 9 and signal.raise_signal(number)) or step(*args),
+    )
+    with Checkpoints(tmp_path, "mine") as checkpoints, pytest.raises(Interrupted) as stop:
+        Trainer(setting(tiles, **given), tiles, checkpoints).run()
+    assert f"Stopped by {number.name} in phase 1, epoch 2. A checkpoint is in {tmp_path}/mine; the same" in str(
+        stop.value
+    )
+    assert stop.value.signal_number == number
+    monkeypatch.undo()
+    assert equal(train_killed(tiles, tmp_path, given, []), whole)
+
+
+def test_a_loss_that_is_no_number_names_the_step_and_its_tiles_and_leaves_a_checkpoint_from_before(tiles, tmp_path):
+    given = setting(tiles, [phase(lr=1e30)], checkpoint_seconds=0)
+    with Checkpoints(tmp_path, "mine") as checkpoints:
+        with pytest.raises(
+            UserError, match=r"in phase 1, epoch 1, step (\d) of 6.*The tiles of that step were train"
+        ) as error:
+            Trainer(given, tiles, checkpoints).run()
+        facts, states = checkpoints.load()
+    assert str(error.value).count("train0") == 4
+    assert all(math.isfinite(loss) for loss in facts["losses"])
+    assert all(value.isfinite().all() for value in states["network"].values())

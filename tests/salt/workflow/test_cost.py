@@ -1,0 +1,195 @@
+import copy
+import zipfile
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from models.registry import create_network
+from salt.training import timings
+from salt.training.timings import Timing
+from salt.workflow.cost import PARAMETERS, Cost, TileCount, count_tiles
+from salt.workflow.jobs import Job
+from schemas.config import check_config
+from schemas.networks import PlainUnet, ResNet34Family, UnetResNext50
+
+WINNING = yaml.safe_load(Path("workflow_config.yaml").read_text())
+TGS = TileCount(4000, 18000, 101 * 101)
+FOLDS = [str(fold) for fold in range(5)]
+
+
+@pytest.fixture
+def raw():
+    return copy.deepcopy(WINNING)
+
+
+def train_fold(model, fold="0", **more):
+    return Job("train_fold", {"model": model, "fold": fold}, **more)
+
+
+def pretrain(model):
+    return Job("pretrain", {"model": model, "learners": "all_folds"})
+
+
+def timing(config, model, side, **more):
+    known = {"tiles": 1000, "seconds": 10.0, "weights": 7_000_000, "device": "NVIDIA H200"}
+    return Timing(timings.kind(config.models[model].network), (side, side), **(known | more))
+
+
+# Weights
+
+
+def bytes_of(network):
+    with torch.device("meta"):  # counted, not filled
+        return sum(value.nbytes for value in create_network(network).state_dict().values())
+
+
+@pytest.mark.parametrize(("name", "encoder"), PARAMETERS)
+def test_the_parameters_of_the_winning_networks_are_counted_right(raw, name, encoder):
+    kind = UnetResNext50 if name == "unet_resnext50" else ResNet34Family
+    network = kind(name=name, weights="none")
+    assert network.encoder == encoder
+    assert 4 * PARAMETERS[name, encoder] == pytest.approx(bytes_of(network), rel=0.01)
+
+
+@pytest.mark.parametrize("network", [{"width": 16, "levels": 5}, {"width": 8, "levels": 4}])
+def test_a_plain_unet_is_as_large_as_its_settings_say(raw, network):
+    raw["models"]["stage1_resnet34"]["network"] = {"name": "unet_plain", **network}
+    expected = bytes_of(PlainUnet(name="unet_plain", **network))
+    assert Cost(check_config(raw), TGS).weights("stage1_resnet34") == pytest.approx(expected, rel=0.02)
+
+
+def test_weights_of_an_encoder_that_nobody_counted_are_unknown_until_a_training_tells(raw):
+    raw["models"]["stage1_resnet34"]["network"] = {"name": "unet", "encoder": "resnet18"}
+    config = check_config(raw)
+    jobs = [train_fold("stage1_resnet34"), train_fold("stage1_resnext50")]
+    assert Cost(config, TGS).disk(jobs).unknown == ("stage1_resnet34",)
+    measured = [timing(config, "stage1_resnet34", 64)]
+    assert Cost(config, TGS, measured).disk(jobs[:1]).kinds["weights"] == 6 * 7_000_000
+
+
+# Disk
+
+
+def test_the_winning_recipe_takes_tens_of_gigabytes(raw):
+    config = check_config(raw)
+    jobs = [train_fold(model, fold) for model in config.models for fold in FOLDS]
+    jobs += [Job("predict_fold", job.wildcards) for job in jobs]
+    jobs += [Job("blend", {"name": name}) for name in (*config.models, *config.ensembles)]
+    kinds = Cost(config, TGS).disk(jobs).kinds
+    assert kinds["weights"] == pytest.approx(17e9, rel=0.05)  # 4 to 6 snapshots of each of 30 folds
+    assert kinds["predictions of models and ensembles"] == 9 * 22000 * 101 * 101 * 4
+    waiting = kinds["predictions of folds, until they are blended"]
+    assert waiting == 2 * 5 * (800 + 18000) * 101 * 101 * 4  # of the two models of one round
+    assert kinds["checkpoints, while a training runs"] == pytest.approx(14 * 142e6, rel=0.01)
+
+
+def test_predictions_that_pseudo_labels_of_a_fold_are_made_of_stay(raw):
+    jobs = [Job("predict_fold", {"model": "stage1_resnet34", "fold": "0"})]
+    raw["pseudo_labels"]["stage1_confident"]["scope"] = "fold"
+    raw["pseudo_labels"]["stage1_by_size"]["scope"] = "fold"
+    raw["pseudo_labels"]["stage2_confident"]["scope"] = "fold"
+    kinds = Cost(check_config(raw), TGS).disk(jobs).kinds
+    assert kinds == {
+        "predictions of folds, kept for pseudo-labels": 18000 * 101 * 101 * 4,
+        "predictions of folds, until they are blended": 800 * 101 * 101 * 4,
+    }
+
+
+def test_what_is_replaced_takes_no_more_room(raw):
+    cost = Cost(check_config(raw), TGS, checkpoints=10**12)
+    assert cost.disk([train_fold("stage1_resnet34", present=10**12)]).total == 0
+
+
+def test_without_a_number_of_tiles_only_weights_and_checkpoints_are_known(raw):
+    jobs = [train_fold("stage1_resnet34"), Job("blend", {"name": "stage1"})]
+    assert set(Cost(check_config(raw), None).disk(jobs).kinds) == {"weights", "checkpoints, while a training runs"}
+
+
+def test_predictions_of_images_take_as_much_as_their_files_and_windows_let_expect(raw, tmp_path):
+    (tmp_path / "line.png").write_bytes(bytes(1000))
+    raw["predict"], raw["sections"] = str(tmp_path), {"overlap": 0.5}
+    assert Cost(check_config(raw), None).disk([Job("predict_images", {})]).total == 2 * (1 + 4) * 1000
+
+
+# Time
+
+
+def test_a_training_takes_its_passes_at_the_speed_of_one_like_it(raw):
+    config = check_config(raw)
+    cost = Cost(config, TGS, [timing(config, "stage1_resnet34", 256), timing(config, "stage2_resnext50", 224)])
+    assert cost.seconds(train_fold("stage1_resnet34")) == pytest.approx(300 * 3200 * 0.01)
+    assert cost.seconds(pretrain("stage2_resnext50")) == pytest.approx((40 + 40) * 2 * 18000 * 0.01)
+
+
+def test_pseudo_labels_that_join_a_fold_count_as_tiles(raw):
+    config = check_config(raw)
+    cost = Cost(config, TGS, [timing(config, "stage2_resnet34", 256)])
+    assert cost.seconds(train_fold("stage2_resnet34")) == pytest.approx(200 * (3200 + 1580) * 0.01)
+
+
+def test_another_network_or_input_is_no_basis(raw):
+    config = check_config(raw)
+    cost = Cost(config, TGS, [timing(config, "stage1_resnet34", 128), timing(config, "stage2_resnet34", 256)])
+    assert cost.seconds(train_fold("stage1_resnet34")) is None
+
+
+def test_without_a_number_of_tiles_no_time_is_told(raw):
+    config = check_config(raw)
+    cost = Cost(config, None, [timing(config, "stage1_resnet34", 256)])
+    assert cost.seconds(train_fold("stage1_resnet34")) is None
+
+
+# Tiles
+
+
+@pytest.fixture
+def run(raw, tmp_path):
+    """The winning recipe in a folder with its two tables."""
+    raw["pathvars"]["results"], raw["data"]["root"] = str(tmp_path / "results"), str(tmp_path)
+    (tmp_path / "train.csv").write_text("id,rle_mask\na,\nb,1 1\n")
+    (tmp_path / "sample_submission.csv").write_text("id,rle_mask\nc,\nd,\ne,\n\n")
+    return raw
+
+
+def test_tiles_are_counted_in_the_tables(run):
+    assert count_tiles(check_config(run)) == (2, 3, 101 * 101)
+
+
+def test_tiles_are_counted_in_the_zip_with_everything(run, tmp_path):
+    with zipfile.ZipFile(tmp_path / "tgs-salt-identification-challenge.zip", "w") as archive:
+        for name in ("train.csv", "sample_submission.csv"):
+            archive.write(tmp_path / name, name)
+            (tmp_path / name).unlink()
+    assert count_tiles(check_config(run)) == (2, 3, 101 * 101)
+
+
+def test_without_tables_the_tiles_are_unknown(run, tmp_path):
+    (tmp_path / "train.csv").unlink()
+    assert count_tiles(check_config(run)) is None
+
+
+def test_tiles_that_were_read_count_without_constant_ones(run, tmp_path):
+    (tmp_path / "results" / "tiles").mkdir(parents=True)
+    table = "id,split,z,constant,coverage\na,train,1,True,0\nb,train,2,False,0.1\nc,test,3,False,\n"
+    (tmp_path / "results" / "tiles" / "tiles.csv").write_text(table)
+    (tmp_path / "results" / "tiles" / "train_masks.npy").write_bytes(b"0" * 2 * 64 * 96)
+    assert count_tiles(check_config(run)) == (1, 1, 64 * 96)
+
+
+def test_a_survey_that_is_not_made_yet_counts_with_the_most_that_it_can_have(run):
+    run["survey"] = {"sections": 2, "rows": [4, 5], "columns": [5, 10], "test": 0.3}
+    assert count_tiles(check_config(run)) == (70, 30, 101 * 101)
+
+
+def test_days_on_a_cpu_are_known_of_the_winning_networks_alone_and_shared_by_threads(raw):
+    raw["models"]["stage1_resnext50"]["network"] = {"name": "unet_plain"}
+    seconds = {}
+    for threads in (1, 4):
+        raw["compute"]["threads"] = threads
+        cost = Cost(check_config(raw), TGS)
+        seconds[threads] = cost.seconds_on_cpu(train_fold("stage1_resnet34"))
+        assert cost.seconds_on_cpu(train_fold("stage1_resnext50")) == 0
+    assert seconds[1] == 300 * 3200 * 256**2 / 20_000 == 4 * seconds[4]
+    assert Cost(check_config(raw), None).seconds_on_cpu(train_fold("stage1_resnet34")) == 0

@@ -1,0 +1,323 @@
+import copy
+import errno
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import yaml
+
+from salt.runtime.program import UserError
+from salt.workflow import dag
+from salt.workflow.dag import Plan
+from schemas.config import check_config
+
+WINNING = yaml.safe_load(Path("workflow_config.yaml").read_text())
+
+
+@pytest.fixture
+def raw():
+    return copy.deepcopy(WINNING)
+
+
+def wildcards(**values):
+    return SimpleNamespace(**values)
+
+
+def test_the_three_rounds_follow_from_the_names(raw):
+    plan = Plan(raw)
+    stage2 = wildcards(model="stage2_resnext50", learners="all_folds")
+    assert plan.pretrain_pseudo_labels(stage2)[0] == "results/tgs/pseudo_labels/stage1_confident/all_folds/masks.npy"
+    assert plan.pseudo_label_sources(wildcards(labels="stage1_confident", learners="all_folds")) == [
+        "results/tgs/ensembles/stage1/test.npy"
+    ]
+    assert plan.test_members(wildcards(name="stage1")) == [
+        "results/tgs/ensembles/stage1_resnet34/test.npy",
+        "results/tgs/ensembles/stage1_resnext50/test.npy",
+    ]
+    assert plan.labelled_members(wildcards(name="stage1_resnet34"))[4] == (
+        "results/tgs/models/stage1_resnet34/fold4/held_out.npy"
+    )
+    assert plan.pretrained_weights(wildcards(model="stage1_resnet34", fold="3")) == []
+    assert plan.pretrained_weights(wildcards(model="stage2_resnext50", fold="3")) == [
+        "results/tgs/models/stage2_resnext50/pretrain/all_folds/weights.safetensors"
+    ]
+    assert plan.added_pseudo_labels(wildcards(model="stage2_resnet34", fold="3")) == [
+        f"results/tgs/pseudo_labels/stage1_by_size/all_folds/{name}" for name in ("masks.npy", "pseudo_labels.csv")
+    ]
+    assert len([path for path in plan.histories() if "/pretrain/" in path]) == 3
+    assert len(plan.pseudo_label_tables()) == 3
+
+
+@pytest.fixture
+def honest(raw):
+    """The winning recipe, its folds learning from their own models alone."""
+    for labels in raw["pseudo_labels"].values():
+        labels["scope"] = "fold"
+    raw["ensembles"]["stage1"]["stage1_resnet34"] = 2
+    return raw
+
+
+def test_in_the_scope_of_a_fold_all_that_it_learns_from_is_of_its_own_models(honest):
+    plan, results = Plan(honest), "results/tgs"
+    sources = plan.pseudo_label_sources(wildcards(labels="stage1_confident", learners="fold3"))
+    assert sources == [f"{results}/models/{model}/fold3/test.npy" for model in ("stage1_resnet34", "stage1_resnext50")]
+    assert plan.pretrain_pseudo_labels(wildcards(model="stage2_resnext50", learners="fold3"))[0] == (
+        f"{results}/pseudo_labels/stage1_confident/fold3/masks.npy"
+    )
+    assert plan.pretrained_weights(wildcards(model="stage2_resnext50", fold="3")) == [
+        f"{results}/models/stage2_resnext50/pretrain/fold3/weights.safetensors"
+    ]
+    assert plan.added_pseudo_labels(wildcards(model="stage2_resnet34", fold="3"))[1] == (
+        f"{results}/pseudo_labels/stage1_by_size/fold3/pseudo_labels.csv"
+    )
+    assert len([path for path in plan.histories() if "/pretrain/fold" in path]) == 3 * 5
+    assert len(plan.pseudo_label_tables()) == 3 * 5
+
+
+def test_the_models_of_a_fold_weigh_as_in_their_ensemble(honest):
+    plan = Plan(honest)
+
+    def settings(labels, learners):
+        return json.loads(plan.pseudo_label_settings(wildcards(labels=labels, learners=learners)))
+
+    assert settings("stage1_confident", "fold3")["weights"] == [2, 1]  # sorted by name, as the files
+    assert settings("stage1_confident", "fold3")["fold"] == 3
+    assert settings("stage1_confident", "all_folds")["weights"] == [1]
+    assert settings("stage1_confident", "all_folds")["fold"] is None
+
+
+def test_a_single_model_makes_pseudo_labels_of_a_fold_as_an_ensemble_does(honest):
+    honest["pseudo_labels"]["stage1_by_size"]["ensemble"] = "stage1_resnet34"
+    which = wildcards(labels="stage1_by_size", learners="fold0")
+    assert Plan(honest).pseudo_label_sources(which) == ["results/tgs/models/stage1_resnet34/fold0/test.npy"]
+
+
+def test_a_training_sees_only_its_own_settings(raw):
+    before = Plan(raw)
+    raw["models"]["stage1_resnet34"]["phases"][0]["batch"] = 19
+    raw["models"]["stage2_resnext50"]["pretrain"]["phases"][0]["batch"] = 29
+    raw["models"]["stage3_pad128"]["members"] = {"phase1_cycle1": 1}
+    raw["compute"]["loader_workers"] = 11
+    after = Plan(raw)
+
+    def changed(settings, **which):
+        return getattr(before, settings)(wildcards(**which)) != getattr(after, settings)(wildcards(**which))
+
+    models = before.models
+    assert [m for m in models if changed("train_settings", model=m)] == ["stage1_resnet34"]
+    assert [m for m in models if changed("predict_settings", model=m)] == ["stage3_pad128"]
+    assert changed("pretrain_settings", model="stage2_resnext50", learners="all_folds")
+    assert not changed("pretrain_settings", model="stage3_pad128", learners="all_folds")
+
+
+def encoder(slug):
+    return f"results/tgs/encoders/{slug}.safetensors"
+
+
+def test_each_encoders_weights_are_fetched_once_and_handed_to_where_training_begins(raw):
+    plan = Plan(raw)
+    assert set(plan.encoders) == {"resnet34-imagenet", "resnext50_32x4d-imagenet"}
+    assert plan.encoder_files(wildcards(encoder="resnet34-imagenet")) == []
+    resnet34, resnext50 = [encoder("resnet34-imagenet")], [encoder("resnext50_32x4d-imagenet")]
+    assert plan.fold_encoder_weights(wildcards(model="stage1_resnet34")) == resnet34
+    assert plan.encoder_weights(wildcards(model="stage2_resnext50")) == resnext50
+    assert plan.fold_encoder_weights(wildcards(model="stage2_resnext50")) == []  # they start from the pretraining's
+
+
+def test_a_local_file_of_weights_is_an_input_and_none_needs_nothing(raw):
+    raw["models"]["stage1_resnet34"]["network"]["weights"] = "mine/r34.safetensors"
+    raw["models"]["stage1_resnext50"]["network"]["weights"] = "none"
+    plan = Plan(raw)
+    (path,) = plan.fold_encoder_weights(wildcards(model="stage1_resnet34"))
+    which = wildcards(encoder=Path(path).stem)
+    assert plan.encoder_files(which) == ["mine/r34.safetensors"]
+    assert json.loads(plan.encoder_settings(which)) == {"encoder": "resnet34", "weights": "mine/r34.safetensors"}
+    assert plan.fold_encoder_weights(wildcards(model="stage1_resnext50")) == []
+
+
+def test_all_jigsaw_rules_are_scored_whichever_is_chosen(raw):
+    settings = Plan(raw).score_settings()
+    assert json.loads(settings) == {"threshold": 0.5, "jigsaw": ["none", "published", "extended"]}
+    raw["submission"]["jigsaw"] = "extended"
+    assert Plan(raw).score_settings() == settings
+
+
+def test_a_run_to_compare_with_concerns_the_report_alone(raw, tmp_path):
+    before = Plan(raw)
+    raw["report"] = {"compare": [str(tmp_path / "other")]}
+    after = Plan(raw)
+    assert before.compared_runs() == []
+    assert json.loads(after.report_settings())["report"] == raw["report"]
+    assert before.report_settings() != after.report_settings()
+    for part in ("data", "folds", "mosaics", "submission"):
+        assert before.settings(part) == after.settings(part)
+    with pytest.raises(SystemExit, match="finished run in .*other, which report.compare names, and found no such fold"):
+        after.compared_runs()
+
+
+def test_folds_read_mosaics_and_duplicates_only_where_they_follow_them(raw):
+    assert Plan(raw).fold_inputs() == []
+    raw["folds"]["by"] = "mosaic"
+    assert Plan(raw).fold_inputs() == ["results/tgs/mosaics.csv", "results/tgs/duplicates.csv"]
+
+
+def test_settings_do_not_depend_on_the_order_of_keys(raw):
+    upside_down = copy.deepcopy(raw)
+    model = upside_down["models"]["stage1_resnet34"]
+    upside_down["models"]["stage1_resnet34"] = dict(reversed(model.items()))
+    which = wildcards(model="stage1_resnet34")
+    assert Plan(raw).train_settings(which) == Plan(upside_down).train_settings(which)
+    assert json.loads(Plan(raw).train_settings(which))["seed"] == 13
+
+
+def test_a_wrong_config_ends_with_its_faults_alone(raw):
+    raw["ensembles"]["stage1"] = {"stage1_resnet43": 1}
+    with pytest.raises(SystemExit, match=r"\nensembles.stage1: .*; did you mean stage1_resnet34\?$"):
+        Plan(raw)
+
+
+def test_missing_data_end_with_what_to_do(raw, tmp_path):
+    raw["data"]["root"] = str(tmp_path)
+    with pytest.raises(UserError, match="make demo"):
+        Plan(raw).data_files()
+
+
+def test_on_a_cpu_no_job_waits_for_a_gpu(raw):
+    assert (Plan(raw).gpus, Plan(raw).threads) == (1, 1)
+    raw["compute"] |= {"device": "cpu", "threads": 3}
+    assert (Plan(raw).gpus, Plan(raw).threads) == (0, 3)
+
+
+def test_weights_of_a_blend_stay_with_their_members(raw):
+    raw["ensembles"]["stage1"] = {"stage1_resnext50": 1, "stage1_resnet34": 2}
+    turned = copy.deepcopy(raw)
+    turned["ensembles"]["stage1"] = {"stage1_resnet34": 2, "stage1_resnext50": 1}
+    which = wildcards(name="stage1")
+    for plan in (Plan(raw), Plan(turned)):
+        weights = json.loads(plan.blend_settings(which))
+        assert [Path(path).parent.name for path in plan.test_members(which)] == list(weights)
+        assert weights == {"stage1_resnet34": 2, "stage1_resnext50": 1}
+
+
+def test_an_edited_picture_reruns_prepare_tiles_and_a_stray_file_does_not(raw, tmp_path):
+    for folder in ("train/images", "train/masks", "test/images"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "a.png").write_bytes(b"1")
+    raw["data"]["root"] = str(tmp_path)
+    before = Plan(raw).data_settings()
+    (tmp_path / "train" / "images" / ".DS_Store").touch()
+    assert Plan(raw).data_settings() == before
+    (tmp_path / "train" / "masks" / "a.png").write_bytes(b"22")
+    assert Plan(raw).data_settings() != before
+
+
+@pytest.fixture
+def predicting(raw, tmp_path):
+    """The winning recipe about to predict other images, without tiles, with its weights left out of account."""
+    (tmp_path / "lines").mkdir()
+    raw["pathvars"]["results"], raw["data"]["root"] = str(tmp_path), str(tmp_path / "nowhere")
+    return raw | {"predict": str(tmp_path / "lines")}
+
+
+def test_a_prediction_is_all_that_is_made_and_needs_no_tiles_and_no_other_runs(predicting, raw, tmp_path):
+    assert Plan(raw).targets()[0] == f"{tmp_path}/submission.csv"
+    plan = Plan(predicting)
+    assert plan.targets() == [
+        f"{tmp_path}/predictions/lines/{name}" for name in ("masks", "probabilities", "masks.csv")
+    ]
+    predicting["report"] = {"compare": [f"{tmp_path}/elsewhere"]}
+    assert plan.data_files() == plan.data_folders() == Plan(predicting).compared_runs() == []
+
+
+def test_a_prediction_without_weights_or_images_ends_before_any_job(predicting, tmp_path):
+    with pytest.raises(SystemExit, match="^Error: To predict.* the folder is empty"):
+        Plan(predicting).image_settings(wildcards())
+    (tmp_path / "lines" / "a.png").touch()
+    with pytest.raises(SystemExit, match="^Error: To predict.* First train"):
+        Plan(predicting).image_settings(wildcards())
+
+
+def test_a_prediction_leaves_the_config_of_the_run_and_the_settings_of_its_report_as_they_are(
+    predicting, raw, tmp_path
+):
+    Plan(predicting).save_config()
+    assert not (tmp_path / "config.yaml").exists()
+    predicting["sections"] = {"overlap": 0.7}
+    assert Plan(predicting).report_settings() == Plan(raw).report_settings()
+
+
+def test_a_prediction_ends_with_how_many_images_there_are_and_where(predicting, tmp_path):
+    folder = tmp_path / "predictions" / "lines"
+    folder.mkdir(parents=True)
+    assert Plan(predicting).closing_words() == ""
+    (folder / "masks.csv").write_text("id,rle_mask\na,1 1\nb,\n")
+    words = Plan(predicting).closing_words()
+    assert words.startswith("2 images are predicted")
+    for name in ("masks", "probabilities", "masks.csv"):
+        assert f"{folder}/{name}" in words.split()
+
+
+def test_in_folders_any_image_that_changes_reruns_prepare_tiles(raw, tmp_path):
+    for folder in ("train/images", "train/masks", "test/images"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "a.tif").write_bytes(b"1")
+    raw["data"] = {"layout": "folders", "root": str(tmp_path)}
+    before = Plan(raw).data_settings()
+    assert Plan(raw).data_folders() == [f"{tmp_path}/{name}" for name in ("train/images", "train/masks", "test/images")]
+    (tmp_path / "test" / "images" / ".DS_Store").touch()
+    assert Plan(raw).data_settings() == before
+    (tmp_path / "test" / "images" / "b.jpg").touch()
+    assert Plan(raw).data_settings() != before
+
+
+def test_a_part_of_the_workflow_ends_without_closing_words(raw, tmp_path):
+    raw["pathvars"]["results"] = str(tmp_path)
+    assert Plan(raw).closing_words() == ""
+    (tmp_path / "scores.csv").write_text("name,tta\nan_older_model,True\n")
+    assert Plan(raw).closing_words() == ""
+
+
+def test_after_a_failure_the_words_tell_of_memory_and_that_the_same_command_goes_on(raw):
+    words = Plan(raw).words_after_a_failure()
+    assert "\n" not in words
+    for word in ("The same command goes on", "signal 9", "137", "memory", "--cores"):
+        assert word in words
+
+
+@pytest.mark.parametrize(("chosen", "last"), [("none", 1), ("published", 1), ("extended", 2)])
+def test_the_closing_words_show_all_scores_and_where_the_results_are(raw, tmp_path, chosen, last):
+    raw["pathvars"]["results"] = str(tmp_path)
+    raw["submission"]["jigsaw"] = chosen
+    plan = Plan(raw)
+    rows = ["name,labels,tta,jigsaw,score,sd_folds,tiles"]
+    rows += [
+        f"{name},{labels},{tta},{jigsaw},0.{number:02d}{tta:d}{digit},0.01,100"
+        for number, name in enumerate(plan.names)
+        for labels in ("out_of_fold", "true_test")
+        for tta in (False, True)
+        for digit, jigsaw in enumerate(("none", "published", "extended"))
+    ]
+    (tmp_path / "scores.csv").write_text("\n".join(rows))
+    words = plan.closing_words().splitlines()
+    assert words[0].split() == ["out", "of", "fold", "+", "jigsaw", "true", "test", "+", "jigsaw"]
+    assert words[1].split() == ["stage1_resnext50", *["0.0010", f"0.001{last}"] * 2]
+    assert words[-1].split() == ["report", f"{tmp_path}/report.html"]
+
+
+def test_the_config_that_is_kept_beside_the_results_is_the_whole_one(raw, tmp_path):
+    raw["pathvars"] = {"results": str(tmp_path)}
+    plan = Plan(raw)
+    plan.save_config()
+    kept = yaml.safe_load((tmp_path / "config.yaml").read_text())
+    assert kept["compute"]["predict_batch"] == 64  # filled in
+    assert check_config(kept) == plan.config
+
+
+def test_a_config_that_cannot_be_kept_ends_the_run_with_one_paragraph(raw, monkeypatch):
+    def full(path):
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(dag, "atomic_path", full)
+    with pytest.raises(SystemExit, match="config.yaml could not be written: the disk is full. Free some space"):
+        Plan(raw).save_config()

@@ -1,0 +1,156 @@
+import copy
+import json
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from salt.runtime.program import UserError
+from salt.runtime.provenance import beside
+from salt.workflow import prediction
+from schemas.config import check_config
+from schemas.results import PredictImagesSettings
+
+WINNING = yaml.safe_load(Path("workflow_config.yaml").read_text())
+MODELS = ("stage2_resnext50", "stage3_pad128")  # of the ensemble `final`
+
+
+@pytest.fixture
+def raw(tmp_path):
+    """The winning recipe, with two folds, trained: files of weights that nobody reads here, and an image."""
+    raw = copy.deepcopy(WINNING)
+    raw["pathvars"]["results"], raw["predict"] = str(tmp_path / "results"), str(tmp_path / "lines")
+    raw["folds"]["count"] = 2
+    for model in MODELS:
+        for fold in (0, 1):
+            for snapshot in raw["models"][model]["members"]:
+                path = weights_of(tmp_path, model, fold, snapshot)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(b"1")
+            was = check_config(raw).models[model].model_dump(mode="json", include={"network", "input", "phases"})
+            beside(path.parent).write_text(json.dumps({"settings": {"seed": 13} | was}))
+    (tmp_path / "lines").mkdir()
+    (tmp_path / "lines" / "a.png").write_bytes(b"1")
+    return raw
+
+
+def weights_of(tmp_path, model, fold, snapshot):
+    return tmp_path / "results" / "models" / model / f"fold{fold}" / "snapshots" / f"{snapshot}.safetensors"
+
+
+def settings(raw):
+    return prediction.settings(check_config(raw))
+
+
+def fault(raw):
+    with pytest.raises(UserError) as error:
+        settings(raw)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_the_settings_are_those_of_the_ensembles_models_with_their_weights(raw):
+    raw["ensembles"]["final"] = {"stage2_resnext50": 1, "stage3_pad128": 3}
+    found = PredictImagesSettings.model_validate(settings(raw))
+    assert {name: member.weight for name, member in found.models.items()} == {MODELS[0]: 1, MODELS[1]: 3}
+    assert found.models[MODELS[0]].members["phase1"] == 3
+    assert (found.folds, found.tile, found.threshold) == (2, (101, 101), 0.5)
+
+
+def test_a_single_model_predicts_as_an_ensemble_does(raw):
+    raw["submission"]["ensemble"] = "stage3_pad128"
+    assert list(settings(raw)["models"]) == ["stage3_pad128"]
+
+
+def test_new_weights_and_new_images_are_new_settings_and_nothing_else_is(raw, tmp_path):
+    before = settings(raw)
+    (tmp_path / "lines" / "picks.csv").touch()
+    weights_of(tmp_path, "stage2_resnext50", 0, "phase2_cycle9").touch()  # no member
+    raw["compute"]["predict_batch"] = 7
+    raw["ensembles"]["stage1"] = {"stage1_resnet34": 1}
+    assert settings(raw) == before
+    os.utime(weights_of(tmp_path, "stage3_pad128", 1, "phase1_cycle2"), ns=(1, 1))
+    after = settings(raw)
+    assert {key for key in before if before[key] != after[key]} == {"weights"}
+    (tmp_path / "lines" / "b.png").touch()
+    assert {key for key in after if after[key] != settings(raw)[key]} == {"pictures"}
+
+
+def test_without_weights_it_is_told_what_is_missing_and_to_train_first(raw, tmp_path):
+    weights_of(tmp_path, "stage3_pad128", 1, "phase1_cycle2").unlink()
+    text = fault(raw)
+    for words in ("the ensemble final", "16 files", "1 of them missing", "phase1_cycle2", "First train", "`predict`"):
+        assert words in text
+
+
+@pytest.mark.parametrize(
+    ("edit", "change"),
+    [
+        ({"input": {"pad": 160, "channels": "ramp"}}, "models.stage3_pad128.input.pad: 128 -> 160"),
+        ({"network": {"name": "res34_pad128", "encoder": "resnet18"}}, 'network.encoder: "resnet34" -> "resnet18"'),
+    ],
+)
+def test_a_model_that_was_trained_with_other_settings_is_refused(raw, edit, change):
+    raw["models"]["stage3_pad128"] |= edit
+    assert change in fault(raw)
+
+
+def test_tiles_that_were_read_with_other_settings_are_refused(raw, tmp_path):
+    for tile in (101, None):  # none: as the images are
+        beside(tmp_path / "results" / "tiles").write_text(json.dumps({"settings": {"root": "elsewhere", "tile": tile}}))
+        settings(raw)
+    beside(tmp_path / "results" / "tiles").write_text(json.dumps({"settings": {"root": "elsewhere", "tile": 128}}))
+    assert "data.tile: 128 -> 101" in fault(raw)
+
+
+def test_a_size_that_the_config_leaves_to_the_images_is_that_of_the_runs_tiles(raw, tmp_path):
+    raw["data"] |= {"layout": "folders", "range": [-3, 3], "colour": "rgb"}
+    assert "Set `data.tile` to the size that the run was trained with" in fault(raw)
+    (tmp_path / "results" / "tiles").mkdir()
+    np.save(tmp_path / "results" / "tiles" / "train_masks.npy", np.zeros((5, 64, 96), np.uint8))
+    found = PredictImagesSettings.model_validate(settings(raw))
+    assert (found.tile, found.range, found.colour) == ((64, 96), (-3, 3), "rgb")
+
+
+def test_windows_are_brought_to_bytes_as_the_runs_tiles_were_unless_the_config_says_otherwise(raw):
+    assert settings(raw)["sections"] == {"overlap": 0.5, "range": "tile"}  # the competition's were stretched
+    raw["data"] |= {"layout": "folders", "tile": 101, "range": [-3, 3]}
+    assert settings(raw)["sections"]["range"] == (-3, 3)
+    raw["sections"] = {"range": [-4, 4], "overlap": 0.75}
+    assert settings(raw)["sections"] == {"overlap": 0.75, "range": (-4, 4)}
+
+
+def test_where_the_weights_of_the_encoder_started_makes_no_difference(raw):
+    before = settings(raw)
+    raw["models"]["stage3_pad128"]["network"]["weights"] = "elsewhere/r34.safetensors"
+    assert settings(raw)["weights"] == before["weights"]
+
+
+def test_models_that_see_depths_are_refused(raw):
+    raw["models"]["stage3_pad128"]["input"]["channels"] = "depth"
+    assert "`channels: depth` in stage3_pad128" in fault(raw)
+
+
+def test_predictions_of_other_images_with_the_same_name_are_not_replaced(raw, tmp_path):
+    left = tmp_path / "results" / "predictions" / "lines"
+    left.mkdir(parents=True)
+    beside(left / "masks").write_text(json.dumps({"settings": {"images": f"{tmp_path}/lines/../lines"}}))
+    settings(raw)
+    beside(left / "masks").write_text(json.dumps({"settings": {"images": "older/lines"}}))
+    assert "holds those of older/lines" in fault(raw)
+
+
+@pytest.mark.parametrize("images", ["nowhere", "results"])
+def test_without_images_it_ends_with_what_was_found(raw, tmp_path, images):
+    raw["predict"] = str(tmp_path / images)
+    assert re.search("found nothing there|found none", fault(raw))
+
+
+def test_predictions_are_named_after_their_images_in_words_that_no_shell_takes_for_others(tmp_path):
+    (tmp_path / "my {odd} lines.v2").mkdir()
+    assert prediction.folder_name(str(tmp_path / "my {odd} lines.v2")) == "my__odd__lines.v2"
+    assert prediction.folder_name(f"{tmp_path}/my {{odd}} lines.v2/") == "my__odd__lines.v2"
+    assert prediction.folder_name("data/line 7.sgy") == "line_7"

@@ -1,0 +1,198 @@
+import copy
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from salt.runtime import gpus
+from salt.workflow import preflight
+from salt.workflow.cost import Cost, TileCount
+from salt.workflow.dag import Plan
+from salt.workflow.jobs import Job
+from salt.workflow.preflight import Problem, problems, tell
+from schemas.config import check_config
+
+WINNING = yaml.safe_load(Path("workflow_config.yaml").read_text())
+TGS = TileCount(4000, 18000, 101 * 101)
+
+
+@pytest.fixture(autouse=True)
+def a_machine(tmp_path, monkeypatch):
+    """A machine with 64 cores, a GPU and the usual weights in the cache of downloads; the results are elsewhere."""
+    monkeypatch.setattr(preflight.os, "sched_getaffinity", lambda _: range(64), raising=False)
+    monkeypatch.setattr(gpus, "count", lambda: 1)
+    for name in ("resnet34", "resnext50_32x4d"):
+        (tmp_path / "cache" / f"models--smp-hub--{name}.imagenet").mkdir(parents=True)
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def raw(tmp_path):
+    raw = copy.deepcopy(WINNING)
+    raw["pathvars"]["results"] = f"{tmp_path}/results"
+    return raw
+
+
+def found(raw, tiles=TGS, rules=("fetch_weights", "train_fold"), here=True):
+    """Problems of a run of these rules for all models."""
+    config = check_config(raw)
+    encoders = {model.network.pretrained for model in config.models.values()}
+    wildcards = {
+        "fetch_weights": [{"encoder": encoder.slug} for encoder in encoders if encoder],
+        "train_fold": [{"model": model, "fold": "0"} for model in config.models],
+        "predict_fold": [{"model": model, "fold": "0"} for model in config.models],
+    }
+    jobs = [Job(rule, values) for rule in rules for values in wildcards.get(rule, [{}])]
+    return [str(problem) for problem in problems(config, Cost(config, tiles), jobs, here)]
+
+
+def test_the_winning_recipe_has_no_problems_on_a_machine_for_it(raw):
+    assert found(raw) == []
+
+
+def test_more_folds_than_tiles_are_refused(raw):
+    assert found(raw, TileCount(4, 10, 101 * 101)) == [
+        "Error: folds.count: expected at most 4, the labelled tiles, found 5; lower it"
+    ]
+
+
+def test_a_batch_of_all_tiles_is_refused_unless_pseudo_labels_join_them(raw):
+    for name in ("stage1_resnet34", "stage2_resnet34"):
+        raw["models"][name]["phases"][0]["batch"] = 300
+    raw["pseudo_labels"]["stage1_by_size"]["per_fold"] = None
+    assert found(raw, TileCount(300, 500, 101 * 101)) == [
+        "Error: models.stage1_resnet34.phases.0.batch: expected less than the 300 labelled tiles, a part of which each "
+        "fold trains on, found 300; lower it"
+    ]
+
+
+def test_more_pseudo_labels_than_test_tiles_are_a_warning(raw):
+    (problem,) = found(raw, TileCount(4000, 7000, 101 * 101))
+    assert problem.startswith("Warning: pseudo_labels.stage1_by_size.per_fold: expected at most 7000 tiles")
+    assert "found 7900 for 5 folds together" in problem
+
+
+@pytest.mark.parametrize("device", ["cuda", "auto"])
+def test_a_gpu_that_is_missing_stops_cuda_and_warns_auto_of_the_days(raw, monkeypatch, device):
+    monkeypatch.setattr(gpus, "count", lambda: 0)
+    raw["compute"]["device"] = device
+    (problem,) = found(raw)
+    if device == "cuda":
+        assert problem.startswith("Error: compute.device: expected a GPU for cuda, found none")
+    else:
+        assert problem.startswith(
+            "Warning: compute.device: auto finds no GPU, and on the CPU the trainings of this run"
+        )
+        assert "days; start it on a machine with a GPU, or set compute.device: cpu" in problem
+
+
+def test_a_cpu_that_is_asked_for_is_no_problem_and_short_trainings_are_none(raw, monkeypatch):
+    monkeypatch.setattr(gpus, "count", lambda: 0)
+    assert found(raw, TileCount(20, 10, 101 * 101), rules=["predict_fold"]) == []
+    raw["compute"]["device"] = "cpu"
+    assert found(raw) == []
+
+
+def test_a_prediction_needs_the_gpu_as_well_and_a_finished_run_does_not(raw, monkeypatch):
+    monkeypatch.setattr(gpus, "count", lambda: 0)
+    raw["compute"]["device"] = "cuda"
+    assert len(found(raw, rules=["predict_fold"])) == 1
+    assert found(raw, rules=["write_report"]) == []
+
+
+def test_what_this_machine_lacks_is_no_problem_where_others_do_the_jobs(raw, monkeypatch):
+    monkeypatch.setattr(gpus, "count", lambda: 0)
+    raw["compute"] = {"device": "cuda", "threads": 999}
+    assert len(found(raw)) == 2
+    assert found(raw, here=False) == []
+
+
+def test_more_threads_and_workers_than_cores_are_warnings(raw, monkeypatch):
+    monkeypatch.setattr(preflight.os, "sched_getaffinity", lambda _: range(1))
+    assert found(raw) == [
+        f"Warning: compute.{key}: expected at most 1, the cores of this machine, found {number}; lower it, since more "
+        "than these wait for each other"
+        for key, number in (("threads", 2), ("loader_workers", 4))
+    ]
+
+
+def test_weights_that_are_not_here_are_told_to_be_fetched(raw, monkeypatch):
+    monkeypatch.delenv("HF_HUB_CACHE")
+    monkeypatch.setenv("HF_HOME", "/nowhere")
+    (problem,) = found(raw)
+    assert "which needs a network: imagenet of resnet34, imagenet of resnext50_32x4d; without one" in problem
+    assert found(raw, rules=["train_fold"]) == []
+
+
+def test_networks_that_cannot_be_made_are_told_by_model(raw):
+    for name, encoder in (("stage1_resnet34", "resnet43"), ("stage3_pad128", "vgg11")):
+        raw["models"][name]["network"] |= {"encoder": encoder, "weights": "none"}
+    first, second = found(raw)
+    assert first.startswith("Error: models.stage1_resnet34.network: There is no encoder 'resnet43'.")
+    assert second.startswith("Error: models.stage3_pad128.network: The encoder 'vgg11' does not fit")
+
+
+def test_a_trial_that_breaks_is_a_warning(raw, monkeypatch):
+    monkeypatch.setattr(preflight.sys, "executable", "/bin/false")
+    raw["models"]["stage1_resnet34"]["network"] |= {"encoder": "resnet43", "weights": "none"}
+    assert found(raw) == [
+        "Warning: the networks of stage1_resnet34 could not be tried before the run: exit code 1",
+    ]
+
+
+def test_a_folder_that_can_be_written_is_left_as_it_was(raw, tmp_path):
+    before = sorted(tmp_path.iterdir())
+    assert found(raw) == []
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_read_only_file_system_is_told_in_one_line(raw, tmp_path, on_a_small_disk):
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(raw))
+    (tmp_path / "results").mkdir()
+    code = f"""
+import yaml
+from salt.workflow.cost import Cost
+from salt.workflow.preflight import problems
+from schemas.config import check_config
+config = check_config(yaml.safe_load(open("{tmp_path}/config.yaml")))
+print(*problems(config, Cost(config, None), []))
+"""
+    done = on_a_small_disk(tmp_path / "results", "ro", [sys.executable, "-c", code])
+    (line,) = done.stdout.splitlines()
+    assert "the file system is read-only. Make it writable, or put `pathvars.results` elsewhere" in line
+
+
+def test_files_that_are_missing_are_told_at_once_with_what_else_would_stop_the_run(raw, monkeypatch):
+    monkeypatch.setattr(gpus, "count", lambda: 0)
+    raw["compute"]["device"] = "cuda"
+    for name in ("stage1_resnet34", "stage2_resnet34"):
+        raw["models"][name]["network"]["weights"] = "nowhere/resnet34.safetensors"
+    with pytest.raises(SystemExit) as end:
+        preflight.must_have_inputs(Plan(raw))
+    data, weights, device = str(end.value).splitlines()
+    assert data.startswith("Error: The tiles' images are missing")
+    assert weights.startswith(
+        "Error: models.stage1_resnet34.network.weights, models.stage2_resnet34.network.weights: expected a file of "
+        "weights, found none at nowhere/resnet34.safetensors"
+    )
+    assert device.startswith("Error: compute.device")
+
+
+def test_weights_that_an_earlier_run_has_read_may_be_gone(raw, tmp_path):
+    raw["survey"] = {}
+    raw["models"]["stage1_resnet34"]["network"]["weights"] = "nowhere/resnet34.safetensors"
+    plan = Plan(raw)
+    (slug,) = [slug for slug, encoder in plan.encoders.items() if encoder.file]
+    (tmp_path / "results" / "encoders").mkdir(parents=True)
+    (tmp_path / "results" / "encoders" / f"{slug}.safetensors").touch()
+    preflight.must_have_inputs(plan)
+
+
+def test_errors_come_first_and_end_the_program(capsys):
+    tell([])
+    tell([Problem("slow", stops=False)])
+    assert capsys.readouterr().err == "Warning: slow\n"
+    with pytest.raises(SystemExit) as end:
+        tell([Problem("slow", stops=False), Problem("wrong"), Problem("bad")])
+    assert str(end.value).splitlines() == ["Error: wrong", "Error: bad", "Warning: slow"]
