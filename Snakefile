@@ -1,24 +1,33 @@
-# The whole workflow, in the order it runs. What a rule reads and which settings it gets is decided in salt/workflow/dag.py;
-# what it does, in stages/<rule>.py. A program's output goes to its log; descriptor 3 is the terminal (salt/runtime/progress.py).
+# The whole workflow, in the order it runs. What a rule reads and which settings it gets is decided in
+# salt/workflow/dag.py, where its files are in salt/runtime/paths.py, what it does in stages/<rule>.py. A program's
+# output goes to its log; descriptor 3 is the terminal (salt/runtime/progress.py).
 
 import shlex
 import sys
 
-from salt.workflow import dry_run
-from salt.workflow import preflight
-from salt.workflow import run_lock
+from salt.workflow import dry_run, preflight, run_lock
 from salt.workflow.dag import Plan
 from salt.workflow.recipes import Recipes
+from salt.workflow.snakemake_adapter import Engine
 
 
 configfile: "workflow_config.yaml"
 
 
-plan = Plan(config, Recipes(workflow.configfiles, workflow.config_settings.config))
+engine = Engine(workflow)
+plan = Plan(config, Recipes(engine.config_files, engine.config_options))
 preflight.must_have_inputs(plan)
-run_lock.hold(workflow)
-dry_run.tell_after_dry_run(workflow, plan.config)
+run_lock.hold(engine)
+dry_run.tell_after_dry_run(engine, plan.config)
 python = f"PROGRESS_TO=3 exec {shlex.quote(sys.executable)} -m"
+
+# The files of the run; and of the fold, the pretraining and so on that the wildcards of a job name.
+run = plan.run
+final = run.ensemble(plan.config.submission.ensemble)
+fold, pretraining = run.fold("{model}", "{fold}"), run.pretraining("{model}", "{scope}")
+ensemble, pseudo_labels = run.ensemble("{name}"), run.pseudo_labels("{labels}", "{scope}")
+prediction = run.prediction(plan.predicted)
+FOLD, PRETRAINING = "{wildcards.model}_fold{wildcards.fold}", "{wildcards.model}_pretrain_{wildcards.scope}"
 
 
 wildcard_constraints:
@@ -27,7 +36,7 @@ wildcard_constraints:
     labels="|".join(plan.pseudo_labels) or "none",
     encoder="|".join(plan.encoders) or "none",
     fold=r"\d+",
-    learners=r"all_folds|fold\d+",  # who learns from a set of pseudo-labels: by its scope, all or one
+    scope=r"all_folds|fold\d+",  # who learns from a set of pseudo-labels
 
 
 rule all:
@@ -40,11 +49,11 @@ if plan.config.survey:
 
     rule make_survey:
         output:
-            files=[f"{plan.config.data.root}/{name}" for name in plan.survey_files],
-            truth=f"{plan.config.data.root}/truth/test_masks.csv",
-            mosaics=f"{plan.config.data.root}/truth/mosaics.csv",
+            files=plan.survey.data,
+            truth=plan.survey.true_masks,
+            mosaics=plan.survey.true_mosaics,
         log:
-            "<results>/logs/make_survey.log",
+            run.log("make_survey"),
         params:
             settings=plan.survey_settings(),
         shell:
@@ -57,9 +66,9 @@ rule fetch_weights:
     input:
         plan.encoder_files,
     output:
-        "<results>/encoders/{encoder}.safetensors",
+        run.encoder("{encoder}"),
     log:
-        "<results>/logs/fetch_weights/{encoder}.log",
+        run.log("fetch_weights", "{encoder}"),
     priority: 1
     params:
         settings=plan.encoder_settings,
@@ -72,31 +81,28 @@ rule prepare_tiles:
         files=plan.data_files(),
         folders=ancient(plan.data_folders()),
     output:
-        "<results>/tiles/tiles.csv",
-        "<results>/tiles/train_images.npy",
-        "<results>/tiles/train_masks.npy",
-        "<results>/tiles/test_images.npy",
+        run.tiles.all,
     log:
-        "<results>/logs/prepare_tiles.log",
+        run.log("prepare_tiles"),
     params:
         settings=plan.data_settings(),
     shell:
-        "{python} stages.prepare_tiles --settings {params.settings:q} --out {plan.results}/tiles 3>&2 > {log} 2>&1"
+        "{python} stages.prepare_tiles --settings {params.settings:q} --out {run.tiles.folder} 3>&2 > {log} 2>&1"
 
 
 rule assemble_mosaics:
     input:
         rules.prepare_tiles.output,
     output:
-        mosaics="<results>/mosaics.csv",
-        neighbours="<results>/neighbours.csv",
-        duplicates="<results>/duplicates.csv",
+        mosaics=run.mosaics,
+        neighbours=run.neighbours,
+        duplicates=run.duplicates,
     log:
-        "<results>/logs/assemble_mosaics.log",
+        run.log("assemble_mosaics"),
     params:
         settings=plan.settings("mosaics"),
     shell:
-        "{python} stages.assemble_mosaics --settings {params.settings:q} --tiles {plan.results}/tiles"
+        "{python} stages.assemble_mosaics --settings {params.settings:q} --tiles {run.tiles.folder}"
         " --mosaics {output.mosaics} --neighbours {output.neighbours} --duplicates {output.duplicates}"
         " 3>&2 > {log} 2>&1"
 
@@ -106,13 +112,13 @@ rule make_folds:
         tiles=rules.prepare_tiles.output,
         mosaics=plan.fold_inputs(),
     output:
-        "<results>/folds.csv",
+        run.folds,
     log:
-        "<results>/logs/make_folds.log",
+        run.log("make_folds"),
     params:
         settings=plan.settings("folds"),
     shell:
-        "{python} stages.make_folds --settings {params.settings:q} --tiles {plan.results}/tiles"
+        "{python} stages.make_folds --settings {params.settings:q} --tiles {run.tiles.folder}"
         " --mosaics {input.mosaics} --out {output} 3>&2 > {log} 2>&1"
 
 
@@ -121,14 +127,14 @@ rule make_pseudo_labels:
         tiles=rules.prepare_tiles.output,
         probabilities=plan.pseudo_label_sources,
     output:
-        masks="<results>/pseudo_labels/{labels}/{learners}/masks.npy",
-        table="<results>/pseudo_labels/{labels}/{learners}/pseudo_labels.csv",
+        masks=pseudo_labels.masks,
+        table=pseudo_labels.table,
     log:
-        "<results>/logs/make_pseudo_labels/{labels}_{learners}.log",
+        run.log("make_pseudo_labels", "{labels}_{scope}"),
     params:
         settings=plan.pseudo_label_settings,
     shell:
-        "{python} stages.make_pseudo_labels --settings {params.settings:q} --tiles {plan.results}/tiles"
+        "{python} stages.make_pseudo_labels --settings {params.settings:q} --tiles {run.tiles.folder}"
         " --probabilities {input.probabilities} --masks {output.masks} --table {output.table} 3>&2 > {log} 2>&1"
 
 
@@ -138,10 +144,10 @@ rule pretrain:
         encoder_weights=plan.encoder_weights,
         pseudo_labels=plan.pretrain_pseudo_labels,
     output:
-        weights="<results>/models/{model}/pretrain/{learners}/weights.safetensors",
-        history="<results>/models/{model}/pretrain/{learners}/history.csv",
+        weights=pretraining.weights,
+        history=pretraining.history,
     log:
-        "<results>/logs/pretrain/{model}_{learners}.log",
+        run.log("pretrain", "{model}_{scope}"),
     threads: plan.threads
     resources:
         gpu=plan.gpus,
@@ -149,11 +155,10 @@ rule pretrain:
         settings=plan.pretrain_settings,
     shell:
         "{python} stages.pretrain --settings {params.settings:q} --compute {plan.compute:q}"
-        " --tiles {plan.results}/tiles --pseudo-labels {input.pseudo_labels}"
+        " --tiles {run.tiles.folder} --pseudo-labels {input.pseudo_labels}"
         " --encoder-weights {input.encoder_weights}"
-        " --checkpoints {plan.results}/checkpoints/{wildcards.model}_pretrain_{wildcards.learners}"
-        " --weights {output.weights} --history {output.history}"
-        " --timing {plan.results}/timings/{wildcards.model}_pretrain_{wildcards.learners}.json 3>&2 > {log} 2>&1"
+        f" --checkpoints {run.checkpoints(PRETRAINING)} --timing {run.timing(PRETRAINING)}"
+        " --weights {output.weights} --history {output.history} 3>&2 > {log} 2>&1"
 
 
 rule train_fold:
@@ -164,10 +169,10 @@ rule train_fold:
         start_from=plan.pretrained_weights,
         pseudo_labels=plan.added_pseudo_labels,
     output:
-        snapshots=directory("<results>/models/{model}/fold{fold}/snapshots"),
-        history="<results>/models/{model}/fold{fold}/history.csv",
+        snapshots=directory(fold.snapshots),
+        history=fold.history,
     log:
-        "<results>/logs/train_fold/{model}_fold{fold}.log",
+        run.log("train_fold", "{model}_fold{fold}"),
     threads: plan.threads
     resources:
         gpu=plan.gpus,
@@ -175,11 +180,10 @@ rule train_fold:
         settings=plan.train_settings,
     shell:
         "{python} stages.train_fold --settings {params.settings:q} --compute {plan.compute:q}"
-        " --tiles {plan.results}/tiles --folds {input.folds} --fold {wildcards.fold}"
+        " --tiles {run.tiles.folder} --folds {input.folds} --fold {wildcards.fold}"
         " --encoder-weights {input.encoder_weights} --start-from {input.start_from} --pseudo-labels {input.pseudo_labels}"
-        " --checkpoints {plan.results}/checkpoints/{wildcards.model}_fold{wildcards.fold}"
-        " --snapshots {output.snapshots} --history {output.history}"
-        " --timing {plan.results}/timings/{wildcards.model}_fold{wildcards.fold}.json 3>&2 > {log} 2>&1"
+        f" --checkpoints {run.checkpoints(FOLD)} --timing {run.timing(FOLD)}"
+        " --snapshots {output.snapshots} --history {output.history} 3>&2 > {log} 2>&1"
 
 
 rule predict_fold:
@@ -188,10 +192,10 @@ rule predict_fold:
         folds=rules.make_folds.output,
         snapshots=rules.train_fold.output.snapshots,
     output:
-        held_out=temp("<results>/models/{model}/fold{fold}/held_out.npy"),
-        test=(str if plan.folds_learn_alone else temp)("<results>/models/{model}/fold{fold}/test.npy"),
+        held_out=temp(fold.held_out),
+        test=(str if plan.folds_learn_alone else temp)(fold.test),
     log:
-        "<results>/logs/predict_fold/{model}_fold{fold}.log",
+        run.log("predict_fold", "{model}_fold{fold}"),
     threads: plan.threads
     resources:
         gpu=plan.gpus,
@@ -199,7 +203,7 @@ rule predict_fold:
         settings=plan.predict_settings,
     shell:
         "{python} stages.predict_fold --settings {params.settings:q} --compute {plan.compute:q}"
-        " --tiles {plan.results}/tiles --folds {input.folds} --fold {wildcards.fold}"
+        " --tiles {run.tiles.folder} --folds {input.folds} --fold {wildcards.fold}"
         " --snapshots {input.snapshots} --held-out {output.held_out} --test {output.test} 3>&2 > {log} 2>&1"
 
 
@@ -208,10 +212,10 @@ rule blend:
         labelled=plan.labelled_members,
         test=plan.test_members,
     output:
-        out_of_fold="<results>/ensembles/{name}/out_of_fold.npy",
-        test="<results>/ensembles/{name}/test.npy",
+        out_of_fold=ensemble.out_of_fold,
+        test=ensemble.test,
     log:
-        "<results>/logs/blend/{name}.log",
+        run.log("blend", "{name}"),
     params:
         settings=plan.blend_settings,
     shell:
@@ -224,18 +228,18 @@ rule score:
         tiles=rules.prepare_tiles.output,
         folds=rules.make_folds.output,
         mosaics=rules.assemble_mosaics.output.mosaics,
-        out_of_fold=expand("<results>/ensembles/{name}/out_of_fold.npy", name=plan.names),
-        test=expand("<results>/ensembles/{name}/test.npy", name=plan.names),
+        out_of_fold=[run.ensemble(name).out_of_fold for name in plan.names],
+        test=[run.ensemble(name).test for name in plan.names],
         true_test_masks=plan.true_test_masks(),
     output:
-        scores="<results>/scores.csv",
-        threshold_curve="<results>/threshold_curve.csv",
+        scores=run.scores,
+        threshold_curve=run.threshold_curve,
     log:
-        "<results>/logs/score.log",
+        run.log("score"),
     params:
         settings=plan.score_settings(),
     shell:
-        "{python} stages.score --settings {params.settings:q} --tiles {plan.results}/tiles"
+        "{python} stages.score --settings {params.settings:q} --tiles {run.tiles.folder}"
         " --folds {input.folds} --mosaics {input.mosaics} --names {plan.names} --out-of-fold {input.out_of_fold}"
         " --test {input.test} --true-test-masks {input.true_test_masks} --scores {output.scores}"
         " --threshold-curve {output.threshold_curve} 3>&2 > {log} 2>&1"
@@ -245,17 +249,17 @@ rule apply_jigsaw:
     input:
         tiles=rules.prepare_tiles.output,
         mosaics=rules.assemble_mosaics.output.mosaics,
-        probabilities=f"<results>/ensembles/{plan.config.submission.ensemble}/test.npy",
+        probabilities=final.test,
     output:
-        masks="<results>/jigsaw/masks.npy",
-        changes="<results>/jigsaw/changes.csv",
+        masks=run.masks,
+        changes=run.changes,
     log:
-        "<results>/logs/apply_jigsaw.log",
+        run.log("apply_jigsaw"),
     params:
         settings=plan.settings("submission"),
     shell:
         "{python} stages.apply_jigsaw --settings {params.settings:q} --probabilities {input.probabilities}"
-        " --tiles {plan.results}/tiles --mosaics {input.mosaics} --masks-out {output.masks}"
+        " --tiles {run.tiles.folder} --mosaics {input.mosaics} --masks-out {output.masks}"
         " --changes-out {output.changes} 3>&2 > {log} 2>&1"
 
 
@@ -264,11 +268,11 @@ rule write_submission:
         tiles=rules.prepare_tiles.output,
         masks=rules.apply_jigsaw.output.masks,
     output:
-        "<results>/submission.csv",
+        run.submission,
     log:
-        "<results>/logs/write_submission.log",
+        run.log("write_submission"),
     shell:
-        "{python} stages.write_submission --masks {input.masks} --tiles {plan.results}/tiles"
+        "{python} stages.write_submission --masks {input.masks} --tiles {run.tiles.folder}"
         " --out {output} 3>&2 > {log} 2>&1"
 
 
@@ -278,23 +282,21 @@ rule write_report:
         folds=rules.make_folds.output,
         scores=rules.score.output,
         mosaics=rules.assemble_mosaics.output,
-        predictions=[
-            f"<results>/ensembles/{plan.config.submission.ensemble}/{name}.npy" for name in ("out_of_fold", "test")
-        ],
+        predictions=[final.out_of_fold, final.test],
         histories=plan.histories(),
         pseudo_labels=plan.pseudo_label_tables(),
         masks=rules.apply_jigsaw.output,
         submission=rules.write_submission.output,
         other_runs=plan.compared_runs(),
     output:
-        report="<results>/report.html",
-        mosaics="<results>/mosaics.html",
+        report=run.report,
+        mosaics=run.mosaics_page,
     log:
-        "<results>/logs/write_report.log",
+        run.log("write_report"),
     params:
         settings=plan.report_settings(),
     shell:
-        "{python} stages.write_report --settings {params.settings:q} --run {plan.results} --reads {input}"
+        "{python} stages.write_report --settings {params.settings:q} --run {run.folder} --reads {input}"
         " --report-out {output.report} --mosaics-out {output.mosaics} 3>&2 > {log} 2>&1"
 
 
@@ -303,11 +305,11 @@ if plan.config.predict:
 
     rule predict_images:
         output:
-            masks=directory(f"<results>/predictions/{plan.predicted}/masks"),
-            probabilities=directory(f"<results>/predictions/{plan.predicted}/probabilities"),
-            table=f"<results>/predictions/{plan.predicted}/masks.csv",
+            masks=directory(prediction.masks),
+            probabilities=directory(prediction.probabilities),
+            table=prediction.table,
         log:
-            f"<results>/logs/predict_images/{plan.predicted}.log",
+            run.log("predict_images", plan.predicted),
         threads: plan.threads
         resources:
             gpu=plan.gpus,
@@ -315,12 +317,12 @@ if plan.config.predict:
             settings=plan.image_settings,
         shell:
             "{python} stages.predict_images --settings {params.settings:q} --compute {plan.compute:q}"
-            " --models {plan.results}/models --checkpoints {plan.results}/checkpoints/predict_{plan.predicted}"
+            " --run {run.folder} --checkpoints {prediction.checkpoints}"
             " --masks {output.masks} --probabilities {output.probabilities} --table {output.table} 3>&2 > {log} 2>&1"
 
 
 onstart:
-    dry_run.check(workflow, plan.config)
+    dry_run.check(engine, plan.config)
     plan.save_config()
 
 

@@ -24,8 +24,8 @@ from salt.inference.weights import copy_state
 from salt.training.checkpoints import Checkpoints
 from salt.training.steps import Setting
 from salt.training.trainer import Trainer, Training
-from schemas.config import check_config
 from schemas.networks import ResNet34Family
+from schemas.reading import check_config
 from schemas.training import TrainSettings
 
 

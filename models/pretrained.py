@@ -16,7 +16,7 @@ from timm.models import adapt_input_conv
 from torch import nn
 
 from models.states import State, misfit, read_state
-from schemas.config import ConfigError
+from schemas.errors import UserError
 from schemas.faults import instead
 from schemas.networks import PretrainedEncoder
 
@@ -26,7 +26,7 @@ TIMM = "tu-"  # what segmentation_models_pytorch puts before timm's names
 def create_encoder(name: str, channels: int = 3, weights: Path | None = None) -> Any:
     """An encoder of depth 5 for (B, channels, S, S), with the weights of a file of fetch_weights or random ones.
 
-    Raises ConfigError where there is no such encoder.
+    Raises UserError where there is no such encoder.
     """
     try:
         encoder = smp.encoders.get_encoder(name, in_channels=channels, depth=5, weights=None)
@@ -40,7 +40,7 @@ def create_encoder(name: str, channels: int = 3, weights: Path | None = None) ->
 def load_encoder(encoder: nn.Module, path: Path, channels: int) -> None:
     """Put the weights of a file of fetch_weights into an encoder, adapted to its number of input channels.
 
-    An encoder that was cut to fewer stages takes those that it has. Raises ConfigError where the file is another's.
+    An encoder that was cut to fewer stages takes those that it has. Raises UserError where the file is another's.
     """
     (state, fault), own = read_state(path), encoder.state_dict()
     adapted = {
@@ -51,7 +51,7 @@ def load_encoder(encoder: nn.Module, path: Path, channels: int) -> None:
         if name in state
     }
     if (wrong := misfit(own, adapted)) or fault:
-        raise ConfigError(
+        raise UserError(
             f"Expected {path} to hold the weights of this network's encoder, a {type(encoder).__name__}, and found "
             f"{fault or f'a file {wrong}'}. Give the file that fetch_weights made for this very encoder."
         )
@@ -61,7 +61,7 @@ def load_encoder(encoder: nn.Module, path: Path, channels: int) -> None:
 def fetch_encoder(pretrained: PretrainedEncoder) -> tuple[State, str]:
     """The state of an encoder for 3 input channels, and where it came from: a URL or a file.
 
-    Raises ConfigError where the weights cannot be had.
+    Raises UserError where the weights cannot be had.
     """
     if pretrained.file:
         return read_encoder(pretrained.encoder, Path(pretrained.file)), pretrained.file
@@ -82,10 +82,10 @@ def fetch_encoder(pretrained: PretrainedEncoder) -> tuple[State, str]:
 
 
 def must_be_known(pretrained: PretrainedEncoder) -> None:
-    """Raises ConfigError where the library knows no weights of that name. timm has them in the encoder's."""
+    """Raises UserError where the library knows no weights of that name. timm has them in the encoder's."""
     known = NATIVE[pretrained.encoder]["pretrained_settings"] if pretrained.encoder in NATIVE else {}
     if known and not pretrained.file and pretrained.weights not in known:
-        raise ConfigError(
+        raise UserError(
             f"Expected weights of the encoder '{pretrained.encoder}', and found '{pretrained.weights}'; "
             f"{instead(pretrained.weights, known)}"
         )
@@ -94,7 +94,7 @@ def must_be_known(pretrained: PretrainedEncoder) -> None:
 def read_encoder(name: str, path: Path) -> State:
     """An encoder's state from a safetensors file: of its own names, or as timm and torchvision name them.
 
-    What the encoder does not have, such as a classifier, is left out. Raises ConfigError where something is missing.
+    What the encoder does not have, such as a classifier, is left out. Raises UserError where something is missing.
     """
     encoder = create_encoder(name)
     own = encoder.state_dict()
@@ -125,30 +125,30 @@ def stay_offline_without_network() -> None:
         huggingface_hub.constants.HF_HUB_OFFLINE = True
 
 
-def encoder_error(name: str, error: Exception) -> ConfigError:
+def encoder_error(name: str, error: Exception) -> UserError:
     """One paragraph for an encoder that could not be made."""
     known = [*NATIVE, *(f"{TIMM}{network}" for network in timm.list_models())]
     if name in known:
-        return ConfigError(f"The encoder '{name}' could not be made ({_reason(error)}). Choose another in the config.")
+        return UserError(f"The encoder '{name}' could not be made ({_reason(error)}). Choose another in the config.")
     close = ", ".join(difflib.get_close_matches(name, known)) or "resnet34, se_resnext50_32x4d, tu-convnext_tiny"
-    return ConfigError(
+    return UserError(
         f"There is no encoder '{name}'. Expected a name of segmentation_models_pytorch, or `{TIMM}` and a name of "
         f"timm. Did you mean one of these: {close}?"
     )
 
 
-def _file_error(name: str, path: Path, found: str) -> ConfigError:
+def _file_error(name: str, path: Path, found: str) -> UserError:
     """One paragraph for a local file that does not hold the weights of an encoder."""
-    return ConfigError(
+    return UserError(
         f"Expected {path} to hold the weights of the encoder '{name}' for 3 channels, and found {found}. Take the "
         "model.safetensors that Hugging Face has of this very encoder, or make the file on a connected machine: "
         f"{_recipe(PretrainedEncoder(encoder=name, weights='imagenet'))}"
     )
 
 
-def _weights_error(pretrained: PretrainedEncoder, error: Exception) -> ConfigError:
+def _weights_error(pretrained: PretrainedEncoder, error: Exception) -> UserError:
     """One paragraph for weights that could not be had, with all remedies."""
-    return ConfigError(
+    return UserError(
         f"The weights '{pretrained.weights}' of the encoder '{pretrained.encoder}' could not be had "
         f"({_reason(error)}). They are downloaded once: connect this machine to the network and type the same command "
         f"again. Or make a file of them on a connected machine, {_recipe(pretrained)}, and set `weights: "

@@ -16,7 +16,7 @@ def create_network(network: networks.Network, channels: int = 3, weights: Path |
     weights: a file of fetch_weights that its encoder starts from; without one it starts at random, as is right where
         trained weights are loaded into it anyway
 
-    Raises ConfigError where there is no such encoder or it does not fit the network.
+    Raises UserError where there is no such encoder or it does not fit the network.
     """
     if isinstance(network, networks.PlainUnet):
         from models.plain_unet import PlainUnet

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from models.blocks import SCSE
 from models.pretrained import NATIVE, TIMM, create_encoder
-from schemas.config import ConfigError
+from schemas.errors import UserError
 
 FITTING = ("resnet34", "se_resnext50_32x4d", "tu-efficientnet_b0", "tu-convnext_tiny")
 TRIAL_SIDE = 64  # px; divides by 32, the stride of every encoder's coarsest map
@@ -25,7 +25,7 @@ class ScseEncoder(nn.Module):
     stride: the input's side over that of the first map: 2 for ResNets, 4 for encoders without a max-pooling, 1 with
         full_size
 
-    Raises ConfigError for encoders that are not built so.
+    Raises UserError for encoders that are not built so.
     """
 
     def __init__(self, name: str, channels: int = 3, weights: Path | None = None, full_size: bool = False) -> None:
@@ -40,7 +40,7 @@ class ScseEncoder(nn.Module):
             self.encoder.set_submodule(stage, gated)
         self.stride = self._measure_stride(name, channels)
         if full_size and self.stride > 1:
-            raise ConfigError(
+            raise UserError(
                 f"The encoder '{name}' does not fit res34_pad128, which needs its first map at full size: with a first "
                 f"convolution of stride 1 that map is still {self.stride} times smaller than the input. Choose another "
                 "encoder, such as resnet34 or tu-convnext_tiny, or another network, such as res34_256."
@@ -104,12 +104,12 @@ def _stages(encoder: nn.Module, name: str) -> list[str]:
     raise _unfit(name, "it does not have four stages, one after the other, that give maps with channels first")
 
 
-def _unfit(name: str, why: str, error: Exception | None = None) -> ConfigError:
+def _unfit(name: str, why: str, error: Exception | None = None) -> UserError:
     twin = name.replace("-", "_")
     twins = [f"{TIMM}{twin}"] if name in NATIVE and timm.is_model(twin) and "max-pooling" not in why else []
     fitting = dict.fromkeys([*twins, *FITTING])
     reason = f" ({type(error).__name__}: {str(error).splitlines()[0]})" if error else ""
-    return ConfigError(
+    return UserError(
         f"The encoder '{name}' does not fit the ResNet34 family: {why}{reason}. Choose one that does, such as "
         f"{', '.join(fitting)}, or the network `unet`, which takes any encoder."
     )

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 
 from models.pretrained import must_be_known
 from models.registry import create_network
-from schemas.config import ConfigError
+from schemas.errors import UserError
 from schemas.networks import Network
 
 
@@ -27,7 +27,7 @@ def faults(trials: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, str]]
                 stride = create_network(network, trial["channels"]).stride
             if network.pretrained:
                 must_be_known(network.pretrained)
-        except ConfigError as error:
+        except UserError as error:
             yield name, str(error)
             continue
         wrong = [side for side in trial["sides"] if side % stride]

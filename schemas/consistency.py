@@ -2,21 +2,19 @@
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from schemas import rounds
+from schemas.config import Config
 from schemas.faults import instead, shown
-
-if TYPE_CHECKING:  # schemas.config asks this module
-    from schemas.config import Config
-    from schemas.training import Model
+from schemas.training import Model
 
 
-def faults(config: "Config") -> list[str]:
+def faults(config: Config) -> list[str]:
     """Every fault as one line. What follows from names is looked at where the names are right."""
     return [*misspelt(config), *_misfit(config)] or [*_circular(config), *_leaking(config)]
 
 
-def misspelt(config: "Config") -> Iterator[str]:
+def misspelt(config: Config) -> Iterator[str]:
     """Names that refer to something the config does not define."""
     ensembles = [*config.ensembles, *config.models]
     for name, model in config.models.items():
@@ -45,7 +43,7 @@ def _defined(place: str, name: str, what: str, defined: Iterable[str]) -> Iterat
         yield f"{place}: expected the name of {what}, found {shown(name)}; {instead(name, known)}"
 
 
-def _misfit(config: "Config") -> Iterator[str]:
+def _misfit(config: Config) -> Iterator[str]:
     """Parts that each are right, and not together."""
     for name, model in config.models.items():
         yield from _input_misfits(f"models.{name}.input", model, config)
@@ -59,7 +57,7 @@ def _misfit(config: "Config") -> Iterator[str]:
         )
 
 
-def _size_misfits(config: "Config") -> Iterator[str]:
+def _size_misfits(config: Config) -> Iterator[str]:
     """Sizes of pseudo-labels that no tile has, where the size of the tiles is known."""
     if config.data.shape is None:
         return
@@ -73,7 +71,7 @@ def _size_misfits(config: "Config") -> Iterator[str]:
                 )
 
 
-def _input_misfits(place: str, model: "Model", config: "Config") -> Iterator[str]:
+def _input_misfits(place: str, model: Model, config: Config) -> Iterator[str]:
     """An input that does not fit its tiles or its network, as far as the config tells; the training knows more."""
     given, stride = model.input, model.network.stride
     if given.channels == "rgb" and config.data.colour != "rgb":
@@ -91,7 +89,7 @@ def _input_misfits(place: str, model: "Model", config: "Config") -> Iterator[str
         )
 
 
-def _weights_misfits(place: str, model: "Model") -> Iterator[str]:
+def _weights_misfits(place: str, model: Model) -> Iterator[str]:
     """A file of weights that is none of safetensors, and would be taken for a name."""
     weights = getattr(model.network, "weights", "none")
     looks_like_a_file = "/" in weights or weights.endswith((".pth", ".pt", ".bin", ".ckpt", ".h5", ".onnx"))
@@ -102,40 +100,20 @@ def _weights_misfits(place: str, model: "Model") -> Iterator[str]:
         )
 
 
-def _circular(config: "Config") -> Iterator[str]:
+def _circular(config: Config) -> Iterator[str]:
     """A model that would learn from pseudo-labels that its own predictions make."""
-
-    def path_back(start: str, model: str, path: tuple[str, ...]) -> tuple[str, ...] | None:
-        sources = {source for name in config.models[model].pseudo_labels for source in config.predictors(name)}
-        for source in sorted(sources):
-            if source == start:
-                return (*path, source)
-            if source not in path and (found := path_back(start, source, (*path, source))):
-                return found
-        return None
-
-    for model in config.models:
-        if path := path_back(model, model, (model,)):
-            yield (
-                f"models.{model}: expected pseudo-labels of models that do not learn from it, found that it learns "
-                f"from itself: {' <- '.join(path)}; take them from an ensemble of an earlier round"
-            )
-            return
+    if path := rounds.circle(config):
+        yield (
+            f"models.{path[0]}: expected pseudo-labels of models that do not learn from it, found that it learns "
+            f"from itself: {' <- '.join(path)}; take them from an ensemble of an earlier round"
+        )
 
 
-def _leaking(config: "Config") -> Iterator[str]:
-    """Sets of scope fold whose models saw all validation tiles through what they learned from.
-
-    One step back suffices: a set of scope fold that they learned from is checked in its turn.
-    """
-    for name, labels in config.pseudo_labels.items():
-        if labels.scope == "ensemble":
-            continue
-        for model in config.predictors(name):
-            for source in sorted(set(config.models[model].pseudo_labels)):
-                if config.pseudo_labels[source].scope == "ensemble":
-                    yield (
-                        f"pseudo_labels.{name}.scope: expected models that learn from sets of scope fold alone, found "
-                        f"that {model} learns from {source}, which models of all folds make; set "
-                        f"pseudo_labels.{source}.scope: fold as well"
-                    )
+def _leaking(config: Config) -> Iterator[str]:
+    """Sets of scope fold whose models saw all validation tiles through what they learned from."""
+    for name, model, source in rounds.mixed_scopes(config):
+        yield (
+            f"pseudo_labels.{name}.scope: expected models that learn from sets of scope fold alone, found "
+            f"that {model} learns from {source}, which models of all folds make; set "
+            f"pseudo_labels.{source}.scope: fold as well"
+        )

@@ -18,10 +18,6 @@ KEY = "[key]"  # pydantic's mark of a fault in a name of a mapping
 Path = tuple[str | int, ...]  # keys, and numbers in lists
 
 
-class ConfigError(Exception):
-    """The config is wrong; the text lists every fault, one a line."""
-
-
 class Place(NamedTuple):
     """Where a fault is.
 

@@ -14,7 +14,7 @@ from salt.postprocess.jigsaw import find_changes, repaint
 from salt.runtime import provenance
 from salt.runtime.atomic import atomic_path
 from salt.runtime.program import run
-from schemas.config import read_settings
+from schemas.reading import read_settings
 from schemas.results import Submission
 
 

@@ -14,8 +14,8 @@ from salt.mosaics.layout import lay_out
 from salt.runtime import provenance
 from salt.runtime.atomic import atomic_path
 from salt.runtime.program import run
-from schemas.config import read_settings
 from schemas.data import Mosaics
+from schemas.reading import read_settings
 
 log = logging.getLogger(__name__)
 

@@ -7,8 +7,8 @@ from models.pretrained import fetch_encoder
 from salt.inference.weights import save_weights
 from salt.runtime import program, provenance
 from salt.runtime.progress import say
-from schemas.config import read_settings
 from schemas.networks import PretrainedEncoder
+from schemas.reading import read_settings
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:

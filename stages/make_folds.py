@@ -10,9 +10,10 @@ from salt.mosaics.duplicates import load_duplicates
 from salt.mosaics.layout import load_mosaics
 from salt.runtime import provenance
 from salt.runtime.atomic import atomic_path
+from salt.runtime.paths import TileFiles
 from salt.runtime.program import run
-from schemas.config import read_settings
 from schemas.data import Folds
+from schemas.reading import read_settings
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
@@ -39,7 +40,7 @@ def main(argv: list[str] | None = None) -> None:
     dealt = folds.assign(table, families, settings)
     with atomic_path(args.out) as path:
         dealt.to_csv(path, index=False)
-    provenance.leave(args.out, args.settings, {"tiles": args.tiles / "tiles.csv", "mosaics": args.mosaics})
+    provenance.leave(args.out, args.settings, {"tiles": TileFiles(args.tiles).table, "mosaics": args.mosaics})
     sizes = ", ".join(str(len(folds.split(table, dealt, fold)[1])) for fold in range(settings.count))
     logging.info("%d training tiles by %s; held out without constant ones: %s", len(dealt), settings.by, sizes)
 

@@ -8,8 +8,9 @@ from salt.data.tiles import load_table
 from salt.ensembles import pseudo_labels
 from salt.runtime import program, provenance
 from salt.runtime.atomic import atomic_path
+from salt.runtime.paths import TileFiles
 from salt.runtime.progress import say
-from schemas.config import read_settings
+from schemas.reading import read_settings
 from schemas.results import PseudoLabelSettings
 
 
@@ -37,7 +38,7 @@ def main(argv: list[str] | None = None) -> None:
     with atomic_path(args.table) as path:
         columns = ["id", "confidence", "coverage", "selected", "fold"]
         table[columns].to_csv(path, index=False, float_format="%.6f")
-    inputs = {"tiles": args.tiles / "tiles.csv", "probabilities": args.probabilities}
+    inputs = {"tiles": TileFiles(args.tiles).table, "probabilities": args.probabilities}
     provenance.leave(args.masks, args.settings, inputs)
     say(f"selected {table['selected'].sum()} of {len(table)} tiles, mean confidence {table['confidence'].mean():.3f}")
 

@@ -9,8 +9,8 @@ import numpy as np
 from salt.runtime import provenance
 from salt.runtime.program import run
 from salt.survey.survey import make_tiles, write_survey
-from schemas.config import read_settings
 from schemas.data import SurveySettings
+from schemas.reading import read_settings
 
 log = logging.getLogger(__name__)
 

@@ -15,8 +15,10 @@ from salt.inference.geometry import Geometry
 from salt.inference.predictor import Predictor
 from salt.inference.weights import load_weights
 from salt.runtime import device, program, provenance
+from salt.runtime.paths import snapshot
 from salt.runtime.progress import Ticker, say
-from schemas.config import Compute, read_settings
+from schemas.config import Compute
+from schemas.reading import read_settings
 from schemas.training import PredictSettings
 
 
@@ -62,7 +64,7 @@ def load_predictor(settings: PredictSettings, compute: Compute, snapshots: Path,
     networks = []
     for name in settings.members:
         network = create_network(settings.network, settings.input.channel_count)
-        load_weights(network, snapshots / f"{name}.safetensors")
+        load_weights(network, snapshot(snapshots, name))
         networks.append(network.eval().to(where).to(memory_format=torch.channels_last))
     return Predictor(networks, list(settings.members.values()), geometry, where)
 

@@ -19,8 +19,10 @@ from salt.inference.ensemble import Ensemble
 from salt.inference.images import Image, find_images, open_images
 from salt.runtime import device, program, provenance
 from salt.runtime.atomic import atomic_folder, atomic_path
+from salt.runtime.paths import Run
 from salt.runtime.progress import say
-from schemas.config import Compute, read_settings
+from schemas.config import Compute
+from schemas.reading import read_settings
 from schemas.results import PredictImagesSettings
 
 
@@ -29,7 +31,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--settings", required=True, help="JSON of schemas.results.PredictImagesSettings")
     parser.add_argument("--compute", required=True, help="JSON of schemas.config.Compute")
-    parser.add_argument("--models", type=Path, required=True, help="folder of the run's models")
+    parser.add_argument("--run", type=Path, required=True, help="folder of the trained run")
     parser.add_argument("--checkpoints", type=Path, required=True, help="folder to go on from, gone when all is done")
     parser.add_argument("--masks", type=Path, required=True, help="folder of PNGs to write, 255 is salt")
     parser.add_argument("--probabilities", type=Path, required=True, help="folder of 16-bit PNGs to write, 65535 is 1")
@@ -44,7 +46,7 @@ def main(argv: list[str] | None = None) -> None:
     compute = read_settings(Compute, args.compute)
     images = open_images(settings)
     windows = Windows(images)
-    ensemble = Ensemble(settings.models, settings.folds, settings.tile, args.models, compute)
+    ensemble = Ensemble(settings.models, settings.folds, settings.tile, Run(args.run), compute)
     where = device.describe(ensemble.device)
     say(f"{len(images)} images, {len(windows)} windows, {len(ensemble)} networks, on {where}")
     size = max(1, BLOCK[ensemble.device.type] // math.prod(settings.tile))

@@ -10,8 +10,8 @@ from salt.intake.folders import read_folders
 from salt.intake.sources import sources
 from salt.runtime import provenance
 from salt.runtime.program import run
-from schemas.config import read_settings
 from schemas.data import DataSettings
+from schemas.reading import read_settings
 from schemas.section import COMPETITION
 
 log = logging.getLogger(__name__)

@@ -17,7 +17,8 @@ from salt.training.checkpoints import Checkpoints
 from salt.training.loader import stable_seed
 from salt.training.steps import Setting
 from salt.training.trainer import Trainer
-from schemas.config import Compute, read_settings
+from schemas.config import Compute
+from schemas.reading import read_settings
 from schemas.training import PretrainSettings
 
 

@@ -15,7 +15,7 @@ from salt.runtime import program, provenance
 from salt.runtime.atomic import atomic_path
 from salt.runtime.progress import say
 from salt.scores import scoring
-from schemas.config import read_settings
+from schemas.reading import read_settings
 from schemas.results import ScoreSettings
 
 READ = ("out_of_fold", "test", "tiles", "folds", "mosaics", "true_test_masks")  # options that name inputs

@@ -13,12 +13,14 @@ from salt.inference.geometry import Geometry
 from salt.inference.weights import load_weights, save_weights
 from salt.runtime import device, program, provenance
 from salt.runtime.atomic import atomic_folder, atomic_path
+from salt.runtime.paths import snapshot
 from salt.runtime.progress import say
 from salt.training.checkpoints import Checkpoints
 from salt.training.loader import stable_seed
 from salt.training.steps import Setting
 from salt.training.trainer import Trainer
-from schemas.config import Compute, read_settings
+from schemas.config import Compute
+from schemas.reading import read_settings
 from schemas.training import TrainSettings
 
 READ = ("tiles", "encoder_weights", "folds", "start_from", "pseudo_labels")  # options that name inputs
@@ -71,7 +73,7 @@ def main(argv: list[str] | None = None) -> None:
             result.table().to_csv(path, index=False, float_format="%.6g")
         with atomic_folder(args.snapshots) as folder:
             for name, state in result.snapshots.items():
-                save_weights(folder / f"{name}.safetensors", state)
+                save_weights(snapshot(folder, name), state)
         trainer.timing().write(args.timing)
         provenance.leave(
             args.snapshots,

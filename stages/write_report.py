@@ -7,8 +7,9 @@ from pathlib import Path
 from salt.report import mosaic_page, run_page
 from salt.runtime import program, provenance
 from salt.runtime.atomic import atomic_path
+from salt.runtime.paths import Run
 from salt.runtime.progress import say
-from schemas.config import check_config
+from schemas.reading import check_config
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
@@ -27,8 +28,8 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     config = check_config(json.loads(args.settings) | {"pathvars": {"results": str(args.run)}})
     pages = {
-        args.report_out: run_page.page(config, args.run),
-        args.mosaics_out: mosaic_page.page(args.run, run_page.SHOWN_MOSAICS),
+        args.report_out: run_page.page(config, Run(args.run)),
+        args.mosaics_out: mosaic_page.page(Run(args.run), run_page.SHOWN_MOSAICS),
     }
     for out, page in pages.items():
         with atomic_path(out) as path:

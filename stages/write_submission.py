@@ -8,6 +8,7 @@ from salt.data.records import open_records
 from salt.data.tiles import load_table
 from salt.postprocess.submission import write_submission
 from salt.runtime import provenance
+from salt.runtime.paths import TileFiles
 from salt.runtime.program import run
 
 log = logging.getLogger(__name__)
@@ -24,7 +25,7 @@ def main(argv: list[str] | None = None) -> None:
     tiles = load_table(args.tiles)
     ids = tiles.loc[tiles["split"] == "test", "id"].tolist()
     empty = write_submission(args.out, ids, open_records(args.masks))
-    provenance.leave(args.out, None, {"masks": args.masks, "tiles": args.tiles / "tiles.csv"})
+    provenance.leave(args.out, None, {"masks": args.masks, "tiles": TileFiles(args.tiles).table})
 
     log.info("%s: %d tiles, %d of them empty, %d bytes", args.out, len(ids), empty, args.out.stat().st_size)
 

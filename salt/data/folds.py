@@ -7,7 +7,7 @@ import pandas as pd
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
-from salt.runtime.program import UserError
+from schemas.errors import UserError
 from schemas.data import Folds
 
 PLACE = ["mosaic", "row", "column"]

@@ -1,4 +1,4 @@
-"""The packed tiles of a run: `tiles.csv` and three arrays, written once by prepare_tiles."""
+"""The packed tiles of a run: a table and three arrays, written once by prepare_tiles."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ import pandas as pd
 
 from salt.data import image_files
 from salt.runtime.atomic import atomic_path
+from salt.runtime.paths import TileFiles
 
 COLUMNS = ["id", "split", "z", "constant", "coverage"]
 
@@ -64,9 +65,9 @@ class Tiles:
 
 
 def load_table(folder: Path | str) -> pd.DataFrame:
-    """`tiles.csv`, both splits: train rows in the order of the train arrays, then test rows in theirs."""
+    """The table of both splits: train rows in the order of the train arrays, then test rows in theirs."""
     return pd.read_csv(
-        Path(folder) / "tiles.csv",
+        TileFiles(Path(folder)).table,
         dtype={"id": str, "split": str, "z": float, "constant": bool},
         keep_default_na=False,  # a tile may be called NA
         na_values={"z": [""], "coverage": [""]},
@@ -75,14 +76,13 @@ def load_table(folder: Path | str) -> pd.DataFrame:
 
 def load_tiles(folder: Path | str, split: str) -> Tiles:
     """One split ("train" or "test"), its arrays as read-only memory maps."""
-    folder = Path(folder)
-    table = load_table(folder)
+    files, table = TileFiles(Path(folder)), load_table(folder)
     table["depth"] = relative(table["z"])
     table = table[table["split"] == split].reset_index(drop=True)
-    images = np.load(folder / f"{split}_images.npy", mmap_mode="r", allow_pickle=False)
-    masks = np.load(folder / "train_masks.npy", mmap_mode="r", allow_pickle=False) if split == "train" else None
+    images = np.load(files.images(split), mmap_mode="r", allow_pickle=False)
+    masks = np.load(files.masks, mmap_mode="r", allow_pickle=False) if split == "train" else None
     if len(images) != len(table):
-        raise ValueError(f"{folder}: {len(images)} {split} images, but tiles.csv lists {len(table)}")
+        raise ValueError(f"{files.images(split)}: {len(images)} images, but {files.table} lists {len(table)}")
     return Tiles(table, images, masks)
 
 
@@ -92,13 +92,13 @@ def relative(z: "pd.Series[float]") -> "pd.Series[float]":
 
 
 def save_tiles(folder: Path | str, train: Tiles, test: Tiles) -> None:
-    """Write `tiles.csv`, `train_images.npy`, `train_masks.npy` and `test_images.npy` into `folder`."""
-    folder = Path(folder)
-    images, masks = train.arrays
-    for name, array in (("train_images", images), ("train_masks", masks), ("test_images", test.images)):
-        with atomic_path(folder / f"{name}.npy") as path, path.open("wb") as file:
+    """Write the table and the arrays of both splits into a folder."""
+    files, (images, masks) = TileFiles(Path(folder)), train.arrays
+    arrays = {files.images("train"): images, files.masks: masks, files.images("test"): test.images}
+    for target, array in arrays.items():
+        with atomic_path(target) as path, path.open("wb") as file:
             np.save(file, array)
-    with atomic_path(folder / "tiles.csv") as path:
+    with atomic_path(files.table) as path:
         pd.concat([train.table, test.table])[COLUMNS].to_csv(path, index=False)
 
 

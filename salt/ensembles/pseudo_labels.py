@@ -10,7 +10,7 @@ import pandas as pd
 from salt.data.records import Records, chunks, create_records, open_records
 from salt.data.tiles import Tiles, rows_of
 from salt.ensembles.blending import mean, same_tiles
-from salt.runtime.program import UserError
+from schemas.errors import UserError
 from schemas.results import PseudoLabels, PseudoLabelSettings, SizeClass
 
 ALL_FOLDS = -1  # the `fold` of a pseudo-label that every fold uses

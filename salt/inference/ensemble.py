@@ -17,6 +17,7 @@ from salt.inference.geometry import Geometry
 from salt.inference.predictor import Predictor
 from salt.inference.weights import load_weights
 from salt.runtime import device
+from salt.runtime.paths import Run, snapshot
 from salt.runtime.progress import Ticker
 from schemas.config import Compute
 from schemas.results import EnsembleMember
@@ -26,12 +27,12 @@ Floats = npt.NDArray[np.float32]
 
 
 class Ensemble:
-    """The models of an ensemble by name, each with its folds' snapshots under `folder`/<model>/fold<k>/snapshots."""
+    """The models of an ensemble by name, with the snapshots of their folds."""
 
     def __init__(
-        self, members: Mapping[str, EnsembleMember], folds: int, tile: Shape, folder: Path, compute: Compute
+        self, members: Mapping[str, EnsembleMember], folds: int, tile: Shape, run: Run, compute: Compute
     ) -> None:
-        self.members, self.folds, self.tile, self.folder = members, folds, tile, folder
+        self.members, self.folds, self.tile, self.run = members, folds, tile, run
         self.device, self.batch = device.set_up(compute), compute.predict_batch
 
     def __len__(self) -> int:
@@ -71,9 +72,7 @@ class Ensemble:
         """A model's weights and their shares: folds weigh alike, snapshots as they do in a fold's prediction."""
         members = self.members[name].members
         return {
-            self.folder / name / f"fold{fold}" / "snapshots" / f"{snapshot}.safetensors": weight
-            / sum(members.values())
-            / self.folds
+            snapshot(self.run.fold(name, fold).snapshots, member): weight / sum(members.values()) / self.folds
             for fold in range(self.folds)
-            for snapshot, weight in members.items()
+            for member, weight in members.items()
         }

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from salt.data.image_files import LUMINANCE
 from salt.data.tiles import Tiles
-from salt.runtime.program import UserError
+from schemas.errors import UserError
 from schemas.networks import Input
 from schemas.section import Shape
 

@@ -15,9 +15,9 @@ from salt.inference.sliding_window import Section
 from salt.intake import segy
 from salt.intake.faults import AGAIN, DAMAGED, Faults
 from salt.intake.ids import FORMULA
-from salt.runtime.program import UserError
 from salt.runtime.progress import say
 from schemas.data import Range
+from schemas.errors import UserError
 from schemas.results import PredictImagesSettings
 from schemas.words import first_of
 

@@ -10,7 +10,7 @@ from models.states import State as State  # what copy_state gives
 from models.states import misfit, read_state
 from salt.runtime import provenance
 from salt.runtime.atomic import atomic_path
-from salt.runtime.program import UserError
+from schemas.errors import UserError
 
 
 def copy_state(network: nn.Module) -> dict[str, Tensor]:

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from salt.runtime.program import UserError
 from salt.runtime.progress import say
+from schemas.errors import UserError
 
 SHOWN = 5  # tiles or files of a kind
 LONGEST = 1000  # characters of one of them: a table may hold anything

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from salt.runtime.program import UserError
+from schemas.errors import UserError
 
 SUFFIXES = (".sgy", ".segy")
 INLINE, CROSSLINE = 189, 193  # where a trace's header has its numbers: SEG-Y revision 1

@@ -4,8 +4,8 @@ import hashlib
 from pathlib import Path
 
 from salt.intake.files import Archive, Unreadable
-from salt.runtime.program import UserError
 from schemas.data import Data
+from schemas.errors import UserError
 from schemas.words import first_of
 
 COMPETITION = "tgs-salt-identification-challenge"

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from salt.data import rle
 from salt.data.records import Records, chunks
 from salt.runtime.atomic import atomic_path
-from salt.runtime.program import UserError
+from schemas.errors import UserError
 
 
 def write_submission(path: Path | str, ids: Sequence[str], masks: Records) -> int:

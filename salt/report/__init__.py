@@ -1,1 +1,4 @@
-"""The report's pages: what they show, how it is drawn. Imports scores, postprocess, training, mosaics, data."""
+"""The report's pages: what they show and how it is drawn.
+
+Imports scores, postprocess, training, mosaics, data, runtime.
+"""

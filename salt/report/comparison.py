@@ -9,11 +9,12 @@ from typing import Any
 import yaml
 
 from salt.runtime import provenance
-from salt.runtime.program import UserError
-from salt.workflow.jobs import differences
-from schemas.config import Config, ConfigError, check_config
+from salt.runtime.paths import Run
+from schemas.config import Config
+from schemas.differences import differences
+from schemas.errors import UserError
+from schemas.reading import check_config
 
-READ = ("config.yaml", "scores.csv")  # of another run
 NO_RESULTS = {"compute", "pathvars", "predict", "sections"}  # keys of the config that no result of the run depends on
 NO_SETTINGS = NO_RESULTS | {"report"}  # and no score
 NO_JIGSAW = ("False", "none")  # in scores.csv
@@ -42,22 +43,23 @@ class Comparison:
     neighbours: bool
 
 
-def inputs(folders: Iterable[str]) -> list[str]:
+def inputs(folders: Iterable[str]) -> list[Path]:
     """Files of other runs to read. Raises UserError where a run has not ended."""
     for folder in folders:
-        if found := _unfinished(Path(folder)):
+        if found := _unfinished(Run(Path(folder))):
             raise UserError(
                 f"expected the results of a finished run in {folder}, which report.compare names, and found {found}. "
                 "Let that run end first, or take it out of report.compare."
             )
-    return [f"{folder}/{name}" for folder in folders for name in READ]
+    return [path for run in map(Run, map(Path, folders)) for path in (run.config, run.scores)]
 
 
-def compare(config: Config, run: Path, folder: str) -> Comparison:
-    """Compare a run, by its config and its folder, with the one in another folder."""
-    other = check_config(_config(Path(folder)))
+def compare(config: Config, run: Run, folder: str) -> Comparison:
+    """Compare a run, by its config and its files, with the one in another folder."""
+    there_run = Run(Path(folder))
+    other = check_config(_config(there_run))
     changes = list(differences(_settings(config), _settings(other)))
-    here, there = _scores(run), _scores(Path(folder))
+    here, there = _scores(run), _scores(there_run)
     together = [each.folds.by == "mosaic" for each in (config, other)]
     return Comparison(
         folder,
@@ -67,33 +69,33 @@ def compare(config: Config, run: Path, folder: str) -> Comparison:
     )
 
 
-def _unfinished(folder: Path) -> str | None:
+def _unfinished(run: Run) -> str | None:
     """What speaks against a run having ended with the settings in its config, which is written when it starts."""
-    if not folder.is_dir():
+    if not run.folder.is_dir():
         return "no such folder"
-    if missing := [name for name in (*READ, "report.html") if not (folder / name).exists()]:
+    if missing := [path.name for path in (run.config, run.scores, run.report) if not path.exists()]:
         return f"no {' and no '.join(missing)} in it"
     try:
-        check_config(config := _config(folder))
-    except ConfigError:
+        check_config(config := _config(run))
+    except UserError:
         return "a config.yaml that is not of this version of the workflow"
     reported = {key: value for key, value in config.items() if key not in NO_RESULTS}
-    if provenance.read(folder / "report.html").get("settings") != reported:
+    if provenance.read(run.report).get("settings") != reported:
         return "a report.html of other settings than its config.yaml, as if it had been started again"
     return None
 
 
-def _config(folder: Path) -> dict[str, Any]:
-    return yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+def _config(run: Run) -> dict[str, Any]:
+    return yaml.safe_load(run.config.read_text(encoding="utf-8"))
 
 
 def _settings(config: Config) -> dict[str, Any]:
     return config.model_dump(mode="json", exclude=NO_SETTINGS)
 
 
-def _scores(folder: Path) -> dict[str, Score]:
+def _scores(run: Run) -> dict[str, Score]:
     """Scores out of fold by name, with mirror images and without the jigsaw rule."""
-    rows = csv.DictReader((folder / "scores.csv").read_text(encoding="utf-8").splitlines())
+    rows = csv.DictReader(run.scores.read_text(encoding="utf-8").splitlines())
     return {
         row["name"]: Score(float(row["score"]), float(row["sd_folds"]))
         for row in rows

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from salt.mosaics.layout import load_mosaics
 from salt.postprocess.jigsaw import load_changes
 from salt.report import rendering
 from salt.report.drawing import LARGEST, Picture, draw_mosaic
+from salt.runtime.paths import Run
 
 PIXELS = 25e6  # of all pictures of the page together: 10 MB as JPEG, measured on real tiles
 SIZES = (50, 20, 5, 3, 2)  # least tiles of the mosaics that share a section of the page
@@ -100,14 +100,14 @@ def pictures(
     return drawn
 
 
-def page(run: Path, in_report: int) -> str:
-    """The page of all mosaics of the run in a folder, as HTML; in_report: how many its report shows, the largest."""
-    train, test = load_tiles(run / "tiles", "train"), load_tiles(run / "tiles", "test")
-    placed = place(load_mosaics(run / "mosaics.csv"), load_changes(run / "jigsaw/changes.csv"), train.ids)
+def page(run: Run, in_report: int) -> str:
+    """The page of all mosaics of a run, as HTML; in_report: how many its report shows, the largest."""
+    train, test = load_tiles(run.tiles.folder, "train"), load_tiles(run.tiles.folder, "test")
+    placed = place(load_mosaics(run.mosaics), load_changes(run.changes), train.ids)
     limit = int(np.sqrt(PIXELS / max(1, len(placed))))
-    drawn = pictures(placed, train, test, open_records(run / "jigsaw/masks.npy"), limit)
+    drawn = pictures(placed, train, test, open_records(run.masks), limit)
     context = {
-        "title": run.resolve().name,
+        "title": run.folder.resolve().name,
         "tiles": {"placed": len(placed), "all": len(train) + len(test)},
         "mosaics": drawn,
         "sections": list(by_size(drawn)),

@@ -1,6 +1,5 @@
 """The report's pages: their templates and looks in report/, and how numbers are shown in them."""
 
-from pathlib import Path
 from typing import Any
 
 import jinja2
@@ -8,9 +7,10 @@ import numpy as np
 import yaml
 
 from salt.report import figures
+from salt.runtime.paths import REPOSITORY
 from schemas.section import Shape
 
-FOLDER = Path(__file__).parents[2] / "report"
+FOLDER = REPOSITORY / "report"
 
 
 def render(template: str, context: dict[str, Any]) -> str:

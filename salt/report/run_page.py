@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -16,6 +15,8 @@ from salt.mosaics.layout import load_mosaics
 from salt.postprocess.jigsaw import load_changes
 from salt.report import comparison, examples, figures, mosaic_page, rendering
 from salt.runtime import provenance
+from salt.runtime.paths import Run
+from schemas import rounds
 from schemas.augmentation import Augmentation
 from schemas.config import Config
 
@@ -24,15 +25,20 @@ SHOWN_MOSAICS = 2
 AUGMENTED_TILES, DRAWS = 4, 6  # a draw more or less leaves a gap in the layout of style.css
 
 
-def page(config: Config, run: Path) -> str:
-    """The page about the run in a folder, as HTML."""
-    scores = pd.read_csv(run / "scores.csv")
+def page(config: Config, run: Run) -> str:
+    """The page about a run, as HTML."""
+    scores = pd.read_csv(run.scores)
     config = in_order(config, scores["name"])
-    train, test = load_tiles(run / "tiles", "train"), load_tiles(run / "tiles", "test")
+    train, test = load_tiles(run.tiles.folder, "train"), load_tiles(run.tiles.folder, "test")
     context = (
-        {"title": run.resolve().name, "config": config, "rounds": rounds(config), "leaking": leaking(config)}
+        {
+            "title": run.folder.resolve().name,
+            "config": config,
+            "rounds": rounds.numbers(config),
+            "leaking": rounds.leaking(config),
+        }
         | about_data(run, train, test)
-        | about_scores(config, scores, pd.read_csv(run / "threshold_curve.csv"))
+        | about_scores(config, scores, pd.read_csv(run.threshold_curve))
         | {"compared": [comparison.compare(config, run, folder) for folder in config.report.compare]}
         | about_training(config, run)
         | about_augmentation(config, train)
@@ -54,28 +60,6 @@ def in_order(config: Config, names: Iterable[str]) -> Config:
     return config.model_copy(update={"models": models, "ensembles": ensembles})
 
 
-def rounds(config: Config) -> dict[str, int]:
-    """The round that a model is trained in: 1 without pseudo-labels, else one more than those they come from."""
-    found: dict[str, int] = {}
-
-    def of(name: str) -> int:
-        if name not in found:
-            sources = {model for labels in config.models[name].pseudo_labels for model in config.predictors(labels)}
-            found[name] = 1 + max(map(of, sources), default=0)
-        return found[name]
-
-    return {name: of(name) for name in config.models}
-
-
-def first_round(config: Config) -> str:
-    """What the gain is measured from: the first ensemble of models of round 1, or the first such model."""
-    of_model = rounds(config)
-    for name, members in config.ensembles.items():
-        if all(of_model[member] == 1 for member in members):
-            return name
-    return next(name for name, number in of_model.items() if number == 1)
-
-
 def augmentations(config: Config) -> dict[Augmentation, list[str]]:
     """The models that use each list of transformations."""
     found: dict[Augmentation, list[str]] = {}
@@ -87,9 +71,9 @@ def augmentations(config: Config) -> dict[Augmentation, list[str]]:
 # What the page shows -----------------------------------------------------------------------------------------------
 
 
-def about_data(run: Path, train: Tiles, test: Tiles) -> dict[str, Any]:
+def about_data(run: Run, train: Tiles, test: Tiles) -> dict[str, Any]:
     """Numbers of the tiles and of the folds."""
-    folds, duplicates = load_folds(run / "folds.csv"), load_duplicates(run / "duplicates.csv")
+    folds, duplicates = load_folds(run.folds), load_duplicates(run.duplicates)
     coverage = train.table["coverage"]
     salty = coverage[coverage > 0]
     by_fold = folds.merge(train.table, on="id").groupby("fold")
@@ -101,7 +85,7 @@ def about_data(run: Path, train: Tiles, test: Tiles) -> dict[str, Any]:
         "empty": float((coverage == 0).mean()),
         "quartiles": [float(value) for value in salty.quantile([0.25, 0.5, 0.75])] if len(salty) else [],
         "duplicates": {"count": len(duplicates), "copies": int(is_copy(duplicates).sum())},
-        "shared": shared_across_folds(folds, load_mosaics(run / "mosaics.csv"), duplicates),
+        "shared": shared_across_folds(folds, load_mosaics(run.mosaics), duplicates),
         "folds": [
             {
                 "fold": fold,
@@ -129,7 +113,7 @@ def about_scores(config: Config, table: pd.DataFrame, curves: pd.DataFrame) -> d
     best = table["score"] == table.groupby(["labels", "tta", "jigsaw"])["score"].transform("max")
     keys = table[["name", "labels", "tta", "jigsaw"]].itertuples(index=False, name=None)
     cells = table[["score", "sd_folds"]].assign(best=best).itertuples(index=False, name=None)
-    start, final, rule = first_round(config), config.submission.ensemble, config.submission.shown_jigsaw
+    start, final, rule = rounds.first_ensemble(config), config.submission.ensemble, config.submission.shown_jigsaw
     return {
         "labels": labels,
         "variants": [(tta, jigsaw) for tta in (False, True) for jigsaw in ("none", rule)],
@@ -173,22 +157,15 @@ def threshold_charts(config: Config, curves: pd.DataFrame) -> dict[str, str]:
     return charts
 
 
-def about_training(config: Config, run: Path) -> dict[str, Any]:
+def about_training(config: Config, run: Run) -> dict[str, Any]:
     """A chart for each model, and the number of trainings."""
     charts, trainings = {}, 0
     for name in config.models:
-        folder = run / "models" / name
-        pretraining = [pd.read_csv(folder / "pretrain" / who / "history.csv") for who in config.pretrainings(name)]
-        folds = [pd.read_csv(folder / f"fold{fold}" / "history.csv") for fold in range(config.folds.count)]
-        charts[name] = figures.training(pretraining, folds)
+        pretraining = [run.pretraining(name, scope).history for scope in rounds.pretrainings(config, name)]
+        folds = [run.fold(name, fold).history for fold in range(config.folds.count)]
+        charts[name] = figures.training(list(map(pd.read_csv, pretraining)), list(map(pd.read_csv, folds)))
         trainings += len(pretraining) + len(folds)
     return {"training_charts": charts, "trainings": trainings}
-
-
-def leaking(config: Config) -> list[str]:
-    """Sets of pseudo-labels that a model learns from although models made them that saw its validation tiles."""
-    used = {name for model in config.models.values() for name in model.pseudo_labels}
-    return [name for name, labels in config.pseudo_labels.items() if name in used and labels.scope == "ensemble"]
 
 
 def about_augmentation(config: Config, train: Tiles) -> dict[str, Any]:
@@ -201,7 +178,7 @@ def about_augmentation(config: Config, train: Tiles) -> dict[str, Any]:
     return {"augmentations": augmentations(config), "augmented": drawn}
 
 
-def about_pseudo_labels(config: Config, run: Path) -> dict[str, Any]:
+def about_pseudo_labels(config: Config, run: Run) -> dict[str, Any]:
     """For each set of pseudo-labels the numbers of tiles and the histograms.
 
     Where each fold has its own pseudo-labels, a tile counts as selected if it is for any of them; the rest is over
@@ -209,8 +186,8 @@ def about_pseudo_labels(config: Config, run: Path) -> dict[str, Any]:
     """
     sets = {}
     for name, settings in config.pseudo_labels.items():
-        paths = [run / f"pseudo_labels/{name}/{folder}" for folder in settings.folders(config.folds.count)]
-        tables = [pd.read_csv(path / "pseudo_labels.csv", dtype={"id": str}, keep_default_na=False) for path in paths]
+        paths = [run.pseudo_labels(name, scope).table for scope in settings.folders(config.folds.count)]
+        tables = [pd.read_csv(path, dtype={"id": str}, keep_default_na=False) for path in paths]
         table = pd.concat(tables)
         chosen = table[table["selected"]]
         per_fold = chosen["fold"].value_counts().reindex(range(config.folds.count), fill_value=0)
@@ -225,12 +202,12 @@ def about_pseudo_labels(config: Config, run: Path) -> dict[str, Any]:
     return {"pseudo_labels": sets}
 
 
-def about_masks(config: Config, run: Path, train: Tiles, test: Tiles) -> dict[str, Any]:
+def about_masks(config: Config, run: Run, train: Tiles, test: Tiles) -> dict[str, Any]:
     """Samples of tiles, the mosaics, and what the jigsaw rule did."""
-    ensemble = run / "ensembles" / config.submission.ensemble
-    out_of_fold, predicted = (open_records(ensemble / f"{name}.npy") for name in ("out_of_fold", "test"))
-    masks = open_records(run / "jigsaw/masks.npy")
-    mosaics, changes = load_mosaics(run / "mosaics.csv"), load_changes(run / "jigsaw/changes.csv")
+    ensemble = run.ensemble(config.submission.ensemble)
+    out_of_fold, predicted = open_records(ensemble.out_of_fold), open_records(ensemble.test)
+    masks = open_records(run.masks)
+    mosaics, changes = load_mosaics(run.mosaics), load_changes(run.changes)
     largest = mosaic_page.place(mosaics[mosaics["mosaic"] < SHOWN_MOSAICS], changes, train.ids)
     sizes = mosaics.groupby("mosaic").size()
     return {
@@ -250,7 +227,7 @@ def about_masks(config: Config, run: Path, train: Tiles, test: Tiles) -> dict[st
     }
 
 
-def about_provenance(config: Config, run: Path) -> dict[str, Any]:
+def about_provenance(config: Config, run: Run) -> dict[str, Any]:
     """Which code made the results, with which packages.
 
     codes: for each commit, and whether it was changed, the number of results by stage, and where they were computed;

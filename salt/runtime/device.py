@@ -7,8 +7,9 @@ from contextlib import AbstractContextManager, contextmanager
 import cv2
 import torch
 
-from salt.runtime.program import MEMORY, UserError
+from salt.runtime.program import MEMORY
 from schemas.config import Compute
+from schemas.errors import UserError
 
 
 def set_up(compute: Compute) -> torch.device:

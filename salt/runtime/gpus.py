@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from salt.runtime.paths import REPOSITORY
 
 
 def count() -> int:
@@ -16,7 +16,7 @@ def count() -> int:
     if Path("/dev/kfd").exists():  # torch for AMD calls its GPUs `cuda` as well
         return 1
     command = [sys.executable, "-m", "salt.runtime.gpus"]
-    asked = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603 (fixed words)
+    asked = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)  # noqa: S603 (fixed words)
     return int(asked.stdout) if asked.returncode == 0 else 0
 
 

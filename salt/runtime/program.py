@@ -11,12 +11,7 @@ from typing import NoReturn
 
 from salt.runtime import provenance
 from salt.runtime.interrupts import Interrupted
-from schemas.config import ConfigError
-
-
-class UserError(Exception):
-    """Something the user can mend. Its text says what was expected, what was found and where, and what to do."""
-
+from schemas.errors import UserError
 
 PR_SET_PDEATHSIG = 1  # of prctl(2), Linux
 
@@ -39,7 +34,7 @@ def run(main: Callable[[], None]) -> NoReturn:
     logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(asctime)s %(message)s")
     try:
         main()
-    except (UserError, ConfigError) as error:
+    except UserError as error:
         logging.shutdown()
         sys.exit(f"Error: {error}")
     except Interrupted as stop:

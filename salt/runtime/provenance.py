@@ -17,10 +17,18 @@ from pathlib import Path
 from typing import Any
 
 from salt.runtime.atomic import atomic_path
+from salt.runtime.paths import REPOSITORY, Run
+from schemas import rounds
 from schemas.config import Config
 
-ROOT = Path(__file__).parents[2]
-CODE = ("Snakefile", "stages", "salt", "models", "schemas", "report")  # below ROOT; an edited config is no edited code
+CODE = (
+    "Snakefile",
+    "stages",
+    "salt",
+    "models",
+    "schemas",
+    "report",
+)  # below REPOSITORY; an edited config is no edited code
 MODULES = ("torch", "segmentation_models_pytorch", "timm", "albumentations", "cv2", "numpy", "pandas")
 UNKNOWN = "unknown"
 
@@ -58,34 +66,33 @@ def beside(output: Path) -> Path:
     return output.with_name(f"{output.name}.provenance.json")
 
 
-def results(config: Config, run: Path) -> dict[str, list[Path]]:
+def results(config: Config, run: Run) -> dict[str, list[Path]]:
     """The first output of every program that has a part in a run's report, by stage."""
-    models, folds = config.models, range(config.folds.count)
-    encoders = [model.network.pretrained for model in models.values()]
-    below_run: dict[str, list[str]] = {
-        "fetch_weights": [f"encoders/{slug}.safetensors" for slug in sorted({each.slug for each in encoders if each})],
-        "prepare_tiles": ["tiles"],
-        "assemble_mosaics": ["mosaics.csv"],
-        "make_folds": ["folds.csv"],
+    encoders = {model.network.pretrained.slug for model in config.models.values() if model.network.pretrained}
+    folds = [run.fold(name, fold) for name in config.models for fold in range(config.folds.count)]
+    survey = {"make_survey": [Path(config.data.root)]} if config.survey else {}
+    return survey | {
+        "fetch_weights": [run.encoder(slug) for slug in sorted(encoders)],
+        "prepare_tiles": [run.tiles.folder],
+        "assemble_mosaics": [run.mosaics],
+        "make_folds": [run.folds],
         "make_pseudo_labels": [
-            f"pseudo_labels/{name}/{learners}/masks.npy"
+            run.pseudo_labels(name, scope).masks
             for name, labels in config.pseudo_labels.items()
-            for learners in labels.folders(config.folds.count)
+            for scope in labels.folders(config.folds.count)
         ],
         "pretrain": [
-            f"models/{name}/pretrain/{learners}/weights.safetensors"
-            for name in models
-            for learners in config.pretrainings(name)
+            run.pretraining(name, scope).weights
+            for name in config.models
+            for scope in rounds.pretrainings(config, name)
         ],
-        "train_fold": [f"models/{name}/fold{fold}/snapshots" for name in models for fold in folds],
-        "predict_fold": [f"models/{name}/fold{fold}/held_out.npy" for name in models for fold in folds],
-        "blend": [f"ensembles/{name}/out_of_fold.npy" for name in [*models, *config.ensembles]],
-        "score": ["scores.csv"],
-        "apply_jigsaw": ["jigsaw/masks.npy"],
-        "write_submission": ["submission.csv"],
+        "train_fold": [fold.snapshots for fold in folds],
+        "predict_fold": [fold.held_out for fold in folds],
+        "blend": [run.ensemble(name).out_of_fold for name in (*config.models, *config.ensembles)],
+        "score": [run.scores],
+        "apply_jigsaw": [run.masks],
+        "write_submission": [run.submission],
     }
-    survey = {"make_survey": [Path(config.data.root)]} if config.survey else {}
-    return survey | {stage: [run / name for name in names] for stage, names in below_run.items()}
 
 
 @cache
@@ -94,7 +101,7 @@ def origin() -> Record:
 
     Asked for when a program starts and kept: during a long training, somebody may check out other code.
     """
-    commit, changed = code(ROOT)
+    commit, changed = code(REPOSITORY)
     return {"program": Path(sys.argv[0]).stem, "commit": commit, "changed": changed, "started": now()}
 
 

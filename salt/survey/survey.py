@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from salt.data import rle
 from salt.runtime.atomic import atomic_path
+from salt.runtime.paths import SurveyFiles
 from salt.survey.geology import make_geology
 from salt.survey.seismic import Acquisition, Floats, image
 from schemas.data import Survey
@@ -123,22 +124,23 @@ def draw_ids(rng: np.random.Generator, count: int) -> list[str]:
 
 
 def write_survey(folder: Path | str, tiles: list[SurveyTile]) -> None:
-    """Write the competition's files into `folder` and the truth into `folder`/truth, byte for byte alike."""
-    folder = Path(folder)
+    """Write the competition's files into a folder and the truth beside them, byte for byte alike."""
+    files = SurveyFiles(Path(folder))
+    labels_file, depths_file, samples_file, train_zip, test_zip = files.data
     train = [each for each in tiles if each.split == "train"]
     test = [each for each in tiles if each.split == "test"]
     labels = [(each.id, rle.encode(each.mask)) for each in train]
-    _write_csv(folder / "train.csv", ("id", "rle_mask"), labels)
-    _write_csv(folder / "depths.csv", ("id", "z"), [(each.id, each.z) for each in tiles])
-    _write_csv(folder / "sample_submission.csv", ("id", "rle_mask"), [(each.id, "1 1") for each in test])
+    _write_csv(labels_file, ("id", "rle_mask"), labels)
+    _write_csv(depths_file, ("id", "z"), [(each.id, each.z) for each in tiles])
+    _write_csv(samples_file, ("id", "rle_mask"), [(each.id, "1 1") for each in test])
     images = [(f"images/{each.id}.png", each.image) for each in train]
     masks = [(f"masks/{each.id}.png", each.mask * np.uint8(255)) for each in train]
-    _write_zip(folder / "train.zip", images + masks)
-    _write_zip(folder / "test.zip", [(f"images/{each.id}.png", each.image) for each in test])
+    _write_zip(train_zip, images + masks)
+    _write_zip(test_zip, [(f"images/{each.id}.png", each.image) for each in test])
     places = [(each.id, each.mosaic, each.row, each.column) for each in tiles]
-    _write_csv(folder / "truth" / "mosaics.csv", ("id", "mosaic", "row", "column"), places)
+    _write_csv(files.true_mosaics, ("id", "mosaic", "row", "column"), places)
     answers = [(each.id, rle.encode(each.mask)) for each in test]
-    _write_csv(folder / "truth" / "test_masks.csv", ("id", "rle_mask"), answers)
+    _write_csv(files.true_masks, ("id", "rle_mask"), answers)
 
 
 def _write_csv(path: Path, header: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> None:

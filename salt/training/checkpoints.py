@@ -22,8 +22,8 @@ from torch import Tensor
 
 from salt.inference.weights import State
 from salt.runtime.atomic import atomic_path
-from salt.runtime.program import UserError
 from salt.runtime.progress import say
+from schemas.errors import UserError
 
 
 class Damaged(Exception):

@@ -13,7 +13,6 @@ from salt.data.tiles import Tiles
 from salt.inference.geometry import Geometry
 from salt.inference.weights import State
 from salt.runtime.device import autocast
-from salt.runtime.program import UserError
 from salt.training import schedules
 from salt.training.averaging import WeightAverage
 from salt.training.checkpoints import fingerprint
@@ -21,6 +20,7 @@ from salt.training.loader import Batch, EpochSampler, batch_of, create_loader, s
 from salt.training.mixing import mix
 from schemas.augmentation import Mix
 from schemas.config import Compute
+from schemas.errors import UserError
 from schemas.training import Optimizer, TrainSettings
 
 

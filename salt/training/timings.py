@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from salt.runtime.atomic import atomic_path
+from salt.runtime.paths import Run
 from schemas.networks import Network
 
 
@@ -48,10 +49,10 @@ def kind(network: Network) -> str:
     return json.dumps(network.model_dump(mode="json", exclude={"weights"}), sort_keys=True)
 
 
-def load(results: Path) -> list[Timing]:
+def load(run: Run) -> list[Timing]:
     """Timings of a run, then those of the other runs beside it; of each run the newest first."""
-    others = sorted(folder for folder in results.parent.glob("*/timings") if folder.parent != results)
-    return [timing for folder in (results / "timings", *others) for timing in _newest_first(folder)]
+    beside = [Run(folder).timings for folder in sorted(run.folder.parent.glob("*")) if folder != run.folder]
+    return [timing for folder in (run.timings, *beside) for timing in _newest_first(folder)]
 
 
 def _newest_first(folder: Path) -> Iterable[Timing]:

@@ -16,7 +16,6 @@ from salt.data.tiles import Tiles
 from salt.inference.weights import State, copy_state
 from salt.runtime.device import describe, faults_of_the_machine
 from salt.runtime.interrupts import Interrupted, wishes
-from salt.runtime.program import UserError
 from salt.runtime.progress import Clock, say
 from salt.scores import metric
 from salt.training import schedules
@@ -24,6 +23,7 @@ from salt.training.checkpoints import Checkpoints
 from salt.training.loader import batch_of
 from salt.training.steps import PhaseSteps, Setting
 from salt.training.timings import Timing, kind
+from schemas.errors import UserError
 from schemas.training import Phase
 
 MOST_ON_CHECKPOINTS = 0.02  # of a training's time, but for those at the ends of cycles

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 from salt.intake import sources
+from salt.runtime.paths import Run
 from salt.training import timings
 from salt.training.timings import Timing
-from salt.workflow.jobs import Job, size
+from salt.workflow.snakemake_adapter import Job, size
+from schemas import rounds
 from schemas.config import Config
 from schemas.networks import Network, PlainUnet
 from schemas.training import Phase
@@ -69,8 +71,8 @@ class Cost:
     @classmethod
     def of(cls, config: Config) -> Self:
         """With all that the disk tells."""
-        results = Path(config.pathvars.results)
-        return cls(config, count_tiles(config), timings.load(results), size(results / "checkpoints"))
+        run = Run.of(config)
+        return cls(config, count_tiles(config), timings.load(run), size(run.all_checkpoints))
 
     # Time -----------------------------------------------------------------------------------------------------
 
@@ -124,16 +126,18 @@ class Cost:
     def disk(self, jobs: Sequence[Job]) -> Disk:
         """Bytes that jobs put on the disk at their peak, one training at a time, less those that they replace."""
         kinds: dict[str, int] = defaultdict(int)
-        rounds: dict[int, int] = defaultdict(int)
+        number, folds = rounds.numbers(self.config), dict[int, int]()
         for job in jobs:
             kind, amount = self._kept(job)
             kinds[kind] += max(0, amount - job.present)
             if job.rule == "predict_fold":
-                rounds[self._round(job.wildcards["model"])] += self._predictions(kept=False)
+                # Jobs of one round may wait for each other's folds.
+                of_round = number[job.wildcards["model"]]
+                folds[of_round] = folds.get(of_round, 0) + self._predictions(kept=False)
         trained = list(dict.fromkeys(job.wildcards["model"] for job in jobs if job.rule in TRAININGS))
         checkpoints = max((self._checkpoints(model) for model in trained), default=0)
         kinds["checkpoints, while a training runs"] = max(0, checkpoints - self.checkpoints)
-        kinds["predictions of folds, until they are blended"] = max(rounds.values(), default=0)
+        kinds["predictions of folds, until they are blended"] = max(folds.values(), default=0)
         unknown = [model for model in trained if self.weights(model) is None]
         return Disk({kind: amount for kind, amount in kinds.items() if amount}, tuple(unknown))
 
@@ -178,13 +182,6 @@ class Cost:
         )
         return tiles * pixels * PREDICTION
 
-    def _round(self, model: str) -> int:
-        """How many rounds of pseudo-labels a model comes after. Those of one round may wait for each other's folds."""
-        teachers = {
-            name for labels in self.config.models[model].pseudo_labels for name in self.config.predictors(labels)
-        }
-        return max((1 + self._round(name) for name in teachers), default=0)
-
     def _checkpoints(self, name: str) -> int:
         """Bytes of a training's checkpoints at their largest (salt/training/checkpoints.py).
 
@@ -213,12 +210,12 @@ def count_tiles(config: Config) -> TileCount | None:
 
     Of a survey that is yet to be made, the most that it can have.
     """
-    tiles = Path(config.pathvars.results, "tiles")
-    if (tiles / "tiles.csv").is_file():
-        with (tiles / "tiles.csv").open(newline="") as file:
+    tiles = Run.of(config).tiles
+    if tiles.table.is_file():
+        with tiles.table.open(newline="") as file:
             rows = [(row["split"], row["constant"]) for row in csv.DictReader(file)]
         labelled = sum(split == "train" for split, _ in rows)
-        pixels = size(tiles / "train_masks.npy") // max(1, labelled)  # and a few bytes of header
+        pixels = size(tiles.masks) // max(1, labelled)  # and a few bytes of header
         return TileCount(rows.count(("train", "False")), len(rows) - labelled, pixels)
     if config.data.shape is None or config.data.layout == "folders":  # the images may be larger than a tile
         return None

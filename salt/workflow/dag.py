@@ -15,10 +15,14 @@ import yaml
 from salt.intake import sources
 from salt.report import comparison
 from salt.runtime.atomic import atomic_path
-from salt.runtime.program import MEMORY, UserError, unwritable
+from salt.runtime.paths import Run, SurveyFiles
+from salt.runtime.program import MEMORY, unwritable
 from salt.workflow import prediction
 from salt.workflow.recipes import Recipes
-from schemas.config import Config, ConfigError, check_config
+from schemas import rounds
+from schemas.config import Config
+from schemas.errors import UserError
+from schemas.reading import check_config
 from schemas.results import ScoreSettings
 from schemas.training import Model
 
@@ -34,12 +38,11 @@ class Plan:
     A mistake ends the program with its text alone: Snakemake puts a traceback below every exception it knows.
     """
 
-    survey_files = ("train.csv", "depths.csv", "sample_submission.csv", "train.zip", "test.zip")
-
     def __init__(self, raw: Mapping[str, Any], recipes: Recipes | None = None) -> None:
         """Recipes: what Snakemake merged the config from, for the lines of its faults."""
         self.config = _checked(raw, recipes or Recipes([]))
-        self.results = self.config.pathvars.results
+        self.run = Run.of(self.config)
+        self.survey = SurveyFiles(Path(self.config.data.root))
         self.models = list(self.config.models)
         self.names = [*self.config.models, *self.config.ensembles]  # all that is blended and scored
         self.pseudo_labels = list(self.config.pseudo_labels)
@@ -73,7 +76,7 @@ class Plan:
 
     def data_settings(self) -> str:
         """Settings of prepare_tiles, with a digest of its folders, whose own time of change misses edited files."""
-        pictures = sources.pictures(self.config.data, [Path(folder) for folder in self.data_folders()])
+        pictures = sources.pictures(self.config.data, self.data_folders())
         return _json(self.config.data.model_dump(mode="json") | {"pictures": sources.fingerprint(pictures)})
 
     def encoder_settings(self, wildcards: Any) -> str:
@@ -86,7 +89,7 @@ class Plan:
 
     def pretrain_settings(self, wildcards: Any) -> str:
         """Settings of pretrain."""
-        return self._train_settings(self._model(wildcards), "pretrain", fold=_fold(wildcards.learners))
+        return self._train_settings(self._model(wildcards), "pretrain", fold=_fold(wildcards.scope))
 
     def _train_settings(self, model: Model, part: str, **more: Any) -> str:
         dumped = model.model_dump(mode="json", include={"network", "input", "augment", "mix", part})
@@ -104,14 +107,13 @@ class Plan:
 
     def _weights(self, name: str) -> dict[str, float]:
         """Members of a blend by name, sorted as in its JSON, so that weights and files cannot be paired wrongly."""
-        members = self.config.ensembles.get(name, {f"fold{fold}": 1.0 for fold in self.folds})
-        return dict(sorted(members.items()))
+        return dict(sorted(self.config.ensembles.get(name, {f"fold{fold}": 1.0 for fold in self.folds}).items()))
 
     def pseudo_label_settings(self, wildcards: Any) -> str:
         """Settings of make_pseudo_labels."""
         settings = self.config.pseudo_labels[wildcards.labels].model_dump(mode="json")
         weights = list(self._predictions(wildcards).values())
-        return _json({"folds": len(self.folds), "fold": _fold(wildcards.learners), "weights": weights} | settings)
+        return _json({"folds": len(self.folds), "fold": _fold(wildcards.scope), "weights": weights} | settings)
 
     def score_settings(self) -> str:
         """Settings of score."""
@@ -133,23 +135,23 @@ class Plan:
 
     # Targets --------------------------------------------------------------------------------------------------
 
-    def targets(self) -> list[str]:
+    def targets(self) -> list[Path]:
         """What the plain command makes: the run's results, or a prediction of other images alone."""
         if self.config.predict:
-            return prediction.results(self.config)
-        return [f"{self.results}/{name}" for name in ("submission.csv", "scores.csv", "report.html")]
+            return prediction.files(self.config).all
+        return [self.run.submission, self.run.scores, self.run.report]
 
     # Inputs ---------------------------------------------------------------------------------------------------
 
-    def data_files(self) -> list[str]:
+    def data_files(self) -> list[Path]:
         """Tables and zips that prepare_tiles reads. Raises UserError where there are no data."""
         if self.config.survey:
-            return [f"{self.config.data.root}/{name}" for name in self.survey_files]
-        return [str(path) for path in self._sources() if not path.is_dir()]
+            return self.survey.data
+        return [path for path in self._sources() if not path.is_dir()]
 
-    def data_folders(self) -> list[str]:
+    def data_folders(self) -> list[Path]:
         """Folders of images that prepare_tiles reads. Their content counts by `data_settings`, not by their time."""
-        return [] if self.config.survey else [str(path) for path in self._sources() if path.is_dir()]
+        return [] if self.config.survey else [path for path in self._sources() if path.is_dir()]
 
     def _sources(self) -> list[Path]:
         try:
@@ -159,90 +161,90 @@ class Plan:
                 return []
             raise
 
-    def true_test_masks(self) -> list[str]:
+    def true_test_masks(self) -> list[Path]:
         """The masks of the test tiles, where the data are a survey that tells them."""
-        return [f"{self.config.data.root}/truth/test_masks.csv"] if self.config.survey else []
+        return [self.survey.true_masks] if self.config.survey else []
 
-    def fold_inputs(self) -> list[str]:
+    def fold_inputs(self) -> list[Path]:
         """Mosaics and duplicates, where folds follow them."""
-        files = ("mosaics.csv", "duplicates.csv") if self.config.folds.by == "mosaic" else ()
-        return [f"{self.results}/{name}" for name in files]
+        return [self.run.mosaics, self.run.duplicates] if self.config.folds.by == "mosaic" else []
 
-    def pretrain_pseudo_labels(self, wildcards: Any) -> list[str]:
+    def pretrain_pseudo_labels(self, wildcards: Any) -> list[Path]:
         """What a model is pretrained on."""
         pretrain = self._model(wildcards).pretrain
-        return self._pseudo_labels(pretrain.pseudo_labels, wildcards.learners) if pretrain else []
+        return self.run.pseudo_labels(pretrain.pseudo_labels, wildcards.scope).all if pretrain else []
 
-    def pseudo_label_sources(self, wildcards: Any) -> list[str]:
+    def pseudo_label_sources(self, wildcards: Any) -> list[Path]:
         """The predictions of test tiles that a set of pseudo-labels is made of."""
         return list(self._predictions(wildcards))
 
-    def _predictions(self, wildcards: Any) -> dict[str, float]:
+    def _predictions(self, wildcards: Any) -> dict[Path, float]:
         """Files of predictions that make a set and their weights: the ensemble's, or its models' of a fold."""
-        if wildcards.learners == "all_folds":
-            return {f"{self.results}/ensembles/{self.config.pseudo_labels[wildcards.labels].ensemble}/test.npy": 1.0}
-        models = self.config.predictors(wildcards.labels)
-        return {f"{self.results}/models/{model}/{wildcards.learners}/test.npy": w for model, w in models.items()}
+        fold = _fold(wildcards.scope)
+        if fold is None:
+            return {self.run.ensemble(self.config.pseudo_labels[wildcards.labels].ensemble).test: 1.0}
+        models = rounds.predictors(self.config, wildcards.labels)
+        return {self.run.fold(model, fold).test: weight for model, weight in models.items()}
 
-    def added_pseudo_labels(self, wildcards: Any) -> list[str]:
+    def added_pseudo_labels(self, wildcards: Any) -> list[Path]:
         """Pseudo-labels that join a model's training tiles in a fold, if any."""
         name = self._model(wildcards).add_pseudo_labels
-        return self._pseudo_labels(name, self.config.pseudo_labels[name].folder(int(wildcards.fold))) if name else []
+        if name is None:
+            return []
+        return self.run.pseudo_labels(name, self.config.pseudo_labels[name].folder(int(wildcards.fold))).all
 
-    def _pseudo_labels(self, name: str, learners: str) -> list[str]:
-        folder = f"{self.results}/pseudo_labels/{name}/{learners}"
-        return [f"{folder}/masks.npy", f"{folder}/pseudo_labels.csv"]
-
-    def pseudo_label_tables(self) -> list[str]:
+    def pseudo_label_tables(self) -> list[Path]:
         """What was selected, of every set."""
         return [
-            f"{self.results}/pseudo_labels/{name}/{who}/pseudo_labels.csv"
+            self.run.pseudo_labels(name, scope).table
             for name, labels in self.config.pseudo_labels.items()
-            for who in labels.folders(len(self.folds))
+            for scope in labels.folders(len(self.folds))
         ]
 
-    def encoder_files(self, wildcards: Any) -> list[str]:
+    def encoder_files(self, wildcards: Any) -> list[Path]:
         """The local file that an encoder's weights are read from, if they are not fetched."""
         file = self.encoders[wildcards.encoder].file
-        return [file] if file else []
+        return [Path(file)] if file else []
 
-    def encoder_weights(self, wildcards: Any) -> list[str]:
+    def encoder_weights(self, wildcards: Any) -> list[Path]:
         """The weights that a model's encoder starts from, if they are not random."""
         encoder = self._model(wildcards).network.pretrained
-        return [f"{self.results}/encoders/{encoder.slug}.safetensors"] if encoder else []
+        return [self.run.encoder(encoder.slug)] if encoder else []
 
-    def fold_encoder_weights(self, wildcards: Any) -> list[str]:
+    def fold_encoder_weights(self, wildcards: Any) -> list[Path]:
         """The same for the folds, which need none where the model is pretrained on pseudo-labels."""
         return [] if self._model(wildcards).pretrain else self.encoder_weights(wildcards)
 
-    def pretrained_weights(self, wildcards: Any) -> list[str]:
+    def pretrained_weights(self, wildcards: Any) -> list[Path]:
         """The weights that a fold starts from, where its model is pretrained on pseudo-labels."""
         pretrain = self._model(wildcards).pretrain
         if not pretrain:
             return []
-        learners = self.config.pseudo_labels[pretrain.pseudo_labels].folder(int(wildcards.fold))
-        return [f"{self.results}/models/{wildcards.model}/pretrain/{learners}/weights.safetensors"]
+        scope = self.config.pseudo_labels[pretrain.pseudo_labels].folder(int(wildcards.fold))
+        return [self.run.pretraining(wildcards.model, scope).weights]
 
-    def labelled_members(self, wildcards: Any) -> list[str]:
+    def labelled_members(self, wildcards: Any) -> list[Path]:
         """Predictions of training tiles that a blend is made of."""
-        return self._members(wildcards.name, of_model="held_out", of_ensemble="out_of_fold")
+        if wildcards.name in self.config.models:
+            return [self.run.fold(wildcards.name, fold).held_out for fold in self.folds]
+        return [self.run.ensemble(member).out_of_fold for member in self._weights(wildcards.name)]
 
-    def test_members(self, wildcards: Any) -> list[str]:
+    def test_members(self, wildcards: Any) -> list[Path]:
         """Predictions of test tiles that a blend is made of."""
-        return self._members(wildcards.name, of_model="test", of_ensemble="test")
+        if wildcards.name in self.config.models:
+            return [self.run.fold(wildcards.name, fold).test for fold in self.folds]
+        return [self.run.ensemble(member).test for member in self._weights(wildcards.name)]
 
-    def _members(self, name: str, of_model: str, of_ensemble: str) -> list[str]:
-        if name in self.config.models:
-            return [f"{self.results}/models/{name}/{fold}/{of_model}.npy" for fold in self._weights(name)]
-        return [f"{self.results}/ensembles/{member}/{of_ensemble}.npy" for member in self._weights(name)]
-
-    def histories(self) -> list[str]:
+    def histories(self) -> list[Path]:
         """The history of every training."""
-        folders = [f"models/{name}/pretrain/{who}" for name in self.models for who in self.config.pretrainings(name)]
-        folders += [f"models/{name}/fold{fold}" for name in self.models for fold in self.folds]
-        return [f"{self.results}/{folder}/history.csv" for folder in folders]
+        files = [
+            self.run.pretraining(name, scope).history
+            for name in self.models
+            for scope in rounds.pretrainings(self.config, name)
+        ]
+        return files + [self.run.fold(name, fold).history for name in self.models for fold in self.folds]
 
-    def compared_runs(self) -> list[str]:
+    def compared_runs(self) -> list[Path]:
         """What the report reads of other runs. Ends the program where one of them has not ended."""
         if self.config.predict:
             return []
@@ -262,7 +264,7 @@ class Plan:
             return
         text = yaml.safe_dump(self.config.model_dump(mode="json"), sort_keys=False)
         try:
-            with atomic_path(Path(self.results, "config.yaml")) as path:
+            with atomic_path(self.run.config) as path:
                 path.write_text(text, encoding="utf-8")
         except OSError as error:
             raise SystemExit(unwritable(error)) from None
@@ -273,7 +275,7 @@ class Plan:
         """What the terminal shows at the end of a whole run: scores, and where the results are."""
         if self.config.predict:
             return prediction.closing_words(self.config)
-        path = Path(self.results, "scores.csv")
+        path = self.run.scores
         rows = list(csv.DictReader(path.read_text().splitlines())) if path.exists() else []
         rule = self.config.submission.shown_jigsaw
         rows = [row for row in rows if row["tta"] == "True"]
@@ -285,7 +287,7 @@ class Plan:
             scores = {(row["labels"], row["jigsaw"]): float(row["score"]) for row in rows if row["name"] == name}
             columns = "".join(f"{scores[t, 'none']:14.4f}{scores[t, rule]:11.4f}" for t in truths)
             lines.append(f"{name:24}{columns}")
-        lines += ["", f"submission  {self.results}/submission.csv", f"report      {self.results}/report.html"]
+        lines += ["", f"submission  {self.run.submission}", f"report      {self.run.report}"]
         return "\n".join(lines)
 
     def words_after_a_failure(self) -> str:
@@ -301,16 +303,16 @@ def _checked(raw: Mapping[str, Any], recipes: Recipes) -> Config:
     faults = list(recipes.repeated())
     try:
         config = check_config(raw)
-    except ConfigError as error:
+    except UserError as error:
         faults += recipes.located(str(error).splitlines())
     if faults:
         raise SystemExit("\n".join([WRONG, *faults])) from None
     return config
 
 
-def _fold(learners: str) -> int | None:
-    """The fold that learns from a set or a pretraining, by its folder's name; none: all of them."""
-    return None if learners == "all_folds" else int(learners.removeprefix("fold"))
+def _fold(scope: str) -> int | None:
+    """The one fold that learns from a set or a pretraining; none: all of them."""
+    return None if scope == "all_folds" else int(scope.removeprefix("fold"))
 
 
 def _json(value: Any) -> str:

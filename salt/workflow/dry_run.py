@@ -7,12 +7,11 @@ import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from salt.workflow import preflight
 from salt.workflow.cost import TRAININGS, Cost
-from salt.workflow.jobs import REASONS, Job, pending
 from salt.workflow.preflight import Problem
+from salt.workflow.snakemake_adapter import REASONS, Engine, Job
 from schemas.config import Config
 
 MOST_CHANGES = 4  # that are shown of the same jobs
@@ -23,34 +22,34 @@ UNKNOWN = "unknown until a first training is done"
 # Hooks ------------------------------------------------------------------------------------------------------------
 
 
-def tell_after_dry_run(workflow: Any, config: Config) -> None:
+def tell_after_dry_run(engine: Engine, config: Config) -> None:
     """Called while the Snakefile is read. Has the outlook printed when a dry run ends.
 
     Snakemake calls no hook of a workflow in a dry run, so it is the program's end that is waited for: by then its own
-    output is written, and its DAG is as it was. workflow: Snakemake's
+    output is written, and its DAG is as it was.
     """
-    if workflow.is_main_process:
-        atexit.register(_tell, workflow, config, Path.cwd())
+    if engine.is_main_process:
+        atexit.register(_tell, engine, config, Path.cwd())
 
 
-def _tell(workflow: Any, config: Config, folder: Path) -> None:
-    if not workflow.dryrun or workflow.scheduler is None:  # it gets its scheduler when the DAG is whole
+def _tell(engine: Engine, config: Config, folder: Path) -> None:
+    if not engine.has_planned_a_dry_run:
         return
     with contextlib.chdir(folder):  # `snakemake --directory` has left it again
-        if jobs := pending(workflow):
+        if jobs := engine.pending():
             cost = Cost.of(config)
             print("\n".join(["", *outlook(jobs, cost, free_bytes(config.pathvars.results)), ""]))
             print(*preflight.in_order(preflight.problems(config, cost, jobs)), sep="\n")
 
 
-def check(workflow: Any, config: Config) -> None:
+def check(engine: Engine, config: Config) -> None:
     """Called as a run starts, before its first job: tells what is wrong, and in one line what the run takes.
 
-    Ends the program where something would stop the run. workflow: Snakemake's
+    Ends the program where something would stop the run.
     """
-    jobs, cost, free = pending(workflow), Cost.of(config), free_bytes(config.pathvars.results)
+    jobs, cost, free = engine.pending(), Cost.of(config), free_bytes(config.pathvars.results)
     room = too_little_room(cost.disk(jobs).total, free, config.pathvars.results) if config.compute.check_disk else ()
-    preflight.tell([*preflight.problems(config, cost, jobs, workflow.local_exec), *room])
+    preflight.tell([*preflight.problems(config, cost, jobs, engine.runs_here), *room])
     print(f"This run: {len(jobs)} jobs; {_trainings(jobs, cost)}; {_disk(jobs, cost, free)}", file=sys.stderr)
 
 

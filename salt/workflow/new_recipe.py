@@ -15,16 +15,17 @@ import yaml
 
 from salt.runtime import program
 from salt.runtime.atomic import atomic_path
-from salt.runtime.program import UserError
+from salt.runtime.paths import REPOSITORY
 from salt.workflow.inspection import Found, inspect
-from schemas.config import Config, check_config
+from schemas.config import Config
+from schemas.errors import UserError
 from schemas.networks import Input
+from schemas.reading import check_config
 from schemas.results import SizeClass
 from schemas.section import COMPETITION, Shape
 from schemas.training import Model, Phase
 
-ROOT = Path(__file__).parents[2]
-WINNING, SMALL = ROOT / "workflow_config.yaml", ROOT / "recipes" / "tgs_sample.yaml"
+WINNING, SMALL = REPOSITORY / "workflow_config.yaml", REPOSITORY / "recipes" / "tgs_sample.yaml"
 TILES = {True: (4000, 18_000), False: (3200, 2000)}  # labelled and other ones, of the recipes with a GPU and without
 FEW = 200  # other tiles: too few to be choosy about pseudo-labels
 SMALLEST = 16  # px, side of an input

@@ -12,9 +12,10 @@ from typing import Any
 
 from salt.intake import sources
 from salt.runtime import provenance
-from salt.runtime.program import UserError
-from salt.workflow.jobs import differences
+from salt.runtime.paths import PredictionFiles, Run, snapshot
 from schemas.config import Config
+from schemas.differences import differences
+from schemas.errors import UserError
 from schemas.section import Shape
 from schemas.words import first_of
 
@@ -29,22 +30,21 @@ def folder_name(images: str) -> str:
     return re.sub(r"[^\w.-]", "_", path.name if path.is_dir() else path.stem)
 
 
-def results(config: Config) -> list[str]:
-    """What a prediction leaves: folders of masks and of probabilities, and a table."""
-    folder = f"{config.pathvars.results}/predictions/{folder_name(config.predict or '')}"
-    return [f"{folder}/masks", f"{folder}/probabilities", f"{folder}/masks.csv"]
+def files(config: Config) -> PredictionFiles:
+    """What a prediction leaves."""
+    return Run.of(config).prediction(folder_name(config.predict or ""))
 
 
 def closing_words(config: Config) -> str:
     """What the terminal shows at the end: how many images there are, and where."""
-    masks, probabilities, table = results(config)
-    if not Path(table).exists():  # something else was asked for
+    left = files(config)
+    if not left.table.exists():  # something else was asked for
         return ""
-    images = len(Path(table).read_text(encoding="utf-8").splitlines()) - 1
+    images = len(left.table.read_text(encoding="utf-8").splitlines()) - 1
     return (
         f"{images} images are predicted\n"
-        f"masks          {masks} (PNG, 255 is salt), and as run lengths in {table}\n"
-        f"probabilities  {probabilities} (16-bit PNG, 65535 is 1)"
+        f"masks          {left.masks} (PNG, 255 is salt), and as run lengths in {left.table}\n"
+        f"probabilities  {left.probabilities} (16-bit PNG, 65535 is 1)"
     )
 
 
@@ -57,10 +57,10 @@ def settings(config: Config) -> dict[str, Any]:
     from salt.inference.images import find_images  # here: a run that predicts nothing need not wait for image libraries
 
     images = Path(config.predict or "")
-    files = find_images(images)
-    _must_not_replace_others(Path(results(config)[0]), images)
+    found = find_images(images)
+    _must_not_replace_others(files(config).masks, images)
     ensemble = config.submission.ensemble
-    weights = config.ensembles.get(ensemble, {ensemble: 1.0})
+    weights = config.members(ensemble)
     _must_need_no_depths(config, list(weights))
     snapshots = {name: _snapshots(config, name) for name in weights}
     _must_be_trained(config, [path for paths in snapshots.values() for path in paths])
@@ -70,7 +70,7 @@ def settings(config: Config) -> dict[str, Any]:
     models = {name: config.models[name].model_dump(mode="json", include=OF_MODELS) for name in weights}
     return {
         "images": str(images),
-        "pictures": sources.fingerprint(files),
+        "pictures": sources.fingerprint(found),
         **data,
         "sections": {"overlap": config.sections.overlap, "range": config.sections.range or own_range},
         "models": {name: models[name] | {"weight": weight} for name, weight in weights.items()},
@@ -84,7 +84,7 @@ def _tile(config: Config) -> Shape:
     """Height and width of the run's tiles, px: by its config or, where that leaves it to the images, of its own."""
     import numpy as np  # here, as above
 
-    packed = Path(config.pathvars.results, "tiles", "train_masks.npy")
+    packed = Run.of(config).tiles.masks
     if config.data.shape:
         return config.data.shape
     if not packed.is_file():
@@ -98,8 +98,8 @@ def _tile(config: Config) -> Shape:
 
 def _snapshots(config: Config, model: str) -> list[Path]:
     """Files of a model's weights that its prediction needs."""
-    folders = [Path(config.pathvars.results, "models", model, f"fold{fold}") for fold in range(config.folds.count)]
-    return [each / "snapshots" / f"{name}.safetensors" for each in folders for name in config.models[model].members]
+    folders = [Run.of(config).fold(model, fold).snapshots for fold in range(config.folds.count)]
+    return [snapshot(folder, name) for folder in folders for name in config.models[model].members]
 
 
 def _must_need_no_depths(config: Config, models: list[str]) -> None:
@@ -123,15 +123,15 @@ def _must_be_trained(config: Config, weights: list[Path]) -> None:
 
 def _must_be_trained_so(config: Config, data: Mapping[str, Any], snapshots: Mapping[str, list[Path]]) -> None:
     """Compare the config with the settings that the run was made with, where their provenance is there."""
-    run = Path(config.pathvars.results)
-    changed = [f"data.{change}" for change in _changes(run / "tiles", data, OF_TILES)]
+    run = Run.of(config)
+    changed = [f"data.{change}" for change in _changes(run.tiles.folder, data, OF_TILES)]
     for name, paths in snapshots.items():
         model = config.models[name].model_dump(mode="json")
         for trained in dict.fromkeys(path.parent for path in paths):
             changed += [f"models.{name}.{change}" for change in _changes(trained, model, {"network", "input"})]
     if changed := list(dict.fromkeys(changed)):
         raise UserError(
-            f"To predict {config.predict}, expected the settings that the run {run} was trained with, and found "
+            f"To predict {config.predict}, expected the settings that the run {run.folder} was trained with, and found "
             f"others: {first_of(changed, SHOWN, '; ')}. Undo the change, or train "
             "again: type the same command without `predict`; then type it as it was."
         )

@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from salt.runtime import gpus
-from salt.runtime.program import CAUSES, UserError
+from salt.runtime.paths import REPOSITORY
+from salt.runtime.program import CAUSES
 from salt.workflow.cost import PARAMETERS, TRAININGS, Cost, TileCount
 from salt.workflow.dag import Plan
-from salt.workflow.jobs import Job
+from salt.workflow.snakemake_adapter import Job
 from schemas.config import Config
+from schemas.errors import UserError
 from schemas.networks import PlainUnet, PretrainedEncoder
 from schemas.section import Shape
 from schemas.training import Model
@@ -118,7 +120,7 @@ def _tiles(config: Config, models: Mapping[str, Model], tiles: TileCount) -> Ite
 def _weights_files(plan: Plan) -> Iterator[Problem]:
     """Local files of weights that are missing, and were not read by an earlier run."""
     for slug, encoder in plan.encoders.items():
-        file, read = encoder.file, Path(plan.results, "encoders", f"{slug}.safetensors")
+        file, read = encoder.file, plan.run.encoder(slug)
         if file and not Path(file).is_file() and not read.exists():
             keys = [
                 f"models.{name}.network.weights"
@@ -146,7 +148,7 @@ def _networks(models: Mapping[str, Model], tile: Shape | None) -> Iterator[Probl
         return
     command = [sys.executable, "-m", "models.trial", json.dumps(trials)]
     # The config's texts are an argument of a program of ours, and go through no shell.
-    asked = subprocess.run(command, cwd=gpus.ROOT, capture_output=True, text=True, check=False)  # noqa: S603
+    asked = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)  # noqa: S603
     if asked.returncode:
         last = asked.stderr.strip().splitlines()[-1:] or [f"exit code {asked.returncode}"]
         yield Problem(f"the networks of {', '.join(trials)} could not be tried before the run: {last[0]}", stops=False)

@@ -12,33 +12,25 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from snakemake.cli import get_argument_parser
-
+from salt.runtime.paths import LOCK
 from salt.runtime.program import CAUSES
-
-# Ways to call Snakemake that tell about the workflow and run no job.
-TELLING = (
-    *("dryrun", "lint", "list_rules", "list_target_rules", "print_compilation", "containerize", "report", "unlock"),
-    *("generate_unit_tests", "dag", "rulegraph", "filegraph", "d3dag", "summary", "detailed_summary"),
-    *("list_changes", "list_input_changes", "list_params_changes", "list_untracked"),
-)
+from salt.workflow.snakemake_adapter import Engine
 
 _held: list[Any] = []  # open files: their locks last as long as this process
 
 
-def hold(workflow: Any, arguments: Sequence[str] | None = None) -> None:
+def hold(engine: Engine, arguments: Sequence[str] | None = None) -> None:
     """Called while the Snakefile is read. Ends the program where another run is at work in this folder.
 
     Only the process that runs the jobs holds the lock: not a dry run, nor a job started by an executor plugin.
 
-    workflow: Snakemake's; arguments: of its command line, this process's own by default
+    arguments: of Snakemake's command line, this process's own by default
     """
-    if _held or not workflow.is_main_process or not executes(sys.argv[1:] if arguments is None else arguments):
+    if _held or not engine.runs_jobs(sys.argv[1:] if arguments is None else arguments):
         return
-    folder = Path(".snakemake")
     try:
-        folder.mkdir(exist_ok=True)
-        file = (folder / "run.lock").open("a+")
+        LOCK.parent.mkdir(exist_ok=True)
+        file = LOCK.open("a+")
     except OSError as error:
         raise SystemExit(
             f"Error: expected to write to {Path.cwd()}, where Snakemake keeps its records, and cannot: "
@@ -58,11 +50,5 @@ def hold(workflow: Any, arguments: Sequence[str] | None = None) -> None:
     file.write(str(os.getpid()))
     file.flush()
     _held.append(file)
-    for stale in (folder / "locks").glob("*.lock"):
+    for stale in (LOCK.parent / "locks").glob("*.lock"):
         stale.unlink()
-
-
-def executes(arguments: Sequence[str]) -> bool:
-    """Whether a command line runs jobs. While the Snakefile is read, Snakemake itself does not tell yet."""
-    options, _ = get_argument_parser().parse_known_args(list(arguments))
-    return not any(getattr(options, name) for name in TELLING)

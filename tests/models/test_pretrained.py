@@ -12,7 +12,7 @@ from torchvision.models import resnet18
 
 from models.pretrained import create_encoder, fetch_encoder, load_encoder, read_encoder, stay_offline_without_network
 from models.registry import create_network
-from schemas.config import ConfigError
+from schemas.errors import UserError
 from schemas.networks import PretrainedEncoder, ResNet34Family, Unet
 
 COMMIT = encoders["resnet18"]["pretrained_settings"]["imagenet"]["revision"]
@@ -62,7 +62,7 @@ def test_weights_of_timm_come_by_name(cache):
     ],
 )
 def test_weights_that_cannot_be_had_are_an_error_with_all_remedies(cache, encoder, weights, message):
-    with pytest.raises(ConfigError) as error:
+    with pytest.raises(UserError) as error:
         fetch_encoder(PretrainedEncoder(encoder=encoder, weights=weights))
     text = str(error.value)
     for words in (message, "to the network", f"`weights: path/to/{encoder}.safetensors`", "`weights: none`"):
@@ -71,7 +71,7 @@ def test_weights_that_cannot_be_had_are_an_error_with_all_remedies(cache, encode
 
 
 def test_the_remedys_command_makes_a_file_that_is_read(cache, tmp_path, monkeypatch):
-    with pytest.raises(ConfigError) as error:
+    with pytest.raises(UserError) as error:
         read_encoder("resnet18", tmp_path / "nowhere.safetensors")
     monkeypatch.chdir(tmp_path)
     command = re.search(r'`python -c "(.*?)"`', str(error.value))[1]
@@ -84,9 +84,9 @@ def test_the_remedys_command_makes_a_file_that_is_read(cache, tmp_path, monkeypa
     "encoder", [Unet(name="unet", encoder="resnet43"), ResNet34Family(name="res34_256", encoder="x")]
 )
 def test_a_misspelt_encoder_is_an_error_with_what_is_close(encoder):
-    with pytest.raises(ConfigError, match="There is no encoder .*resnet34"):
+    with pytest.raises(UserError, match="There is no encoder .*resnet34"):
         create_network(encoder)
-    with pytest.raises(ConfigError, match="There is no encoder .*resnet34"):
+    with pytest.raises(UserError, match="There is no encoder .*resnet34"):
         fetch_encoder(encoder.pretrained)
 
 
@@ -116,11 +116,11 @@ def test_a_file_with_timms_names_is_read(tmp_path, name):
 
 def test_a_file_of_another_encoder_is_refused_with_what_is_wrong(tmp_path):
     path = save(tmp_path / "r18.safetensors", create_encoder("resnet18").state_dict())
-    with pytest.raises(ConfigError) as error:
+    with pytest.raises(UserError) as error:
         read_encoder("resnet34", path)
     assert "r18.safetensors to hold the weights of the encoder 'resnet34' for 3 channels" in str(error.value)
     assert "without layer1.2.conv1.weight, layer1.2.bn1.weight, layer1.2.bn1.bias and " in str(error.value)
-    with pytest.raises(ConfigError, match=r"conv1.weight \(64, 1, 7, 7\) in place of \(64, 3, 7, 7\)"):
+    with pytest.raises(UserError, match=r"conv1.weight \(64, 1, 7, 7\) in place of \(64, 3, 7, 7\)"):
         read_encoder("resnet18", save(path, create_encoder("resnet18", channels=1).state_dict()))
 
 
@@ -128,7 +128,7 @@ def test_a_file_of_another_encoder_is_refused_with_what_is_wrong(tmp_path):
 def test_a_file_that_is_missing_or_none_is_an_error_with_what_to_do(tmp_path, content):
     if content:
         (tmp_path / "w.safetensors").write_bytes(content)
-    with pytest.raises(ConfigError, match="w.safetensors to hold the weights .*get_encoder"):
+    with pytest.raises(UserError, match="w.safetensors to hold the weights .*get_encoder"):
         read_encoder("resnet18", tmp_path / "w.safetensors")
 
 

@@ -7,7 +7,7 @@ from torch import nn
 from models.blocks import SCSE
 from models.pretrained import create_encoder
 from models.scse_encoder import ScseEncoder
-from schemas.config import ConfigError
+from schemas.errors import UserError
 
 ENCODERS = {  # name: widths of the four maps, stride of the first
     "resnet18": ((64, 128, 256, 512), 2),
@@ -88,10 +88,10 @@ def test_a_trial_leaves_no_trace():
     ],
 )
 def test_an_encoder_that_does_not_fit_is_refused_with_another_one(name, message):
-    with pytest.raises(ConfigError, match=message), torch.device("meta"):
+    with pytest.raises(UserError, match=message), torch.device("meta"):
         ScseEncoder(name)
 
 
 def test_a_first_map_that_cannot_be_at_full_size_is_an_error():
-    with pytest.raises(ConfigError, match="needs its first map at full size.* 2 times smaller.*resnet34"):
+    with pytest.raises(UserError, match="needs its first map at full size.* 2 times smaller.*resnet34"):
         ScseEncoder("tu-efficientnet_b0", full_size=True)

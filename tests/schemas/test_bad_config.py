@@ -8,8 +8,9 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.config import ConfigError, check_config, read_settings
 from schemas.data import Folds
+from schemas.errors import UserError
+from schemas.reading import check_config, read_settings
 from tests.schemas.conftest import WINNING, merge
 
 ROWS = yaml.safe_load(Path(__file__).with_name("bad_config.yaml").read_text())["rows"]
@@ -17,7 +18,7 @@ JARGON = ("Input should", "Value error", "Field required", "pydantic", "validati
 
 
 def faults(raw):
-    with pytest.raises(ConfigError) as error:
+    with pytest.raises(UserError) as error:
         check_config(raw)
     return str(error.value).splitlines()
 
@@ -63,7 +64,7 @@ VALUES = st.recursive(SCALARS, lambda part: st.lists(part, max_size=3) | st.dict
 @settings(max_examples=50)
 @given(st.sampled_from([path for path in places(WINNING) if path]), VALUES)
 def test_whatever_is_written_anywhere_is_right_or_told_in_plain_words(path, value):
-    with contextlib.suppress(ConfigError):
+    with contextlib.suppress(UserError):
         check_config(replaced(WINNING, path, value))
         return
     told = faults(replaced(WINNING, path, value))
@@ -79,8 +80,8 @@ def test_a_key_that_is_no_text_is_told():
 
 
 def test_a_program_tells_its_settings_the_same_way():
-    with pytest.raises(ConfigError, match=r"^cuont: there is no such key; did you mean count\?$"):
+    with pytest.raises(UserError, match=r"^cuont: there is no such key; did you mean count\?$"):
         read_settings(Folds, '{"cuont": 3}')
     for text in ("{", "[]"):
-        with pytest.raises(ConfigError, match="the settings: expected a mapping with count, by, found"):
+        with pytest.raises(UserError, match="the settings: expected a mapping with count, by, found"):
             read_settings(Folds, text)

@@ -7,9 +7,10 @@ import pytest
 import yaml
 
 from schemas.augmentation import PRESETS, Blur
-from schemas.config import Config, check_config, read_settings
+from schemas.config import Config
 from schemas.data import Data
 from schemas.networks import Input, PretrainedEncoder
+from schemas.reading import check_config, read_settings
 from schemas.training import TrainSettings
 from schemas.words import Node
 from tests.schemas.conftest import WINNING, merge

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from schemas.config import check_config
+from schemas.reading import check_config
 from schemas.training import Plateau
 
 CONFIG = check_config(yaml.safe_load(Path("workflow_config.yaml").read_text()))

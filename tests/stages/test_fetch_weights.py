@@ -7,7 +7,7 @@ from safetensors.torch import load_file, save_file
 
 from models.pretrained import create_encoder
 from salt.runtime import provenance
-from schemas.config import ConfigError
+from schemas.errors import UserError
 from schemas.networks import PretrainedEncoder
 from stages import fetch_weights
 
@@ -32,6 +32,6 @@ def test_a_local_file_becomes_the_encoders_state_and_log_and_provenance_say_from
 
 @pytest.mark.parametrize("weights", ["imagenet", "nowhere.safetensors"])
 def test_weights_that_cannot_be_had_leave_no_file(tmp_path, weights):
-    with pytest.raises(ConfigError, match="on a connected machine"):
+    with pytest.raises(UserError, match="on a connected machine"):
         start(tmp_path, "tu-test_convnext", weights)
     assert not (tmp_path / "encoders").exists()

@@ -15,7 +15,7 @@ from salt.data.predictions import ONE
 from salt.data.records import open_records
 from salt.inference.sliding_window import Section
 from salt.inference.weights import copy_state, save_weights
-from salt.runtime.program import UserError
+from schemas.errors import UserError
 from schemas.networks import PlainUnet
 from stages import blend, predict_fold, predict_images
 from tests.easy_tiles import SIDE, easy_tiles
@@ -79,7 +79,7 @@ def start(run, images, threshold=0.5, **more):
     predict_images.main(
         [
             *("--settings", json.dumps(settings | more), "--compute", COMPUTE),
-            *("--models", f"{run}/models", "--checkpoints", f"{run}/blocks"),
+            *("--run", str(run), "--checkpoints", f"{run}/blocks"),
             *("--masks", f"{run}/out/masks", "--probabilities", f"{run}/out/probabilities"),
             *("--table", f"{run}/out/masks.csv"),
         ]

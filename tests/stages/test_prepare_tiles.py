@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from salt.data.tiles import load_tiles
-from salt.runtime.program import UserError
+from schemas.errors import UserError
 from stages import prepare_tiles
 from tests.own_images import HEIGHT, WIDTH, make_folders, write
 

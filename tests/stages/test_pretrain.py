@@ -6,8 +6,8 @@ import torch
 from safetensors.torch import load_file
 
 from salt.inference.weights import copy_state
-from salt.runtime.program import UserError
 from salt.training.timings import Timing, kind
+from schemas.errors import UserError
 from stages import make_pseudo_labels, pretrain
 from tests.stages.conftest import COMPUTE, NETWORK, ON_ENCODER, train_settings
 

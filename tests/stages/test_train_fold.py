@@ -6,9 +6,8 @@ from salt.data.records import create_records
 from salt.data.tiles import load_tiles
 from salt.inference.weights import copy_state
 from salt.runtime import provenance
-from salt.runtime.program import UserError
 from salt.training.timings import Timing, kind
-from schemas.config import ConfigError
+from schemas.errors import UserError
 from stages import train_fold
 from tests.stages.conftest import COMPUTE, NETWORK, ON_ENCODER, train_settings
 
@@ -146,7 +145,7 @@ def test_weights_of_another_network_are_told_with_the_file(run, snapshots):
 def test_weights_of_another_encoder_are_told_with_the_file(run, encoder_weights):
     other = ON_ENCODER.model_copy(update={"encoder": "tu-test_convnext"})
     with pytest.raises(
-        ConfigError, match="encoder.safetensors to hold the weights of this network's encoder, .* without"
+        UserError, match="encoder.safetensors to hold the weights of this network's encoder, .* without"
     ):
         start(run, "--encoder-weights", str(encoder_weights), network=other)
 
@@ -184,10 +183,10 @@ def test_settings_that_are_wrong_are_told_by_their_place(run, monkeypatch, edit,
     settings = train_settings()
     assert edit[0] in settings
     monkeypatch.setattr("tests.stages.test_train_fold.train_settings", lambda *_: settings.replace(*edit))
-    with pytest.raises(ConfigError, match=message):
+    with pytest.raises(UserError, match=message):
         start(run)
 
 
 def test_an_encoder_that_does_not_exist_is_told(run):
-    with pytest.raises(ConfigError, match="There is no encoder 'resnet43'.*resnet34"):
+    with pytest.raises(UserError, match="There is no encoder 'resnet43'.*resnet34"):
         start(run, network=ON_ENCODER.model_copy(update={"encoder": "resnet43"}))

@@ -17,8 +17,10 @@ from salt.data.tiles import Tiles, save_tiles
 from salt.ensembles import pseudo_labels
 from salt.postprocess import jigsaw
 from salt.runtime import provenance
+from salt.runtime.paths import Run
 from salt.scores import scoring
-from schemas.config import check_config
+from schemas import rounds
+from schemas.reading import check_config
 from stages import write_report
 
 SIDE = 16
@@ -147,8 +149,8 @@ def write_scores(folder, config, true, folds, mosaics, test):
 def write_trainings(folder, rng, config):
     for name, settings in config.models.items():
         trainings = {f"fold{fold}": settings.phases for fold in range(config.folds.count)}
-        for learners in config.pretrainings(name):
-            trainings[f"pretrain/{learners}"] = settings.pretrain.phases
+        for scope in rounds.pretrainings(config, name):
+            trainings[f"pretrain/{scope}"] = settings.pretrain.phases
         for training, phases in trainings.items():
             rows = [
                 {"phase": number, "cycle": 1 + (epoch > 2), "epoch": epoch, "lr": 0.001, "loss": rng.uniform()}
@@ -168,10 +170,10 @@ def write_pseudo_labels(folder, config):
         table["confidence"] = pseudo_labels.confidence(predicted["tta"], of.low, of.high)
         table["salt"] = (predicted["tta"] > 0.5).sum(axis=(1, 2))
         table["coverage"] = table["salt"] / SIDE**2
-        for fold, learners in enumerate(of.folders(config.folds.count)):
+        for fold, scope in enumerate(of.folders(config.folds.count)):
             own = fold if of.scope == "fold" else None
             selected = pseudo_labels.select(table, of, config.folds.count, own)
-            path = folder / "pseudo_labels" / name / learners / "pseudo_labels.csv"
+            path = folder / "pseudo_labels" / name / scope / "pseudo_labels.csv"
             path.parent.mkdir(parents=True)
             selected[["id", "confidence", "coverage", "selected", "fold"]].to_csv(path, index=False)
 
@@ -471,7 +473,7 @@ def test_a_run_that_is_compared_with_none_has_no_section_for_it(page):
 def traced(tmp_path, monkeypatch):
     """A run whose results were all made by the code of one commit; and what makes some of them again by another's."""
     run = write_run(tmp_path / "traced", NO_ROUNDS)
-    results = provenance.results(check_config(NO_ROUNDS | {"pathvars": {"results": "x"}}), run)
+    results = provenance.results(check_config(NO_ROUNDS | {"pathvars": {"results": "x"}}), Run(run))
 
     def make(commit, *stages, changed=False, device="CPU"):
         monkeypatch.setattr(provenance, "origin", lambda: {"commit": commit, "changed": changed})

@@ -6,7 +6,7 @@ import pytest
 
 from salt.data.records import create_records
 from salt.data.tiles import Tiles, save_tiles
-from salt.runtime.program import UserError
+from schemas.errors import UserError
 from stages import write_submission
 
 

@@ -18,8 +18,8 @@ from salt.data.tiles import load_tiles
 from salt.inference.geometry import Geometry
 from salt.inference.predictor import Predictor
 from salt.runtime import provenance
-from schemas.config import check_config
 from schemas.networks import Input, PlainUnet
+from schemas.reading import check_config
 from tests.workflow.conftest import copy_of_the_repository, jobs, snakemake
 
 pytestmark = pytest.mark.slow
@@ -172,7 +172,7 @@ def of_both_folds(models, *rules):
 
 
 STAGE3 = {
-    "pretrain model=stage3_plain, learners=all_folds",
+    "pretrain model=stage3_plain, scope=all_folds",
     *of_both_folds(["stage3_plain"], "train_fold", "predict_fold"),
     *("blend name=stage3_plain", "blend name=stage3", "blend name=final"),
 }
@@ -215,7 +215,7 @@ def test_an_edit_of_round_two_leaves_round_one_alone(run, tmp_path):
     round_two = {
         *of_both_folds(["stage2_resnet10"], "train_fold", "predict_fold"),
         *("blend name=stage2_resnet10", "blend name=stage2"),
-        "make_pseudo_labels labels=stage2_confident, learners=all_folds",
+        "make_pseudo_labels labels=stage2_confident, scope=all_folds",
     }
     assert dry_run(run, edit, tmp_path) == round_two | STAGE3 | END
 
@@ -223,7 +223,7 @@ def test_an_edit_of_round_two_leaves_round_one_alone(run, tmp_path):
 def test_pseudo_labels_for_all_folds_rerun_what_learns_from_them(run, tmp_path):
     found = dry_run(run, {"pseudo_labels": {"stage1_by_size": {"scope": "ensemble"}}}, tmp_path)
     assert found == {
-        *(f"make_pseudo_labels labels={name}, learners=all_folds" for name in ("stage1_by_size", "stage2_confident")),
+        *(f"make_pseudo_labels labels={name}, scope=all_folds" for name in ("stage1_by_size", "stage2_confident")),
         *of_both_folds(["stage2_resnet10"], "train_fold", "predict_fold"),
         *("blend name=stage2_resnet10", "blend name=stage2"),
         *(STAGE3 | END),
@@ -233,9 +233,9 @@ def test_pseudo_labels_for_all_folds_rerun_what_learns_from_them(run, tmp_path):
 def test_pseudo_labels_of_each_fold_rerun_what_learns_from_them(run, tmp_path):
     found = dry_run(run, {"pseudo_labels": {"stage2_confident": {"scope": "fold"}}}, tmp_path)
     assert found == {
-        *(f"make_pseudo_labels labels=stage2_confident, learners=fold{fold}" for fold in (0, 1)),
-        *(f"pretrain model=stage3_plain, learners=fold{fold}" for fold in (0, 1)),
-        *(STAGE3 - {"pretrain model=stage3_plain, learners=all_folds"} | END),
+        *(f"make_pseudo_labels labels=stage2_confident, scope=fold{fold}" for fold in (0, 1)),
+        *(f"pretrain model=stage3_plain, scope=fold{fold}" for fold in (0, 1)),
+        *(STAGE3 - {"pretrain model=stage3_plain, scope=all_folds"} | END),
     }
 
 

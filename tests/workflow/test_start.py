@@ -57,12 +57,12 @@ def test_the_winning_recipe_resolves_on_the_competitions_layout(repository):
     for model in (*models, "stage3_resize128"):
         assert {f"train_fold model={model}, fold={fold}" for fold in range(5)} <= found
     assert {job for job in found if job.startswith("pretrain")} == {
-        f"pretrain model={model}, learners=all_folds"
+        f"pretrain model={model}, scope=all_folds"
         for model in ("stage2_resnext50", "stage3_pad128", "stage3_resize128")
     }
     fetched = {f"fetch_weights encoder={name}-imagenet" for name in ("resnet34", "resnext50_32x4d")}
     assert {job for job in found if job.startswith("fetch_weights")} == fetched
-    assert {"blend name=final", "make_pseudo_labels labels=stage1_by_size, learners=all_folds", "apply_jigsaw"} <= found
+    assert {"blend name=final", "make_pseudo_labels labels=stage1_by_size, scope=all_folds", "apply_jigsaw"} <= found
 
 
 def write_tables_of_the_competition(root):
@@ -108,8 +108,8 @@ def test_fold_honest_pseudo_labels_keep_the_folds_apart(repository):
     assert found == {
         *(f"train_fold model={model}, fold=3" for model in models),
         *(f"predict_fold model={model}, fold=3" for model in models[:-1]),
-        *(f"pretrain model={model}, learners=fold3" for model in ("stage2_resnext50", "stage3_pad128")),
-        *(f"make_pseudo_labels labels={name}, learners=fold3" for name in sets),
+        *(f"pretrain model={model}, scope=fold3" for model in ("stage2_resnext50", "stage3_pad128")),
+        *(f"make_pseudo_labels labels={name}, scope=fold3" for name in sets),
         *(f"fetch_weights encoder={name}-imagenet" for name in ("resnet34", "resnext50_32x4d")),
         *("prepare_tiles", "make_folds"),
     }

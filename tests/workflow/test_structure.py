@@ -2,18 +2,32 @@
 
 import ast
 import re
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 STAGES = {path.stem for path in Path("stages").glob("*.py")} - {"__init__"}
-MAY_IMPORT = {
-    "stages": {"salt", "models", "schemas"},
-    "salt": {"salt", "models", "schemas"},
-    "models": {"models", "schemas"},
-    "schemas": {"schemas"},
+FLOORS = [  # from the ground up: a package imports itself and packages of lower floors
+    {"schemas"},
+    {"models"},
+    {"salt.runtime"},
+    {"salt.data"},
+    {"salt.intake", "salt.survey", "salt.mosaics", "salt.ensembles"},
+    {"salt.inference", "salt.postprocess"},
+    {"salt.scores"},
+    {"salt.training"},
+    {"salt.report"},
+    {"salt.workflow"},
+    {"stages"},
+]
+FLOOR = {package: floor for floor, packages in enumerate(FLOORS) for package in packages}
+MODULES = {
+    ".".join(path.with_suffix("").parts).removesuffix(".__init__"): path
+    for folder in ("schemas", "models", "salt", "stages")
+    for path in sorted(Path(folder).rglob("*.py"))
 }
-PACKAGES = set(MAY_IMPORT)
+MOST_MODULES = 12  # of a folder of salt/
 TABLES = {  # tests of the whole registry, of workflow_config.yaml, of what prepare_tiles refuses
     "networks",
     "winning_recipe",
@@ -35,20 +49,50 @@ def test_every_program_leaves_its_provenance():
     assert {stage for stage in STAGES if "provenance.leave(" not in Path(f"stages/{stage}.py").read_text()} == set()
 
 
-def imported(path):
-    """Packages of this project that a file imports."""
-    for node in ast.walk(ast.parse(path.read_text())):
-        names = []
+def package(module: str) -> str:
+    """`salt.data` of `salt.data.tiles`, `schemas` of `schemas.words`."""
+    parts = module.split(".")
+    return ".".join(parts[: 2 if parts[0] == "salt" else 1])
+
+
+def imported(module: str) -> set[str]:
+    """Modules of this project that a module imports, anywhere in it: in functions and for type checkers, too."""
+    found = set()
+    for node in ast.walk(ast.parse(MODULES[module].read_text())):
         if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
+            found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            names = [node.module or ""]
-        yield from (name.split(".")[0] for name in names if name.split(".")[0] in PACKAGES)
+            assert node.level == 0, f"{module}: a relative import"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module}
+    return found & MODULES.keys() - {module}
 
 
-@pytest.mark.parametrize("path", [p for name in MAY_IMPORT for p in sorted(Path(name).rglob("*.py"))], ids=str)
-def test_imports_go_one_way(path):
-    assert set(imported(path)) <= MAY_IMPORT[path.parts[0]]
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_go_down(module):
+    own = package(module)
+    packages = {package(other) for other in imported(module)} - {own}
+    assert {other for other in packages if FLOOR[other] >= FLOOR[own]} == set()
+
+
+def test_no_module_imports_itself_through_others():
+    TopologicalSorter({module: imported(module) for module in MODULES}).prepare()  # raises CycleError
+
+
+def test_every_package_has_few_modules_and_says_what_it_may_import():
+    folders = [path for path in Path("salt").iterdir() if path.is_dir() and path.name != "__pycache__"]
+    assert {f"salt.{folder.name}" for folder in folders} == {name for name in FLOOR if name.startswith("salt")}
+    assert [folder.name for folder in folders if len(list(folder.glob("[!_]*.py"))) > MOST_MODULES] == []
+    assert [path.name for path in Path("salt").glob("[!_]*.py")] == []
+    for folder in folders:
+        said = ast.get_docstring(ast.parse((folder / "__init__.py").read_text())).partition("Imports ")[2]
+        used = {
+            package(other)
+            for module in MODULES
+            if package(module) == f"salt.{folder.name}"
+            for other in imported(module)
+        }
+        names = {name.removeprefix("salt.") for name in used if name.startswith("salt.")} - {folder.name}
+        assert set(re.findall(r"\w+", said)) >= names or "every package" in said, folder
 
 
 def test_every_test_is_named_after_what_it_tests():
@@ -59,7 +103,7 @@ def test_every_test_is_named_after_what_it_tests():
 
 
 def test_no_drawer_for_everything():
-    names = {path.name for name in PACKAGES for path in Path(name).rglob("*.py")}
+    names = {path.name for path in MODULES.values()}
     assert names.isdisjoint({"utils.py", "common.py", "helpers.py", "misc.py"})
 
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from salt.data import folds
-from salt.runtime.program import UserError
+from schemas.errors import UserError
 from schemas.data import Folds
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from salt.data.predictions import FIELDS
 from salt.data.records import create_records, open_records
 from salt.ensembles import pseudo_labels
-from salt.runtime.program import UserError
+from schemas.errors import UserError
 from schemas.results import PseudoLabels, PseudoLabelSettings
 from tests.easy_tiles import easy_tiles
 

@@ -9,6 +9,7 @@ from salt.inference.ensemble import Ensemble
 from salt.inference.geometry import Geometry
 from salt.inference.predictor import Predictor
 from salt.inference.weights import copy_state, load_weights, save_weights
+from salt.runtime.paths import Run
 from salt.runtime.progress import Ticker
 from schemas.config import Compute
 from schemas.results import EnsembleMember
@@ -33,13 +34,13 @@ def folder(tmp_path_factory):
         loud = {
             key: 5 * value if key.endswith("weight") else value for key, value in state.items()
         }  # all differ widely
-        save_weights(folder / name / f"fold{fold}" / "snapshots" / f"{snapshot}.safetensors", loud)
+        save_weights(folder / "models" / name / f"fold{fold}" / "snapshots" / f"{snapshot}.safetensors", loud)
     return folder
 
 
 @pytest.fixture
 def ensemble(folder):
-    return Ensemble(MEMBERS, 2, (SIDE, SIDE), folder, Compute(device="cpu", threads=1, predict_batch=2))
+    return Ensemble(MEMBERS, 2, (SIDE, SIDE), Run(folder), Compute(device="cpu", threads=1, predict_batch=2))
 
 
 def test_it_is_the_mean_over_models_of_folds_of_snapshots_by_weight(folder, ensemble):
@@ -47,7 +48,7 @@ def test_it_is_the_mean_over_models_of_folds_of_snapshots_by_weight(folder, ense
     expected = np.zeros(tiles.shape)
     for fold, ((name, snapshot), share) in itertools.product((0, 1), SHARES.items()):
         network = create_network(MEMBERS[name].network).eval()
-        load_weights(network, folder / name / f"fold{fold}" / "snapshots" / f"{snapshot}.safetensors")
+        load_weights(network, folder / "models" / name / f"fold{fold}" / "snapshots" / f"{snapshot}.safetensors")
         alone = Predictor([network], [1], Geometry(MEMBERS[name].input, (SIDE, SIDE)), torch.device("cpu"))
         expected += share / 2 * alone.predict(tiles, np.full(5, np.nan, np.float32)).tta
     found = ensemble.predict(tiles, Ticker("tiles", 5), 0)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from salt.data import image_files
 from salt.data.tiles import Tiles
 from salt.inference.geometry import MEAN, STD, Geometry
-from salt.runtime.program import UserError
+from schemas.errors import UserError
 from schemas.networks import Input
 
 UNKNOWN = torch.full((1,), torch.nan)  # depths

@@ -7,7 +7,7 @@ import pytest
 import segyio
 
 from salt.inference.images import find_images, open_images
-from salt.runtime.program import UserError
+from schemas.errors import UserError
 from schemas.results import PredictImagesSettings
 
 TILE = 8

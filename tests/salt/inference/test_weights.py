@@ -4,7 +4,7 @@ from torch import nn
 
 from salt.inference.weights import copy_state, load_weights, save_weights
 from salt.runtime import provenance
-from salt.runtime.program import UserError
+from schemas.errors import UserError
 
 
 def test_weights_come_back_bit_for_bit(tmp_path):

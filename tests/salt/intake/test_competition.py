@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from salt.intake.competition import read_competition
-from salt.runtime.program import UserError
+from schemas.errors import UserError
 from tests.competition_files import (
     SIDE,
     as_folders,

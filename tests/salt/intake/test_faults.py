@@ -1,7 +1,7 @@
 import pytest
 
 from salt.intake.faults import Faults, listed
-from salt.runtime.program import UserError
+from schemas.errors import UserError
 
 
 def test_all_errors_are_one_text_by_kind_in_the_order_of_their_first():

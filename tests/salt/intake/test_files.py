@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from salt.intake import files
 from salt.intake.faults import Faults
 from salt.intake.files import Archive, Folder, Unreadable
-from salt.runtime.program import UserError
+from schemas.errors import UserError
 from tests.competition_files import make_files, write, zipped
 
 WHOLE = zipped({"train.csv": b"id\na\n", "test.zip": zipped({"images/a.png": bytes(300), "images/": b""})})

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from salt.data import image_files
 from salt.intake.folders import read_folders
-from salt.runtime.program import UserError
 from schemas.data import Data
+from schemas.errors import UserError
 from tests.own_images import HEIGHT, WIDTH, encoded, make_folders, npy, table, write
 
 RNG = np.random.default_rng(8)

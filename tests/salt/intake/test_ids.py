@@ -2,7 +2,7 @@ import pytest
 
 from salt.intake.faults import Faults
 from salt.intake.ids import check_case, plain_ids
-from salt.runtime.program import UserError
+from schemas.errors import UserError
 
 
 @pytest.mark.parametrize("name", ["575d24d81d", "0", "_", "tile_7-b.2", "NA", "CON", "x" * 100])

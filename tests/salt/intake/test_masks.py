@@ -3,7 +3,7 @@ import pytest
 
 from salt.intake.faults import Faults
 from salt.intake.masks import MaskValues, read_mask
-from salt.runtime.program import UserError
+from schemas.errors import UserError
 from tests.own_images import encoded, npy
 
 SHAPE = np.array([[0, 0, 1], [1, 1, 0]], np.uint8)

@@ -3,7 +3,7 @@ import pytest
 from salt.data.tiles import Tiles
 from salt.intake.faults import Faults
 from salt.intake.sanity import check_tables, check_tiles
-from salt.runtime.program import UserError
+from schemas.errors import UserError
 from tests.easy_tiles import easy_tiles
 
 

@@ -6,7 +6,7 @@ import pytest
 import segyio
 
 from salt.intake import segy
-from salt.runtime.program import UserError
+from schemas.errors import UserError
 
 SAMPLES = 6
 

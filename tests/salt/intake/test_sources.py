@@ -4,8 +4,8 @@ from subprocess import run
 import pytest
 
 from salt.intake.sources import competition, fingerprint, pictures, rows, sources
-from salt.runtime.program import UserError
 from schemas.data import Data
+from schemas.errors import UserError
 from tests.competition_files import write, zipped
 
 WHOLE = "tgs-salt-identification-challenge.zip"
@@ -118,4 +118,4 @@ def test_rows_are_counted_in_the_one_zip_and_unknown_where_it_cannot_be_read(tmp
 
 def test_asking_for_sources_imports_nothing_heavy():
     heavy = "{'numpy', 'pandas', 'cv2', 'torch'} & sys.modules.keys()"
-    run([sys.executable, "-c", f"import sys, salt.sources; assert not {heavy}"], check=True)
+    run([sys.executable, "-c", f"import sys, salt.intake.sources; assert not {heavy}"], check=True)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from salt.intake.faults import Faults
 from salt.intake.files import Folder
 from salt.intake.tables import read_table
-from salt.runtime.program import UserError
+from schemas.errors import UserError
 from tests.competition_files import write
 
 GOOD = {"a": {"id": "a", "z": "1 2"}, "b": {"id": "b", "z": ""}}

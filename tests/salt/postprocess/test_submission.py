@@ -9,7 +9,7 @@ from hypothesis.extra.numpy import arrays
 from salt.data import records, rle
 from salt.data.records import record_type
 from salt.postprocess.submission import write_submission
-from salt.runtime.program import UserError
+from schemas.errors import UserError
 
 
 def masks_of(ids, masks):

@@ -8,8 +8,9 @@ import yaml
 from salt.report import comparison
 from salt.report.comparison import Score
 from salt.runtime import provenance
-from salt.runtime.program import UserError
+from salt.runtime.paths import Run
 from salt.workflow.dag import Plan
+from schemas.errors import UserError
 
 WINNING = yaml.safe_load(Path("workflow_config.yaml").read_text())
 HEADER = "name,labels,tta,jigsaw,score,sd_folds,tiles"
@@ -37,14 +38,14 @@ def finish(folder, scores, jigsaw="False", **changes):
 def test_scores_out_of_fold_of_what_both_runs_have_are_compared(tmp_path, jigsaw):
     here = finish(tmp_path / "here", {"stage1": 0.6, "mine": 0.4}, jigsaw)
     finish(tmp_path / "there", {"theirs": 0.3, "stage1": 0.5}, jigsaw)
-    found = comparison.compare(here, tmp_path / "here", str(tmp_path / "there"))
+    found = comparison.compare(here, Run(tmp_path / "here"), str(tmp_path / "there"))
     assert found.scores == {"stage1": (Score(0.6, 0.01), Score(0.5, 0.01))}
 
 
 def test_settings_that_differ_are_told_but_for_those_that_no_score_depends_on(tmp_path):
     here = finish(tmp_path / "here", {}, compute={"device": "cpu"}, report={"compare": ["elsewhere"]})
     finish(tmp_path / "there", {}, seed=14, folds={"by": "mosaic"})
-    found = comparison.compare(here, tmp_path / "here", str(tmp_path / "there"))
+    found = comparison.compare(here, Run(tmp_path / "here"), str(tmp_path / "there"))
     assert found.changes == ["seed: 13 -> 14", 'folds.by: "depth" -> "mosaic"']
     assert not found.neighbours
 
@@ -64,14 +65,14 @@ def test_only_folds_that_split_mosaics_beside_folds_that_do_not_tell_what_neighb
 ):
     config = finish(tmp_path / "here", {}, folds=here)
     finish(tmp_path / "there", {}, folds=there)
-    assert comparison.compare(config, tmp_path / "here", str(tmp_path / "there")).neighbours == only_neighbours
+    assert comparison.compare(config, Run(tmp_path / "here"), str(tmp_path / "there")).neighbours == only_neighbours
 
 
 def test_the_files_of_finished_runs_are_read(tmp_path):
     folders = [str(tmp_path / name) for name in "ab"]
     for folder in folders:
         finish(Path(folder), {})
-    assert comparison.inputs(folders) == [f"{f}/{name}" for f in folders for name in ("config.yaml", "scores.csv")]
+    assert comparison.inputs(folders) == [Path(f, name) for f in folders for name in ("config.yaml", "scores.csv")]
 
 
 def must_fail(folder, found):

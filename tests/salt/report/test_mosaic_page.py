@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from salt.data.records import create_records, open_records
 from salt.data.tiles import Tiles, save_tiles
 from salt.report import mosaic_page
+from salt.runtime.paths import Run
 
 SIDE = 10
 
@@ -88,7 +89,7 @@ def run(tmp_path, masks):
 
 
 def test_the_page_shows_every_mosaic_with_the_ids_of_its_tiles(run):
-    page = mosaic_page.page(run, in_report=1)
+    page = mosaic_page.page(Run(run), in_report=1)
     assert "5 of 5 tiles found a neighbour and formed 2 mosaics." in page
     assert re.findall("<title>(.*?)</title></rect>", page) == [
         "train0, labelled",
@@ -109,12 +110,12 @@ def test_the_page_shows_every_mosaic_with_the_ids_of_its_tiles(run):
 
 def test_many_tiles_share_the_pixels_of_the_page(run, monkeypatch):
     monkeypatch.setattr(mosaic_page, "PIXELS", 5 * 4**2)
-    assert set(re.findall(r'class="cells" transform="scale\((\d+ \d+)\)"', mosaic_page.page(run, 0))) == {"4 4"}
+    assert set(re.findall(r'class="cells" transform="scale\((\d+ \d+)\)"', mosaic_page.page(Run(run), 0))) == {"4 4"}
 
 
 def test_without_mosaics_the_page_says_so(run):
     MOSAICS[:0].to_csv(run / "mosaics.csv", index=False)
     CHANGES[:0].to_csv(run / "jigsaw/changes.csv", index=False)
-    page = mosaic_page.page(run, 2)
+    page = mosaic_page.page(Run(run), 2)
     assert "No tile found a neighbour, so there are no mosaics." in page
     assert "<section" not in page

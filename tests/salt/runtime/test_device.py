@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from salt.runtime import device
-from salt.runtime.program import UserError
 from schemas.config import Compute
+from schemas.errors import UserError
 
 
 def test_the_config_sets_the_threads():

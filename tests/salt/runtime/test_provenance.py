@@ -94,7 +94,9 @@ def test_what_is_left_beside_a_file_or_a_folder_is_read_again(tmp_path, name):
 
 
 def test_only_what_a_program_imported_has_a_version():
-    prints_versions = "import json, numpy; from salt import provenance; print(json.dumps(provenance.versions()))"
+    prints_versions = (
+        "import json, numpy; from salt.runtime import provenance; print(json.dumps(provenance.versions()))"
+    )
     done = subprocess.run([sys.executable, "-c", prints_versions], check=True, capture_output=True, text=True)
     assert set(json.loads(done.stdout)) == {"python", "snakemake", "numpy"}
 

@@ -6,8 +6,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from salt.runtime.program import UserError
 from salt.training.checkpoints import Checkpoints, fingerprint
+from schemas.errors import UserError
 
 
 def state(value):

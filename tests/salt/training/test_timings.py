@@ -1,5 +1,6 @@
 import os
 
+from salt.runtime.paths import Run
 from salt.training import timings
 from salt.training.timings import Timing
 from schemas.networks import PlainUnet, Unet
@@ -21,15 +22,15 @@ def test_a_runs_own_timings_come_before_those_of_other_runs_and_new_ones_first(t
     write(tmp_path / "tgs" / "timings" / "a.json", seconds=2, age=9)
     write(tmp_path / "tgs" / "timings" / "b.json", seconds=1, age=8)
     write(tmp_path / "demo" / "timings" / "a.json", seconds=3, age=0)
-    assert [timing.seconds for timing in timings.load(tmp_path / "tgs")] == [1, 2, 3]
-    assert timings.load(tmp_path / "nothing" / "there") == []
+    assert [timing.seconds for timing in timings.load(Run(tmp_path / "tgs"))] == [1, 2, 3]
+    assert timings.load(Run(tmp_path / "nothing" / "there")) == []
 
 
 def test_files_that_are_no_timings_are_left_out(tmp_path):
     (tmp_path / "tgs" / "timings").mkdir(parents=True)
     for name, text in (("a", "{"), ("b", "[]"), ("c", '{"hours": 3}')):
         (tmp_path / "tgs" / "timings" / f"{name}.json").write_text(text)
-    assert timings.load(tmp_path / "tgs") == []
+    assert timings.load(Run(tmp_path / "tgs")) == []
 
 
 def test_networks_are_of_one_kind_whatever_weights_they_start_from():

@@ -13,12 +13,12 @@ from models.registry import create_network
 from salt.data.tiles import Tiles
 from salt.inference.geometry import Geometry
 from salt.runtime.interrupts import Interrupted
-from salt.runtime.program import UserError
 from salt.training.checkpoints import Checkpoints
 from salt.training.steps import PhaseSteps, Setting
 from salt.training.trainer import Trainer, Training
 from schemas.augmentation import PRESETS, Mix, ShiftScale
 from schemas.config import Compute
+from schemas.errors import UserError
 from schemas.training import Phase, TrainSettings
 
 AUGMENT = (*PRESETS["write_up"][:-1], ShiftScale(p=0.7, shift=0.1625, scale=0.1))  # small tiles learn little zoomed

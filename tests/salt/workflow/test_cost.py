@@ -10,9 +10,9 @@ from models.registry import create_network
 from salt.training import timings
 from salt.training.timings import Timing
 from salt.workflow.cost import PARAMETERS, Cost, TileCount, count_tiles
-from salt.workflow.jobs import Job
-from schemas.config import check_config
+from salt.workflow.snakemake_adapter import Job
 from schemas.networks import PlainUnet, ResNet34Family, UnetResNext50
+from schemas.reading import check_config
 
 WINNING = yaml.safe_load(Path("workflow_config.yaml").read_text())
 TGS = TileCount(4000, 18000, 101 * 101)
@@ -29,7 +29,7 @@ def train_fold(model, fold="0", **more):
 
 
 def pretrain(model):
-    return Job("pretrain", {"model": model, "learners": "all_folds"})
+    return Job("pretrain", {"model": model, "scope": "all_folds"})
 
 
 def timing(config, model, side, **more):

@@ -7,10 +7,10 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
-from salt.runtime.program import UserError
 from salt.workflow import dag
 from salt.workflow.dag import Plan
-from schemas.config import check_config
+from schemas.errors import UserError
+from schemas.reading import check_config
 
 WINNING = yaml.safe_load(Path("workflow_config.yaml").read_text())
 
@@ -26,26 +26,29 @@ def wildcards(**values):
 
 def test_the_three_rounds_follow_from_the_names(raw):
     plan = Plan(raw)
-    stage2 = wildcards(model="stage2_resnext50", learners="all_folds")
-    assert plan.pretrain_pseudo_labels(stage2)[0] == "results/tgs/pseudo_labels/stage1_confident/all_folds/masks.npy"
-    assert plan.pseudo_label_sources(wildcards(labels="stage1_confident", learners="all_folds")) == [
-        "results/tgs/ensembles/stage1/test.npy"
+    stage2 = wildcards(model="stage2_resnext50", scope="all_folds")
+    assert plan.pretrain_pseudo_labels(stage2)[0] == Path(
+        "results/tgs/pseudo_labels/stage1_confident/all_folds/masks.npy"
+    )
+    assert plan.pseudo_label_sources(wildcards(labels="stage1_confident", scope="all_folds")) == [
+        Path("results/tgs/ensembles/stage1/test.npy")
     ]
     assert plan.test_members(wildcards(name="stage1")) == [
-        "results/tgs/ensembles/stage1_resnet34/test.npy",
-        "results/tgs/ensembles/stage1_resnext50/test.npy",
+        Path("results/tgs/ensembles/stage1_resnet34/test.npy"),
+        Path("results/tgs/ensembles/stage1_resnext50/test.npy"),
     ]
     assert plan.labelled_members(wildcards(name="stage1_resnet34"))[4] == (
-        "results/tgs/models/stage1_resnet34/fold4/held_out.npy"
+        Path("results/tgs/models/stage1_resnet34/fold4/held_out.npy")
     )
     assert plan.pretrained_weights(wildcards(model="stage1_resnet34", fold="3")) == []
     assert plan.pretrained_weights(wildcards(model="stage2_resnext50", fold="3")) == [
-        "results/tgs/models/stage2_resnext50/pretrain/all_folds/weights.safetensors"
+        Path("results/tgs/models/stage2_resnext50/pretrain/all_folds/weights.safetensors")
     ]
     assert plan.added_pseudo_labels(wildcards(model="stage2_resnet34", fold="3")) == [
-        f"results/tgs/pseudo_labels/stage1_by_size/all_folds/{name}" for name in ("masks.npy", "pseudo_labels.csv")
+        Path(f"results/tgs/pseudo_labels/stage1_by_size/all_folds/{name}")
+        for name in ("masks.npy", "pseudo_labels.csv")
     ]
-    assert len([path for path in plan.histories() if "/pretrain/" in path]) == 3
+    assert len([path for path in plan.histories() if "/pretrain/" in str(path)]) == 3
     assert len(plan.pseudo_label_tables()) == 3
 
 
@@ -60,26 +63,28 @@ def honest(raw):
 
 def test_in_the_scope_of_a_fold_all_that_it_learns_from_is_of_its_own_models(honest):
     plan, results = Plan(honest), "results/tgs"
-    sources = plan.pseudo_label_sources(wildcards(labels="stage1_confident", learners="fold3"))
-    assert sources == [f"{results}/models/{model}/fold3/test.npy" for model in ("stage1_resnet34", "stage1_resnext50")]
-    assert plan.pretrain_pseudo_labels(wildcards(model="stage2_resnext50", learners="fold3"))[0] == (
-        f"{results}/pseudo_labels/stage1_confident/fold3/masks.npy"
+    sources = plan.pseudo_label_sources(wildcards(labels="stage1_confident", scope="fold3"))
+    assert sources == [
+        Path(f"{results}/models/{model}/fold3/test.npy") for model in ("stage1_resnet34", "stage1_resnext50")
+    ]
+    assert plan.pretrain_pseudo_labels(wildcards(model="stage2_resnext50", scope="fold3"))[0] == (
+        Path(f"{results}/pseudo_labels/stage1_confident/fold3/masks.npy")
     )
     assert plan.pretrained_weights(wildcards(model="stage2_resnext50", fold="3")) == [
-        f"{results}/models/stage2_resnext50/pretrain/fold3/weights.safetensors"
+        Path(f"{results}/models/stage2_resnext50/pretrain/fold3/weights.safetensors")
     ]
     assert plan.added_pseudo_labels(wildcards(model="stage2_resnet34", fold="3"))[1] == (
-        f"{results}/pseudo_labels/stage1_by_size/fold3/pseudo_labels.csv"
+        Path(f"{results}/pseudo_labels/stage1_by_size/fold3/pseudo_labels.csv")
     )
-    assert len([path for path in plan.histories() if "/pretrain/fold" in path]) == 3 * 5
+    assert len([path for path in plan.histories() if "/pretrain/fold" in str(path)]) == 3 * 5
     assert len(plan.pseudo_label_tables()) == 3 * 5
 
 
 def test_the_models_of_a_fold_weigh_as_in_their_ensemble(honest):
     plan = Plan(honest)
 
-    def settings(labels, learners):
-        return json.loads(plan.pseudo_label_settings(wildcards(labels=labels, learners=learners)))
+    def settings(labels, scope):
+        return json.loads(plan.pseudo_label_settings(wildcards(labels=labels, scope=scope)))
 
     assert settings("stage1_confident", "fold3")["weights"] == [2, 1]  # sorted by name, as the files
     assert settings("stage1_confident", "fold3")["fold"] == 3
@@ -89,8 +94,8 @@ def test_the_models_of_a_fold_weigh_as_in_their_ensemble(honest):
 
 def test_a_single_model_makes_pseudo_labels_of_a_fold_as_an_ensemble_does(honest):
     honest["pseudo_labels"]["stage1_by_size"]["ensemble"] = "stage1_resnet34"
-    which = wildcards(labels="stage1_by_size", learners="fold0")
-    assert Plan(honest).pseudo_label_sources(which) == ["results/tgs/models/stage1_resnet34/fold0/test.npy"]
+    which = wildcards(labels="stage1_by_size", scope="fold0")
+    assert Plan(honest).pseudo_label_sources(which) == [Path("results/tgs/models/stage1_resnet34/fold0/test.npy")]
 
 
 def test_a_training_sees_only_its_own_settings(raw):
@@ -107,12 +112,12 @@ def test_a_training_sees_only_its_own_settings(raw):
     models = before.models
     assert [m for m in models if changed("train_settings", model=m)] == ["stage1_resnet34"]
     assert [m for m in models if changed("predict_settings", model=m)] == ["stage3_pad128"]
-    assert changed("pretrain_settings", model="stage2_resnext50", learners="all_folds")
-    assert not changed("pretrain_settings", model="stage3_pad128", learners="all_folds")
+    assert changed("pretrain_settings", model="stage2_resnext50", scope="all_folds")
+    assert not changed("pretrain_settings", model="stage3_pad128", scope="all_folds")
 
 
 def encoder(slug):
-    return f"results/tgs/encoders/{slug}.safetensors"
+    return Path(f"results/tgs/encoders/{slug}.safetensors")
 
 
 def test_each_encoders_weights_are_fetched_once_and_handed_to_where_training_begins(raw):
@@ -131,7 +136,7 @@ def test_a_local_file_of_weights_is_an_input_and_none_needs_nothing(raw):
     plan = Plan(raw)
     (path,) = plan.fold_encoder_weights(wildcards(model="stage1_resnet34"))
     which = wildcards(encoder=Path(path).stem)
-    assert plan.encoder_files(which) == ["mine/r34.safetensors"]
+    assert plan.encoder_files(which) == [Path("mine/r34.safetensors")]
     assert json.loads(plan.encoder_settings(which)) == {"encoder": "resnet34", "weights": "mine/r34.safetensors"}
     assert plan.fold_encoder_weights(wildcards(model="stage1_resnext50")) == []
 
@@ -159,7 +164,7 @@ def test_a_run_to_compare_with_concerns_the_report_alone(raw, tmp_path):
 def test_folds_read_mosaics_and_duplicates_only_where_they_follow_them(raw):
     assert Plan(raw).fold_inputs() == []
     raw["folds"]["by"] = "mosaic"
-    assert Plan(raw).fold_inputs() == ["results/tgs/mosaics.csv", "results/tgs/duplicates.csv"]
+    assert Plan(raw).fold_inputs() == [Path("results/tgs/mosaics.csv"), Path("results/tgs/duplicates.csv")]
 
 
 def test_settings_do_not_depend_on_the_order_of_keys(raw):
@@ -221,10 +226,10 @@ def predicting(raw, tmp_path):
 
 
 def test_a_prediction_is_all_that_is_made_and_needs_no_tiles_and_no_other_runs(predicting, raw, tmp_path):
-    assert Plan(raw).targets()[0] == f"{tmp_path}/submission.csv"
+    assert Plan(raw).targets()[0] == tmp_path / "submission.csv"
     plan = Plan(predicting)
     assert plan.targets() == [
-        f"{tmp_path}/predictions/lines/{name}" for name in ("masks", "probabilities", "masks.csv")
+        tmp_path / "predictions" / "lines" / name for name in ("masks", "probabilities", "masks.csv")
     ]
     predicting["report"] = {"compare": [f"{tmp_path}/elsewhere"]}
     assert plan.data_files() == plan.data_folders() == Plan(predicting).compared_runs() == []
@@ -264,7 +269,7 @@ def test_in_folders_any_image_that_changes_reruns_prepare_tiles(raw, tmp_path):
         (tmp_path / folder / "a.tif").write_bytes(b"1")
     raw["data"] = {"layout": "folders", "root": str(tmp_path)}
     before = Plan(raw).data_settings()
-    assert Plan(raw).data_folders() == [f"{tmp_path}/{name}" for name in ("train/images", "train/masks", "test/images")]
+    assert Plan(raw).data_folders() == [tmp_path / name for name in ("train/images", "train/masks", "test/images")]
     (tmp_path / "test" / "images" / ".DS_Store").touch()
     assert Plan(raw).data_settings() == before
     (tmp_path / "test" / "images" / "b.jpg").touch()

@@ -6,8 +6,8 @@ from salt.training import timings
 from salt.training.timings import Timing
 from salt.workflow.cost import Cost, TileCount
 from salt.workflow.dry_run import outlook, too_little_room
-from salt.workflow.jobs import FOLLOWS, SETTINGS, Job
-from schemas.config import check_config
+from salt.workflow.snakemake_adapter import FOLLOWS, SETTINGS, Job
+from schemas.reading import check_config
 
 CONFIG = check_config(yaml.safe_load(Path("workflow_config.yaml").read_text()))
 TGS = TileCount(4000, 18000, 101 * 101)
@@ -22,7 +22,7 @@ def text(jobs, measured=(), free=10**14):
 
 
 def test_trainings_are_listed_by_model():
-    jobs = [*train_folds("stage1_resnet34"), Job("pretrain", {"model": "stage3_pad128", "learners": "all_folds"})]
+    jobs = [*train_folds("stage1_resnet34"), Job("pretrain", {"model": "stage3_pad128", "scope": "all_folds"})]
     lines = [line.split() for line in text(jobs).splitlines()]
     assert ["5", "train_fold"] in lines
     assert ["5", "stage1_resnet34", "unknown", "until", "a", "first", "training", "is", "done"] in lines

@@ -3,8 +3,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from salt.runtime.program import UserError
 from salt.workflow.inspection import Seen, inspect, range_for, tile_for
+from schemas.errors import UserError
 from tests.own_images import HEIGHT, WIDTH, encoded, make_folders, npy, table, write
 
 RNG = np.random.default_rng(2)

@@ -8,12 +8,12 @@ import pytest
 import yaml
 
 from salt.data.tiles import Tiles
-from salt.runtime.program import UserError
 from salt.workflow import new_recipe
 from salt.workflow.inspection import Found
 from salt.workflow.new_recipe import input_for, main, merged, overlay_for
-from schemas.config import check_config
 from schemas.data import Data
+from schemas.errors import UserError
+from schemas.reading import check_config
 from tests.own_images import encoded, write
 
 WINNING = yaml.safe_load(Path("workflow_config.yaml").read_text())

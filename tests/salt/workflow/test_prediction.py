@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import yaml
 
-from salt.runtime.program import UserError
 from salt.runtime.provenance import beside
 from salt.workflow import prediction
-from schemas.config import check_config
+from schemas.errors import UserError
+from schemas.reading import check_config
 from schemas.results import PredictImagesSettings
 
 WINNING = yaml.safe_load(Path("workflow_config.yaml").read_text())

@@ -9,9 +9,9 @@ from salt.runtime import gpus
 from salt.workflow import preflight
 from salt.workflow.cost import Cost, TileCount
 from salt.workflow.dag import Plan
-from salt.workflow.jobs import Job
 from salt.workflow.preflight import Problem, problems, tell
-from schemas.config import check_config
+from salt.workflow.snakemake_adapter import Job
+from schemas.reading import check_config
 
 WINNING = yaml.safe_load(Path("workflow_config.yaml").read_text())
 TGS = TileCount(4000, 18000, 101 * 101)
@@ -154,7 +154,7 @@ def test_a_read_only_file_system_is_told_in_one_line(raw, tmp_path, on_a_small_d
 import yaml
 from salt.workflow.cost import Cost
 from salt.workflow.preflight import problems
-from schemas.config import check_config
+from schemas.reading import check_config
 config = check_config(yaml.safe_load(open("{tmp_path}/config.yaml")))
 print(*problems(config, Cost(config, None), []))
 """

@@ -6,18 +6,20 @@ from types import SimpleNamespace
 import pytest
 
 from salt.workflow import run_lock
+from salt.workflow.snakemake_adapter import Engine
 
 HOLDER = """
 import sys, time
 from types import SimpleNamespace
 from salt.workflow import run_lock
-run_lock.hold(SimpleNamespace(is_main_process=True), ["--cores", "2"])
+from salt.workflow.snakemake_adapter import Engine
+run_lock.hold(Engine(SimpleNamespace(is_main_process=True)), ["--cores", "2"])
 print("held", flush=True)
 time.sleep(60)
 """
 
 
-MAIN = SimpleNamespace(is_main_process=True)
+MAIN = Engine(SimpleNamespace(is_main_process=True))
 RUN = ["--cores", "1", "--resources", "gpu=1", "--configfile", "recipes/demo.yaml"]
 
 
@@ -77,4 +79,4 @@ def test_a_folder_that_cannot_be_written_is_told_in_one_paragraph(folder, on_a_s
 
 
 def test_a_job_of_an_executor_plugin_neither_waits_nor_clears(live_run):
-    run_lock.hold(SimpleNamespace(is_main_process=False), RUN)
+    run_lock.hold(Engine(SimpleNamespace(is_main_process=False)), RUN)

@@ -1,4 +1,4 @@
-from salt.workflow.jobs import differences, size
+from schemas.differences import differences
 
 
 def test_a_changed_setting_is_named_by_its_path_with_both_values():
@@ -23,12 +23,3 @@ def test_settings_that_come_and_go_are_told_from_null():
 
 def test_an_empty_list_is_a_setting():
     assert list(differences({"augment": []}, {"augment": [1]})) == ["augment: [] -> nothing", "augment.0: nothing -> 1"]
-
-
-def test_a_folder_is_as_large_as_all_its_files(tmp_path):
-    (tmp_path / "a" / "b").mkdir(parents=True)
-    (tmp_path / "a" / "one").write_bytes(b"123")
-    (tmp_path / "a" / "b" / "two").write_bytes(b"45")
-    assert size(tmp_path / "a") == 5
-    assert size(tmp_path / "a" / "one") == 3
-    assert size(tmp_path / "nothing") == 0

@@ -1,0 +1,312 @@
+"""Where everything of a run is: the one module that spells its files. results/README.md tells what is in them.
+
+Names may be wildcards of Snakemake: `Run("results/tgs").fold("{model}", "{fold}").history`.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from schemas.config import Config
+
+REPOSITORY = Path(__file__).parents[2]
+LOCK = Path(".snakemake", "run.lock")  # held while a run is at work in a folder
+
+
+@dataclass(frozen=True)
+class TileFiles:
+    """The packed tiles of a run, in a folder of their own; split: "train" or "test"."""
+
+    folder: Path
+
+    @property
+    def table(self) -> Path:
+        """One row a tile of both splits."""
+        return self.folder / "tiles.csv"
+
+    @property
+    def masks(self) -> Path:
+        """Masks of the labelled tiles."""
+        return self.folder / "train_masks.npy"
+
+    def images(self, split: str) -> Path:
+        """Images of a split."""
+        return self.folder / f"{split}_images.npy"
+
+    @property
+    def all(self) -> list[Path]:
+        """Every file."""
+        return [self.table, self.images("train"), self.masks, self.images("test")]
+
+
+@dataclass(frozen=True)
+class PretrainingFiles:
+    """What a pretraining leaves."""
+
+    folder: Path
+
+    @property
+    def weights(self) -> Path:
+        """What the folds start from."""
+        return self.folder / "weights.safetensors"
+
+    @property
+    def history(self) -> Path:
+        """A row an epoch."""
+        return self.folder / "history.csv"
+
+
+@dataclass(frozen=True)
+class FoldFiles:
+    """What the training and the prediction of one fold leave."""
+
+    folder: Path
+
+    @property
+    def snapshots(self) -> Path:
+        """Folder of weights, one file a snapshot."""
+        return self.folder / "snapshots"
+
+    @property
+    def history(self) -> Path:
+        """A row an epoch."""
+        return self.folder / "history.csv"
+
+    @property
+    def held_out(self) -> Path:
+        """Predictions of the held-out tiles."""
+        return self.folder / "held_out.npy"
+
+    @property
+    def test(self) -> Path:
+        """Predictions of the test tiles."""
+        return self.folder / "test.npy"
+
+
+@dataclass(frozen=True)
+class EnsembleFiles:
+    """Predictions of a model or an ensemble."""
+
+    folder: Path
+
+    @property
+    def out_of_fold(self) -> Path:
+        """Of the labelled tiles, each by models that did not train on it."""
+        return self.folder / "out_of_fold.npy"
+
+    @property
+    def test(self) -> Path:
+        """Of the test tiles."""
+        return self.folder / "test.npy"
+
+
+@dataclass(frozen=True)
+class PseudoLabelFiles:
+    """A set of pseudo-labels, as one scope learns from it."""
+
+    folder: Path
+
+    @property
+    def masks(self) -> Path:
+        """Masks of all test tiles."""
+        return self.folder / "masks.npy"
+
+    @property
+    def table(self) -> Path:
+        """Which of them are selected."""
+        return self.folder / "pseudo_labels.csv"
+
+    @property
+    def all(self) -> list[Path]:
+        """Both, in the order of a program's option."""
+        return [self.masks, self.table]
+
+
+@dataclass(frozen=True)
+class PredictionFiles:
+    """Predictions of other images."""
+
+    folder: Path
+    checkpoints: Path
+
+    @property
+    def masks(self) -> Path:
+        """Folder of masks."""
+        return self.folder / "masks"
+
+    @property
+    def probabilities(self) -> Path:
+        """Folder of probabilities."""
+        return self.folder / "probabilities"
+
+    @property
+    def table(self) -> Path:
+        """Masks as run lengths."""
+        return self.folder / "masks.csv"
+
+    @property
+    def all(self) -> list[Path]:
+        """Every output."""
+        return [self.masks, self.probabilities, self.table]
+
+
+@dataclass(frozen=True)
+class SurveyFiles:
+    """A synthetic survey at data.root: the competition's files, and the truth beside them."""
+
+    folder: Path
+
+    @property
+    def data(self) -> list[Path]:
+        """What the competition gives out."""
+        names = ("train.csv", "depths.csv", "sample_submission.csv", "train.zip", "test.zip")
+        return [self.folder / name for name in names]
+
+    @property
+    def true_masks(self) -> Path:
+        """The masks of the test tiles."""
+        return self.folder / "truth" / "test_masks.csv"
+
+    @property
+    def true_mosaics(self) -> Path:
+        """Where each tile was cut."""
+        return self.folder / "truth" / "mosaics.csv"
+
+
+def snapshot(folder: Path, name: str) -> Path:
+    """The weights of a snapshot in the folder of a fold's snapshots."""
+    return folder / f"{name}.safetensors"
+
+
+@dataclass(frozen=True)
+class Run:
+    """The files of a run below its folder of results."""
+
+    folder: Path
+
+    @classmethod
+    def of(cls, config: Config) -> Self:
+        """The run of a config."""
+        return cls(Path(config.pathvars.results))
+
+    # What is known of the tiles -------------------------------------------------------------------------------
+
+    @property
+    def tiles(self) -> TileFiles:
+        """The packed tiles."""
+        return TileFiles(self.folder / "tiles")
+
+    @property
+    def folds(self) -> Path:
+        """Which fold holds each labelled tile out."""
+        return self.folder / "folds.csv"
+
+    @property
+    def mosaics(self) -> Path:
+        """Where tiles lie in mosaics."""
+        return self.folder / "mosaics.csv"
+
+    @property
+    def neighbours(self) -> Path:
+        """Pairs of neighbours."""
+        return self.folder / "neighbours.csv"
+
+    @property
+    def duplicates(self) -> Path:
+        """Copies of tiles."""
+        return self.folder / "duplicates.csv"
+
+    # Trainings and predictions --------------------------------------------------------------------------------
+
+    def encoder(self, slug: str) -> Path:
+        """The weights that an encoder starts from."""
+        return self.folder / "encoders" / f"{slug}.safetensors"
+
+    @property
+    def models(self) -> Path:
+        """All that is trained: with it, other images can be predicted on another machine."""
+        return self.folder / "models"
+
+    def pretraining(self, model: str, scope: str) -> PretrainingFiles:
+        """A pretraining, by its scope: `all_folds`, or `fold<k>`."""
+        return PretrainingFiles(self.models / model / "pretrain" / scope)
+
+    def fold(self, model: str, fold: int | str) -> FoldFiles:
+        """A fold of a model."""
+        return FoldFiles(self.models / model / f"fold{fold}")
+
+    def ensemble(self, name: str) -> EnsembleFiles:
+        """The predictions of a model or an ensemble."""
+        return EnsembleFiles(self.folder / "ensembles" / name)
+
+    def pseudo_labels(self, name: str, scope: str) -> PseudoLabelFiles:
+        """A set of pseudo-labels, by its scope: `all_folds`, or `fold<k>`."""
+        return PseudoLabelFiles(self.folder / "pseudo_labels" / name / scope)
+
+    @property
+    def all_checkpoints(self) -> Path:
+        """Folder of all trainings and predictions that are not done."""
+        return self.folder / "checkpoints"
+
+    def checkpoints(self, training: str) -> Path:
+        """Folder of the checkpoints of a training: `<model>_fold<k>` or `<model>_pretrain_<scope>`."""
+        return self.all_checkpoints / training
+
+    @property
+    def timings(self) -> Path:
+        """Folder of what trainings took."""
+        return self.folder / "timings"
+
+    def timing(self, training: str) -> Path:
+        """What a training took."""
+        return self.timings / f"{training}.json"
+
+    # Results --------------------------------------------------------------------------------------------------
+
+    @property
+    def config(self) -> Path:
+        """The resolved config."""
+        return self.folder / "config.yaml"
+
+    @property
+    def scores(self) -> Path:
+        """Scores of all models and ensembles."""
+        return self.folder / "scores.csv"
+
+    @property
+    def threshold_curve(self) -> Path:
+        """Scores by threshold."""
+        return self.folder / "threshold_curve.csv"
+
+    @property
+    def masks(self) -> Path:
+        """The final masks of the test tiles."""
+        return self.folder / "jigsaw" / "masks.npy"
+
+    @property
+    def changes(self) -> Path:
+        """What the jigsaw rule changed."""
+        return self.folder / "jigsaw" / "changes.csv"
+
+    @property
+    def submission(self) -> Path:
+        """What is submitted."""
+        return self.folder / "submission.csv"
+
+    @property
+    def report(self) -> Path:
+        """The report's page."""
+        return self.folder / "report.html"
+
+    @property
+    def mosaics_page(self) -> Path:
+        """The report's page of all mosaics."""
+        return self.folder / "mosaics.html"
+
+    def prediction(self, images: str) -> PredictionFiles:
+        """Predictions of other images, by the name of their folder."""
+        return PredictionFiles(self.folder / "predictions" / images, self.checkpoints(f"predict_{images}"))
+
+    def log(self, rule: str, job: str = "") -> Path:
+        """A job's log; job: its wildcards, where the rule has some."""
+        return self.folder / "logs" / rule / f"{job}.log" if job else self.folder / "logs" / f"{rule}.log"

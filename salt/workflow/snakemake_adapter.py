@@ -1,0 +1,137 @@
+"""All that touches Snakemake's internals: its command line, its DAG, what it remembers of a job's settings.
+
+They are no public interface and change between versions, so a version that was not tested ends the program.
+"""
+
+import ast
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from snakemake.cli import get_argument_parser
+
+from schemas.differences import differences
+
+TESTED = "9.27"  # minor version; its patches change no internals
+
+# Options of commands that tell about the workflow and run no job.
+TELLING = (
+    *("dryrun", "lint", "list_rules", "list_target_rules", "print_compilation", "containerize", "report", "unlock"),
+    *("generate_unit_tests", "dag", "rulegraph", "filegraph", "d3dag", "summary", "detailed_summary"),
+    *("list_changes", "list_input_changes", "list_params_changes", "list_untracked"),
+)
+
+MISSING, SETTINGS, RULE = "output missing", "settings changed", "rule changed in the Snakefile"
+FORCED, INPUT, FOLLOWS = "asked for on the command line", "input changed", "follows from another job"
+REASONS = (MISSING, SETTINGS, RULE, FORCED, INPUT, FOLLOWS)
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job that is to run.
+
+    why: one of REASONS
+    changes: of its settings since it last ran: "phases.0.optimizer.lr: 0.002 -> 0.001"
+    present: bytes of its outputs that are there and will be replaced
+    """
+
+    rule: str
+    wildcards: Mapping[str, str]
+    why: str = MISSING
+    changes: tuple[str, ...] = ()
+    present: int = 0
+
+
+class Engine:
+    """The Snakemake that reads the Snakefile. Ends the program where its version was not tested."""
+
+    def __init__(self, workflow: Any) -> None:
+        """Workflow: Snakemake's, as the Snakefile sees it."""
+        must_be_tested(metadata.version("snakemake"))
+        self._workflow = workflow
+
+    @property
+    def config_files(self) -> list[Path | str]:
+        """Files that the config was merged from: overlays, each counting more than those before; the default last."""
+        return list(self._workflow.configfiles)
+
+    @property
+    def config_options(self) -> Mapping[str, Any]:
+        """What the command line says of the config."""
+        return self._workflow.config_settings.config or {}
+
+    @property
+    def is_main_process(self) -> bool:
+        """Whether this process plans the run, and is no job that an executor plugin started."""
+        return bool(self._workflow.is_main_process)
+
+    def runs_jobs(self, arguments: Sequence[str]) -> bool:
+        """Whether this process is the one that a command line makes run jobs."""
+        return self.is_main_process and executes(arguments)
+
+    @property
+    def runs_here(self) -> bool:
+        """Whether jobs run on this machine."""
+        return bool(self._workflow.local_exec)
+
+    @property
+    def has_planned_a_dry_run(self) -> bool:
+        """Whether this is a dry run, and its DAG is whole: then alone it has a scheduler."""
+        return bool(self._workflow.dryrun) and self._workflow.scheduler is not None
+
+    def pending(self) -> list[Job]:
+        """The jobs that need to run, in the order of their rules. The DAG must be built."""
+        order = {rule.name: number for number, rule in enumerate(self._workflow.rules)}
+        jobs = [job for job in self._workflow.dag.needrun_jobs(exclude_finished=False) if not job.rule.norun]
+        jobs.sort(key=lambda job: (order[job.rule.name], sorted(job.wildcards_dict.items(), reverse=True)))
+        return [self._job(job) for job in jobs]
+
+    def _job(self, job: Any) -> Job:
+        # Snakemake compares parameters as a set: with two of them, it would not notice that their values are swapped.
+        assert len(job.rule.params) <= 1, f"rule {job.rule.name}: expected one parameter at most"  # noqa: S101
+        # Snakemake itself compares the settings of the first job of each chain alone: what follows reruns anyway.
+        changed = self._workflow.persistence.params_changed(job)
+        changes = tuple(differences(_settings(changed.only_old), _settings(changed.only_new))) if changed else ()
+        present = sum(size(Path(path)) for path in job.output)
+        why = _why(self._workflow.dag.reason(job), changes)
+        return Job(job.rule.name, dict(job.wildcards_dict), why, changes, present)
+
+
+def must_be_tested(version: str) -> None:
+    """Ends the program where this version of Snakemake was not tested."""
+    if version.split(".")[:2] != TESTED.split("."):
+        raise SystemExit(
+            f"Error: expected Snakemake {TESTED}, which this workflow was tested with, found {version}. Run "
+            "`make env`, or install the versions of requirements.lock."
+        )
+
+
+def executes(arguments: Sequence[str]) -> bool:
+    """Whether a command line runs jobs. While the Snakefile is read, Snakemake itself does not tell yet."""
+    options, _ = get_argument_parser().parse_known_args(list(arguments))
+    return not any(getattr(options, name) for name in TELLING)
+
+
+def _why(reason: Any, changes: tuple[str, ...]) -> str:
+    causes = {
+        MISSING: reason.missing_output or reason.incomplete_output,
+        SETTINGS: changes,
+        RULE: reason.code_changed or reason.software_stack_changed,
+        FORCED: reason.forced,
+        INPUT: reason.updated_input or reason.input_changed,
+    }
+    return next((name for name, holds in causes.items() if holds), FOLLOWS)
+
+
+def _settings(recorded: set[str]) -> Any:
+    """A rule's one parameter, the JSON of its settings, from what Snakemake records: its `repr`."""
+    return json.loads(ast.literal_eval(min(recorded))) if recorded else {}
+
+
+def size(path: Path) -> int:
+    """Bytes of a file or of all files in a folder; 0 where there is none."""
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.is_file())
