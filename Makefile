@@ -61,4 +61,4 @@ browser:
 		apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y chromium chromium-driver >/dev/null; fi
 
 clean:
-	rm -rf .venv results .snakemake
+	rm -rf .venv .snakemake results/*/

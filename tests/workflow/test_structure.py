@@ -102,6 +102,31 @@ def test_every_test_is_named_after_what_it_tests():
             assert (folder / f"{name}.py").exists(), path
 
 
+def spelled(path: Path) -> set[str]:
+    """Names of files, and of folders that are joined to a path, in a module's code; not in texts for people."""
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    documentation = [node.value for node in nodes if isinstance(node, ast.Expr)]
+    documentation += [node.value for node in nodes if isinstance(node, ast.keyword) and node.arg == "help"]
+    texts = [node for node in nodes if isinstance(node, ast.Constant) and node not in documentation]
+    files = {str(text.value).split("/")[-1] for text in texts}
+    joined = {node.right for node in nodes if isinstance(node, ast.BinOp) and isinstance(node.right, ast.Constant)}
+    return {name for name in files if re.fullmatch(r"[\w.]*\w\.(csv|npy|json|html|yaml|lock)", name)} | {
+        node.value for node in joined if isinstance(node.value, str)
+    }
+
+
+def test_each_file_of_a_run_is_spelled_in_one_module():
+    of_users = {"train.csv", "depths.csv", "sample_submission.csv", "masks"}  # in their data folders
+    templates = {path.name for path in Path("report").iterdir()}
+    names = spelled(MODULES["salt.runtime.paths"]) - of_users - templates
+    assert {"scores.csv", "history.csv", "snapshots", "ensembles"} <= names
+    elsewhere = {module: spelled(path) & names for module, path in MODULES.items() if module != "salt.runtime.paths"}
+    assert {module: found for module, found in elsewhere.items() if found} == {}
+    texts = re.findall(r'"([^"]*)"', Path("Snakefile").read_text())
+    rules = set(re.findall(r"rule (\w+):", Path("Snakefile").read_text()))  # logs are named after them
+    assert [text for text in texts if (names - rules) & set(re.split(r"[/\s]", text))] == []
+
+
 def test_no_drawer_for_everything():
     names = {path.name for path in MODULES.values()}
     assert names.isdisjoint({"utils.py", "common.py", "helpers.py", "misc.py"})
