@@ -168,8 +168,8 @@ def write_pseudo_labels(folder, config):
         predicted = open_records(folder / "ensembles" / of.ensemble / "test.npy")
         table = pd.DataFrame({"id": predicted["id"], "constant": False})
         table["confidence"] = pseudo_labels.confidence(predicted["tta"], of.low, of.high)
-        table["salt"] = (predicted["tta"] > 0.5).sum(axis=(1, 2))
-        table["coverage"] = table["salt"] / SIDE**2
+        table["pixels"] = (predicted["tta"] > 0.5).sum(axis=(1, 2))
+        table["coverage"] = table["pixels"] / SIDE**2
         for fold, scope in enumerate(of.folders(config.folds.count)):
             own = fold if of.scope == "fold" else None
             selected = pseudo_labels.select(table, of, config.folds.count, own)

@@ -39,7 +39,7 @@ def table(count, seed=0):
         {
             "id": [f"t{row}" for row in range(count)],
             "confidence": rng.choice([0.5, 0.96, 0.97, 0.98, 0.99, 1.0], count),
-            "salt": rng.choice([0, 10, 20, 500, 501, 2550, 2551], count),
+            "pixels": rng.choice([0, 10, 20, 500, 501, 2550, 2551], count),
             "constant": rng.random(count) < 0.1,
         }
     )
@@ -60,10 +60,12 @@ def test_slices_by_size_are_disjoint_equal_and_within_their_quota(count, folds, 
     assert set(chosen["fold"]) <= set(range(folds))
     assert not chosen["constant"].any()
     assert (chosen["confidence"] >= 0.97).all()
-    assert (chosen.loc[chosen["salt"].between(20, 500), "confidence"] >= 0.99).all()
-    assert set(chosen["salt"]) <= {0, 20, 500, 501, 2550}
+    assert (chosen.loc[chosen["pixels"].between(20, 500), "confidence"] >= 0.99).all()
+    assert set(chosen["pixels"]) <= {0, 20, 500, 501, 2550}
     for low, high, quota in ((0, 0, 3), (20, 500, 2), (501, 2550, 2)):
-        sizes = chosen.loc[chosen["salt"].between(low, high), "fold"].value_counts().reindex(range(folds), fill_value=0)
+        sizes = (
+            chosen.loc[chosen["pixels"].between(low, high), "fold"].value_counts().reindex(range(folds), fill_value=0)
+        )
         assert sizes.nunique() <= 1
         assert sizes.max() <= quota
 
@@ -76,10 +78,10 @@ WINNING = PseudoLabels.model_validate(
 def competition(seed):
     """18,000 predicted test tiles, most of them sure; not half of them empty, the others more often small."""
     rng = np.random.default_rng(seed)
-    salt = np.where(rng.random(18000) < 0.45, 0, 101 * 101 * rng.random(18000) ** 2).astype(int)
+    pixels = np.where(rng.random(18000) < 0.45, 0, 101 * 101 * rng.random(18000) ** 2).astype(int)
     confident = rng.choice([0.9, 0.97, 0.99, 1.0], 18000, p=[0.1, 0.3, 0.3, 0.3])
     ids = [f"t{row}" for row in range(18000)]
-    return pd.DataFrame({"id": ids, "confidence": confident, "salt": salt, "constant": rng.random(18000) < 0.01})
+    return pd.DataFrame({"id": ids, "confidence": confident, "pixels": pixels, "constant": rng.random(18000) < 0.01})
 
 
 @hypothesis.settings(max_examples=10)
@@ -90,9 +92,9 @@ def test_at_the_competitions_size_each_fold_gets_1580_tiles_of_its_own(seed, sca
     chosen = found[found["selected"]]
     assert chosen["fold"].value_counts().to_dict() == dict.fromkeys(range(5), 1580)
     for size in WINNING.per_fold:
-        assert set(chosen.loc[chosen["salt"].between(*size.pixels), "fold"].value_counts()) == {size.count}
+        assert set(chosen.loc[chosen["pixels"].between(*size.pixels), "fold"].value_counts()) == {size.count}
     assert chosen["confidence"].min() >= 0.97
-    fewer = pseudo_labels.select(tiles.assign(confidence=np.where(tiles["salt"] > scarce, 0.5, 1)), WINNING, folds=5)
+    fewer = pseudo_labels.select(tiles.assign(confidence=np.where(tiles["pixels"] > scarce, 0.5, 1)), WINNING, folds=5)
     assert fewer.loc[fewer["selected"], "fold"].value_counts().nunique() <= 1
 
 
@@ -134,7 +136,7 @@ def test_masks_and_confidence_are_of_the_weighted_mean_of_the_predictions(tmp_pa
     assert masks["id"].tolist() == found["id"].tolist() == IDS
     assert np.array_equal(masks["mask"], mean > 0.5)
     assert np.allclose(found["confidence"], ((mean < 0.3) | (mean > 0.6)).mean(axis=(1, 2)))
-    assert found["salt"].tolist() == (mean > 0.5).sum(axis=(1, 2)).tolist()
+    assert found["pixels"].tolist() == (mean > 0.5).sum(axis=(1, 2)).tolist()
     assert np.allclose(found["coverage"], (mean > 0.5).mean(axis=(1, 2)))
 
 
@@ -148,7 +150,7 @@ def test_predictions_of_other_tiles_are_refused(tmp_path):
 
 
 def test_every_second_one_is_taken_where_the_config_says_so():
-    tiles = table(8).assign(confidence=1.0, salt=0, constant=False)
+    tiles = table(8).assign(confidence=1.0, pixels=0, constant=False)
     found = pseudo_labels.qualified(tiles, BY_SIZE.per_fold[0], 0.97)
     assert found.tolist() == [0, 2, 4, 6]
 
