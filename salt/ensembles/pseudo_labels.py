@@ -87,8 +87,8 @@ def load(masks: Path, table: Path, test: Tiles, fold: int | None = None) -> Tile
     if ids.empty:
         raise UserError(
             f"{table}: expected pseudo-labels to train on, found none selected of {len(labels)} tiles. Lower the set's "
-            "min_confidence in the config, or train the ensemble behind it for longer. The file lists each tile's confidence; "
-            "constant tiles are never selected."
+            "min_confidence in the config, or train the ensemble behind it for longer. The file lists each tile's "
+            "confidence; constant tiles are never selected."
         )
     records = open_records(masks)
     pseudo_masks = records["mask"][rows_of(records["id"], ids)]
