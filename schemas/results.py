@@ -117,7 +117,7 @@ class Report(Section):
     )
 
 
-class Sections(Section):
+class SlidingWindows(Section):
     """How images larger than a tile are predicted: cut into windows of its size, and blended."""
 
     overlap: float = Field(0.5, ge=0, le=0.9, description="Least share that neighbouring windows have in common.")
@@ -143,7 +143,7 @@ class PredictImagesSettings(Section):
     tile: Size
     range: Range = "type"
     colour: Literal["grey", "rgb"] = "grey"
-    sections: Sections
+    windows: SlidingWindows
     models: dict[Name, EnsembleMember]
     folds: Count
     weights: str = Field(description="Digest of the models' weights.")

@@ -62,7 +62,7 @@ def main(argv: list[str] | None = None) -> None:
         threads=compute.threads,
     )
     shutil.rmtree(args.checkpoints)
-    cut = sum(image.section.is_cut for image in images)
+    cut = sum(image.windows.is_cut for image in images)
     say(f"predicted {len(images)} images, {cut} of them larger than a tile, with {len(ensemble)} networks")
 
 
@@ -97,8 +97,8 @@ def write(args: argparse.Namespace, windows: Windows, blocks: Blocks, threshold:
 
 def blended(image: Image, predictions: Iterable[npt.NDArray[np.float32]]) -> npt.NDArray[np.uint16]:
     """The image's probabilities (H, W), 65535 = 1, from those of its windows."""
-    probabilities, column = np.empty(image.section.shape, np.uint16), 0
-    for strip in image.section.blend(predictions):
+    probabilities, column = np.empty(image.windows.shape, np.uint16), 0
+    for strip in image.windows.blend(predictions):
         probabilities[:, column : column + strip.shape[1]] = in_16_bits(strip)
         column += strip.shape[1]
     return probabilities

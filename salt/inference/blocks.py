@@ -28,7 +28,7 @@ class Windows:
 
     def __init__(self, images: Sequence[Image]) -> None:
         self.images = images
-        self.firsts = np.cumsum([0, *(len(image.section) for image in images)])
+        self.firsts = np.cumsum([0, *(len(image.windows) for image in images)])
         self._open: tuple[int, Pixels] = (-1, np.empty(0))  # the image that was read last
 
     def __len__(self) -> int:

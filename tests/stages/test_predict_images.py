@@ -13,7 +13,7 @@ from models.registry import create_network
 from salt.data import rle
 from salt.data.predictions import ONE
 from salt.data.records import open_records
-from salt.inference.sliding_window import Section
+from salt.inference.sliding_window import SlidingWindow
 from salt.inference.weights import copy_state, save_weights
 from schemas.errors import UserError
 from schemas.networks import PlainUnet
@@ -71,7 +71,7 @@ def start(run, images, threshold=0.5, **more):
         "pictures": "",
         "weights": "",
         "tile": SIDE,
-        "sections": {"overlap": 0.5},
+        "windows": {"overlap": 0.5},
         "models": {name: model_settings(name) | {"weight": weight} for name, weight in WEIGHTS.items()},
         "folds": 2,
         "threshold": threshold,
@@ -150,11 +150,11 @@ def test_a_section_is_the_blend_of_its_windows(trained, tmp_path):
     start(trained, tmp_path / "lines")
     (found,) = probabilities(trained).values()
     (tmp_path / "cut").mkdir()
-    section = Section((40, 70), (SIDE, SIDE), 0.5)
-    for number in range(len(section)):
-        save(tmp_path / "cut" / f"{number:02d}.png", section.window(line, number))
+    windows = SlidingWindow((40, 70), (SIDE, SIDE), 0.5)
+    for number in range(len(windows)):
+        save(tmp_path / "cut" / f"{number:02d}.png", windows.window(line, number))
     start(trained, tmp_path / "cut")
-    expected = np.concatenate(list(section.blend(probabilities(trained).values())), axis=1)
+    expected = np.concatenate(list(windows.blend(probabilities(trained).values())), axis=1)
     assert found.shape == (40, 70)
     assert np.abs(found - expected).max() < 2 / ONE
 

@@ -3,7 +3,7 @@ import pytest
 
 from salt.inference.blocks import Blocks, Windows
 from salt.inference.images import Image
-from salt.inference.sliding_window import Section
+from salt.inference.sliding_window import SlidingWindow
 
 SHAPES = ((8, 8), (5, 20), (30, 17), (8, 8))
 
@@ -31,7 +31,7 @@ def images(arrays, reads):
         return arrays[number]
 
     return [
-        Image(str(number), lambda number=number: read(number), Section(array.shape, (8, 8), 0.5), "type")
+        Image(str(number), lambda number=number: read(number), SlidingWindow(array.shape, (8, 8), 0.5), "type")
         for number, array in enumerate(arrays)
     ]
 
@@ -45,7 +45,7 @@ def test_blocks_of_any_size_give_each_image_the_predictions_of_its_windows(tmp_p
     assert max(count for _, count in echo.seen) == min(size, len(windows))
     assert reads == [0, 1, 2, 3]  # each image once, though blocks end within them
     for number, image in enumerate(windows.images):
-        found = np.concatenate(list(image.section.blend(blocks.read(windows.of(number)))), axis=1)
+        found = np.concatenate(list(image.windows.blend(blocks.read(windows.of(number)))), axis=1)
         assert np.abs(found - arrays[number] / 255).max() < 1e-4
 
 

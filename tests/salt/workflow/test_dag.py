@@ -248,7 +248,7 @@ def test_a_prediction_leaves_the_config_of_the_run_and_the_settings_of_its_repor
 ):
     Plan(predicting).save_config()
     assert not (tmp_path / "config.yaml").exists()
-    predicting["sections"] = {"overlap": 0.7}
+    predicting["windows"] = {"overlap": 0.7}
     assert Plan(predicting).report_settings() == Plan(raw).report_settings()
 
 

@@ -116,11 +116,11 @@ def test_a_size_that_the_config_leaves_to_the_images_is_that_of_the_runs_tiles(r
 
 
 def test_windows_are_brought_to_bytes_as_the_runs_tiles_were_unless_the_config_says_otherwise(raw):
-    assert settings(raw)["sections"] == {"overlap": 0.5, "range": "tile"}  # the competition's were stretched
+    assert settings(raw)["windows"] == {"overlap": 0.5, "range": "tile"}  # the competition's were stretched
     raw["data"] |= {"layout": "folders", "tile": 101, "range": [-3, 3]}
-    assert settings(raw)["sections"]["range"] == (-3, 3)
-    raw["sections"] = {"range": [-4, 4], "overlap": 0.75}
-    assert settings(raw)["sections"] == {"overlap": 0.75, "range": (-4, 4)}
+    assert settings(raw)["windows"]["range"] == (-3, 3)
+    raw["windows"] = {"range": [-4, 4], "overlap": 0.75}
+    assert settings(raw)["windows"] == {"overlap": 0.75, "range": (-4, 4)}
 
 
 def test_where_the_weights_of_the_encoder_started_makes_no_difference(raw):
