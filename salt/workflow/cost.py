@@ -162,7 +162,7 @@ class Cost:
                 return "predictions of models and ensembles", (train + test) * pixels * PREDICTION
             case "prepare_tiles":
                 return "tiles and masks", (train + channels * (train + test)) * pixels
-            case "make_pseudo_labels" | "apply_jigsaw":
+            case "make_pseudo_labels" | "postprocess":
                 return "tiles and masks", test * pixels
             case "predict_images":
                 return "predictions of images and, until they are blended, of their windows", self._of_images()

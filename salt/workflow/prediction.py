@@ -76,7 +76,7 @@ def settings(config: Config) -> dict[str, Any]:
         "models": {name: models[name] | {"weight": weight} for name, weight in weights.items()},
         "folds": config.folds.count,
         "weights": sources.fingerprint([path for paths in snapshots.values() for path in paths]),
-        "threshold": config.submission.threshold,
+        "postprocess": config.submission.postprocess.tilewise.model_dump(mode="json"),
     }
 
 

@@ -15,7 +15,7 @@ from salt.data.predictions import FIELDS
 from salt.data.records import create_records, open_records
 from salt.data.tiles import Tiles, save_tiles
 from salt.ensembles import pseudo_labels
-from salt.postprocess import jigsaw
+from salt.postprocess import final_masks
 from salt.runtime import provenance
 from salt.runtime.paths import Run
 from salt.scores import scoring
@@ -44,6 +44,7 @@ def model(schedules=(COSINE,), **more):
     } | more
 
 
+STEPS = [{"name": "threshold", "above": 0.5}, {"name": "empty_constant"}]
 CONFIG = {
     "seed": 1,
     "data": {"root": "data/here", "tile": SIDE},
@@ -66,12 +67,12 @@ NO_ROUNDS = CONFIG | {  # one model, which is submitted; no survey
     "models": {"first": CONFIG["models"]["first"]},
     "ensembles": {"stage1": {"first": 1}},
     "pseudo_labels": {},
-    "submission": {"ensemble": "first", "jigsaw": "none"},
+    "submission": {"ensemble": "first", "postprocess": STEPS},
 }
 
 
 HONEST = CONFIG | {
-    "submission": {"ensemble": "final", "jigsaw": "extended"},
+    "submission": {"ensemble": "final", "postprocess": [*STEPS, {"name": "jigsaw", "rule": "extended"}]},
     "pseudo_labels": {name: labels | {"scope": "fold"} for name, labels in CONFIG["pseudo_labels"].items()},
 }
 
@@ -130,14 +131,18 @@ def write_predictions(folder, rng, config, true, train, test):
 
 def write_scores(folder, config, true, folds, mosaics, test):
     train = folds["id"].to_numpy(str)
-    truths = {"out_of_fold": scoring.out_of_fold_truth(train, true["train"], folds, mosaics)}
+    constant = {name: np.zeros(len(masks), bool) for name, masks in true.items()}
+    labelled = train, true["train"]
+    truths = {"out_of_fold": scoring.out_of_fold_truth(*labelled, constant["train"], folds, mosaics)}
     if config.survey:
-        truths["test"] = scoring.true_test_truth(test, true["test"], train, true["train"], mosaics)
+        truths["test"] = scoring.true_test_truth(test, true["test"], constant["test"], *labelled, mosaics)
     scores, curves = [], []
     for stem, truth in truths.items():
         for name in [*config.models, *config.ensembles]:
             predicted = open_records(folder / "ensembles" / name / f"{stem}.npy")
-            scores += [{"name": name} | row for row in scoring.score(predicted, truth, 0.5, RULES)]
+            scores += [
+                {"name": name} | row for row in scoring.score(predicted, truth, config.submission.postprocess, RULES)
+            ]
             curve = scoring.threshold_curve(predicted, truth)
             curves.append(
                 pd.DataFrame({"name": name, "labels": truth.labels, "threshold": scoring.THRESHOLDS, "score": curve})
@@ -180,14 +185,10 @@ def write_pseudo_labels(folder, config):
 
 def write_masks(folder, config, mosaics, train, true):
     predicted = open_records(folder / "ensembles" / config.submission.ensemble / "test.npy")
-    ids = predicted["id"].tolist()
-    with create_records(folder / "jigsaw" / "masks.npy", ids, {"mask": np.uint8}, SIDE, SIDE) as out:
-        out["mask"] = predicted["tta"] > 0.5
-        empty = {name for name, mask in zip(ids, out["mask"], strict=True) if not mask.any()}
-        known = dict(zip(train, true, strict=True))
-        changes = jigsaw.find_changes(config.submission.jigsaw, mosaics, known, set(ids), empty)
-        record = jigsaw.repaint(ids, out["mask"], changes)
-    record.to_csv(folder / "jigsaw" / "changes.csv", index=False)
+    known = dict(zip(train, true, strict=True))
+    path = folder / "postprocess" / "masks.npy"
+    changes = final_masks.write_masks(path, predicted, set(), known, mosaics, config.submission.postprocess)
+    changes.to_csv(folder / "postprocess" / "changes.csv", index=False)
 
 
 def report(run, config):

@@ -15,7 +15,7 @@ TILE = 8
 
 def settings(path, **more):
     known = {"images": str(path), "pictures": "", "weights": "", "tile": TILE, "windows": {}, "models": {}, "folds": 2}
-    return PredictImagesSettings.model_validate(known | {"threshold": 0.5} | more)
+    return PredictImagesSettings.model_validate(known | {"postprocess": [{"name": "threshold", "above": 0.5}]} | more)
 
 
 def save(path, pixels):
