@@ -63,9 +63,10 @@ class Blocks:
 
     @classmethod
     def of(cls, checkpoints: Path, settings: PredictImagesSettings, device: str) -> Self:
-        """Those of just this prediction, below `checkpoints`; those of others, which nothing will read again, go.
+        """The blocks of one prediction, in their own folder below `checkpoints`; all other folders there are deleted.
 
-        Steps after the networks make no other blocks. device: its type, "cpu" or "cuda"
+        The steps from probabilities to masks do not count: other steps go on with the same blocks.
+        device: its type, "cpu" or "cuda"
         """
         prediction = settings.model_dump_json(exclude={"postprocess"})
         own = checkpoints / hashlib.sha256(prediction.encode()).hexdigest()[:16]

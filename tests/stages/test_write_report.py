@@ -44,6 +44,7 @@ def model(schedules=(COSINE,), **more):
     } | more
 
 
+HOLES = {"name": "fill_holes", "smaller_than": 5}
 STEPS = [{"name": "threshold", "above": 0.5}, {"name": "empty_constant"}]
 CONFIG = {
     "seed": 1,
@@ -72,7 +73,7 @@ NO_ROUNDS = CONFIG | {  # one model, which is submitted; no survey
 
 
 HONEST = CONFIG | {
-    "submission": {"ensemble": "final", "postprocess": [*STEPS, {"name": "jigsaw", "rule": "extended"}]},
+    "submission": {"ensemble": "final", "postprocess": [*STEPS, HOLES, {"name": "jigsaw", "rule": "extended"}]},
     "pseudo_labels": {name: labels | {"scope": "fold"} for name, labels in CONFIG["pseudo_labels"].items()},
 }
 
@@ -370,6 +371,13 @@ def test_methods_say_where_each_fold_learned_from_its_own_models_alone(honest):
     assert "sure held, for each fold, the masks (p > 0.5) that this fold's models of stage1 alone" in methods
     assert "had trained on it" not in methods
     assert "3 models in 2 rounds, 8 trainings over 2 folds" in honest[1]
+
+
+def test_where_masks_are_cleaned_the_curve_of_thresholds_says_that_it_is_not_of_them(honest, page):
+    words = "Here the threshold alone made the masks, without the further steps of the submission."
+    assert words in honest[1]
+    assert words not in page
+    assert "of fewer than 5 px were filled; tiles were laid out in mosaics" in methods_of(honest[1])
 
 
 def test_a_tile_of_two_folds_is_one_pseudo_label_and_counts_for_both(honest):
