@@ -245,7 +245,7 @@ rule score:
         " --threshold-curve {output.threshold_curve} 3>&2 > {log} 2>&1"
 
 
-rule apply_jigsaw:
+rule postprocess:
     input:
         tiles=rules.prepare_tiles.output,
         mosaics=rules.assemble_mosaics.output.mosaics,
@@ -254,11 +254,11 @@ rule apply_jigsaw:
         masks=run.masks,
         changes=run.changes,
     log:
-        run.log("apply_jigsaw"),
+        run.log("postprocess"),
     params:
-        settings=plan.settings("submission"),
+        settings=plan.settings("submission", "postprocess"),
     shell:
-        "{python} stages.apply_jigsaw --settings {params.settings:q} --probabilities {input.probabilities}"
+        "{python} stages.postprocess --settings {params.settings:q} --probabilities {input.probabilities}"
         " --tiles {run.tiles.folder} --mosaics {input.mosaics} --masks-out {output.masks}"
         " --changes-out {output.changes} 3>&2 > {log} 2>&1"
 
@@ -266,7 +266,7 @@ rule apply_jigsaw:
 rule write_submission:
     input:
         tiles=rules.prepare_tiles.output,
-        masks=rules.apply_jigsaw.output.masks,
+        masks=rules.postprocess.output.masks,
     output:
         run.submission,
     log:
@@ -285,7 +285,7 @@ rule write_report:
         predictions=[final.out_of_fold, final.test],
         histories=plan.histories(),
         pseudo_labels=plan.pseudo_label_tables(),
-        masks=rules.apply_jigsaw.output,
+        masks=rules.postprocess.output,
         submission=rules.write_submission.output,
         other_runs=plan.compared_runs(),
     output:

@@ -2,11 +2,11 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from schemas.data import Data, Folds, Mosaics, Survey
-from schemas.results import PseudoLabels, Report, Sections, Submission
-from schemas.section import Count, Folder, Name, Positive, Section
+from schemas.results import PseudoLabels, Report, SlidingWindows, Submission
+from schemas.section import Count, Folder, Name, Positive, Section, moved
 from schemas.training import Model
 
 
@@ -38,6 +38,8 @@ class PathVars(Section):
 class Config(Section):
     """The whole config."""
 
+    model_config = ConfigDict(json_schema_extra=moved(sections="write windows, with the same keys"))
+
     pathvars: PathVars = Field(description="Where results go.")
     seed: int = Field(ge=0, description="Of every random choice except the survey's.")
     data: Data = Field(description="The tiles.")
@@ -58,7 +60,9 @@ class Config(Section):
         description="A folder of images, or one: the trained run is applied to them, and nothing is trained. Usually "
         "on the command line: --config predict=path/to/images",
     )
-    sections: Sections = Field(Sections(), description="Images larger than a tile, in predictions.")
+    windows: SlidingWindows = Field(
+        SlidingWindows(), description="Sliding windows over images larger than a tile, in predictions."
+    )
     report: Report = Field(Report(), description="What the report shows beside this run.")
     compute: Compute = Field(Compute(), description="How the machine is used.")
 

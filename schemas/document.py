@@ -72,7 +72,8 @@ def _section(path: str, node: Node, paths: Mapping[str, str]) -> Iterator[str]:
     for title in dict.fromkeys(variant.schema["title"] for variant in node.variants.values()):
         alike = {name: variant for name, variant in node.variants.items() if variant.schema["title"] == title}
         section = next(iter(alike.values()))
-        yield from ("", f"**{', '.join(alike)}**: {section.schema['about']}", "", *_table(section, paths))
+        table = list(_table(section, paths))
+        yield from ("", f"**{', '.join(alike)}**: {section.schema['about']}", *(["", *table] if table[2:] else []))
     if "flip" in node.variants:
         yield from ("", "Presets, which stand for lists of these:", "", *(_preset(name) for name in PRESETS))
 

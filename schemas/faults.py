@@ -75,6 +75,8 @@ def shown(value: object) -> str:
 def _line(detail: ErrorDetails, place: Place) -> str | None:
     """None where another fault says it better: of a mapping in a place for a text or a mapping, that it is no text."""
     kind, found, (path, node, above) = detail["type"], detail["input"], place
+    if kind == "extra_forbidden" and (instead_of_it := above.schema.get("moved", {}).get(path[-1])):
+        return f"{place}: there is no such key any more; {instead_of_it}"
     if kind in ("extra_forbidden", "invalid_key") or (kind == "literal_error" and detail["loc"][-1] == KEY):
         known = node.choices or list(above.keys)
         inherited = "" if nearest(path[-1], known) else "; set it to null if another file gives it"

@@ -1,12 +1,13 @@
 """Sections of the config about what is made of the models: pseudo-labels, the submission, the report, predictions."""
 
 import itertools
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Literal, Self, get_args
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from schemas.data import Range
-from schemas.section import Count, Folder, Name, Positive, Section, Share, Size, must_ascend
+from schemas.postprocess import DEFAULT, JigsawRule, Postprocess
+from schemas.section import Count, Folder, Name, Positive, Section, Share, Size, moved, must_ascend
 from schemas.training import PredictSettings
 
 
@@ -75,24 +76,33 @@ class PseudoLabelSettings(PseudoLabels):
     weights: tuple[Positive, ...] = Field(description="Of the predictions that are averaged, in their order.")
 
 
-JigsawRule = Literal["none", "published", "extended"]
-
-
-def _as_rule(value: Any) -> Any:
-    """The rule that a switch stands for."""
-    return ("published" if value else "none") if isinstance(value, bool) else value
-
-
 class Submission(Section):
     """What is submitted."""
 
-    ensemble: Name = Field(description="The ensemble, or the model, whose masks are submitted.")
-    threshold: float = Field(0.5, gt=0, lt=1, description="A pixel with p > threshold is salt.")
-    jigsaw: Annotated[JigsawRule, BeforeValidator(_as_rule)] = Field(
-        "published",
-        description="The jigsaw rule for the final masks. published, or true: the original's (recipe 9). "
-        "extended: where no salt is predicted right below or above known salt, this goes on, too. none, or false.",
+    model_config = ConfigDict(
+        json_schema_extra=moved(
+            threshold="write it in postprocess: [{name: threshold, above: 0.5}, ...], followed by all other steps",
+            jigsaw="write it in postprocess: [..., {name: jigsaw, rule: published}], after all other steps; for none, "
+            "leave the step out",
+        )
     )
+
+    ensemble: Name = Field(description="The ensemble, or the model, whose masks are submitted.")
+    postprocess: Postprocess = Field(
+        DEFAULT,
+        description="Steps from probabilities to masks, in this order: threshold first, jigsaw last if at all. "
+        "Scores follow them. So do predictions of other images, but for jigsaw.",
+    )
+
+    @property
+    def threshold(self) -> float:
+        """The probability above which a pixel is salt."""
+        return self.postprocess.threshold
+
+    @property
+    def jigsaw(self) -> JigsawRule:
+        """The jigsaw rule for the submission."""
+        return self.postprocess.jigsaw
 
     @property
     def shown_jigsaw(self) -> JigsawRule:
@@ -103,7 +113,7 @@ class Submission(Section):
 class ScoreSettings(Section):
     """The settings of score."""
 
-    threshold: float
+    postprocess: Postprocess = Field(description="Without the jigsaw rule, whichever is chosen.")
     jigsaw: tuple[JigsawRule, ...] = Field(
         get_args(JigsawRule), description="Always all of them. A run whose scores lack one is scored again."
     )
@@ -117,7 +127,7 @@ class Report(Section):
     )
 
 
-class Sections(Section):
+class SlidingWindows(Section):
     """How images larger than a tile are predicted: cut into windows of its size, and blended."""
 
     overlap: float = Field(0.5, ge=0, le=0.9, description="Least share that neighbouring windows have in common.")
@@ -143,8 +153,8 @@ class PredictImagesSettings(Section):
     tile: Size
     range: Range = "type"
     colour: Literal["grey", "rgb"] = "grey"
-    sections: Sections
+    windows: SlidingWindows
     models: dict[Name, EnsembleMember]
     folds: Count
     weights: str = Field(description="Digest of the models' weights.")
-    threshold: float
+    postprocess: Postprocess = Field(description="Without the jigsaw rule: other images are in no mosaic.")

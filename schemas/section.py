@@ -3,6 +3,7 @@
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+from pydantic.config import JsonDict
 
 from schemas import faults
 
@@ -47,6 +48,11 @@ def must_ascend(pair: tuple[float, float], words: str) -> None:
     first, second = pair
     if first > second:
         raise ValueError(f"expected {words}, found [{first:g}, {second:g}]; swap them")
+
+
+def moved(**keys: str) -> JsonDict:
+    """What the schema of a section says of keys that it had: what to write instead, by key. For `schemas.faults`."""
+    return {"moved": dict(keys)}
 
 
 class Section(BaseModel):

@@ -9,7 +9,7 @@ import pandas as pd
 from salt.data import rle
 from salt.data.folds import load_folds
 from salt.data.records import open_records
-from salt.data.tiles import load_tiles
+from salt.data.tiles import load_table, load_tiles
 from salt.mosaics.layout import load_mosaics
 from salt.runtime import program, provenance
 from salt.runtime.atomic import atomic_path
@@ -24,7 +24,7 @@ READ = ("out_of_fold", "test", "tiles", "folds", "mosaics", "true_test_masks")  
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
     """Options of the program."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--settings", required=True, help="threshold and jigsaw rules, as JSON")
+    parser.add_argument("--settings", required=True, help="JSON of schemas.results.ScoreSettings")
     parser.add_argument("--names", nargs="+", required=True, help="models and ensembles, in the order of the rows")
     parser.add_argument("--out-of-fold", type=Path, nargs="+", required=True, help="their records of training tiles")
     parser.add_argument("--test", type=Path, nargs="+", required=True, help="their records of the test tiles")
@@ -46,7 +46,7 @@ def main(argv: list[str] | None = None) -> None:
     for truth in load_truths(args):
         for name, path in zip(args.names, predictions[truth.labels], strict=True):
             predicted = open_records(path)
-            rows = pd.DataFrame(scoring.score(predicted, truth, settings.threshold, settings.jigsaw))
+            rows = pd.DataFrame(scoring.score(predicted, truth, settings.postprocess, settings.jigsaw))
             rows.insert(0, "name", name)
             scores.append(rows)
             curve = scoring.threshold_curve(predicted, truth)
@@ -64,12 +64,14 @@ def load_truths(args: argparse.Namespace) -> list[scoring.Truth]:
     """The masks to score against."""
     labelled, mosaics = load_tiles(args.tiles, "train"), load_mosaics(args.mosaics)
     images, masks = labelled.arrays
-    ids = np.array(labelled.ids)
-    truths = [scoring.out_of_fold_truth(ids, masks, load_folds(args.folds), mosaics)]
+    ids, constant = np.array(labelled.ids), load_table(args.tiles).set_index("id")["constant"]
+    folds = load_folds(args.folds)
+    truths = [scoring.out_of_fold_truth(ids, masks, constant[ids].to_numpy(), folds, mosaics)]
     if args.true_test_masks:
         table = pd.read_csv(args.true_test_masks, dtype=str, keep_default_na=False)
+        test = table["id"].to_numpy(str)
         true = np.stack([rle.decode(text, *images.shape[1:3]) for text in table["rle_mask"]])
-        truths.append(scoring.true_test_truth(table["id"].to_numpy(str), true, ids, masks, mosaics))
+        truths.append(scoring.true_test_truth(test, true, constant[test].to_numpy(), ids, masks, mosaics))
     return truths
 
 

@@ -10,11 +10,6 @@ ONE = 2**16 - 1  # of 16-bit probabilities
 FIELDS = ("plain", "tta")  # the tile alone; the mean of the tile and its mirror image
 
 
-def salt(probabilities: npt.NDArray[np.float16], threshold: float) -> npt.NDArray[np.bool_]:
-    """Where p > threshold, of any shape. In float32: NumPy would round the threshold to the array's float16."""
-    return probabilities.astype(np.float32) > threshold
-
-
 def in_16_bits(probabilities: npt.NDArray[np.float32]) -> npt.NDArray[np.uint16]:
     """Probabilities of any shape as whole numbers, 65535 = 1; a tie goes down, so that 0.5 is not more than 0.5."""
     return np.ceil(np.clip(probabilities, 0, 1) * np.float32(ONE) - np.float32(0.5)).astype(np.uint16)

@@ -1,1 +1,4 @@
-"""From tiles and weights to probabilities, of the run's tiles and of other images. Imports intake, data, runtime."""
+"""From tiles and weights to probabilities, of the run's tiles and of other images.
+
+Imports intake, postprocess, data, runtime.
+"""

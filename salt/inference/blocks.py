@@ -3,9 +3,13 @@
 Each block is a file. A kill leaves whole ones, and who comes after goes on behind them.
 """
 
+import hashlib
+import math
+import shutil
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +21,7 @@ from salt.inference.ensemble import Ensemble
 from salt.inference.images import Image
 from salt.runtime.atomic import atomic_path
 from salt.runtime.progress import Ticker
+from schemas.results import PredictImagesSettings
 
 # Pixels of a block. All networks are loaded for each: of a GPU's time that would be a large part if blocks were small;
 # of a CPU's it is hardly any, and there a small block is long enough to lose.
@@ -28,7 +33,7 @@ class Windows:
 
     def __init__(self, images: Sequence[Image]) -> None:
         self.images = images
-        self.firsts = np.cumsum([0, *(len(image.section) for image in images)])
+        self.firsts = np.cumsum([0, *(len(image.windows) for image in images)])
         self._open: tuple[int, Pixels] = (-1, np.empty(0))  # the image that was read last
 
     def __len__(self) -> int:
@@ -55,6 +60,21 @@ class Blocks:
     def __init__(self, folder: Path, size: int) -> None:
         """`size`: windows of a block; the last one may have fewer."""
         self.folder, self.size = folder, size
+
+    @classmethod
+    def of(cls, checkpoints: Path, settings: PredictImagesSettings, device: str) -> Self:
+        """The blocks of one prediction, in their own folder below `checkpoints`; all other folders there are deleted.
+
+        The steps from probabilities to masks do not count: other steps go on with the same blocks.
+        device: its type, "cpu" or "cuda"
+        """
+        prediction = settings.model_dump_json(exclude={"postprocess"})
+        own = checkpoints / hashlib.sha256(prediction.encode()).hexdigest()[:16]
+        own.mkdir(parents=True, exist_ok=True)
+        for other in checkpoints.iterdir():
+            if other != own:
+                shutil.rmtree(other)
+        return cls(own, max(1, BLOCK[device] // math.prod(settings.tile)))
 
     def predict(self, windows: Windows, ensemble: Ensemble) -> None:
         """Predict the windows of those blocks that are not there yet."""

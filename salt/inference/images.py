@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from salt.data import image_files
 from salt.data.image_files import Pixels
-from salt.inference.sliding_window import Section
+from salt.inference.sliding_window import SlidingWindow
 from salt.intake import segy
 from salt.intake.faults import AGAIN, DAMAGED, Faults
 from salt.intake.ids import FORMULA
@@ -31,17 +31,17 @@ class Image:
 
     name: of the files that are written, without suffix
     read: gives its pixels, (H, W) or (H, W, 3), uint8, uint16 or float32
-    section: its windows; values: what becomes 0 and 255 in each of them
+    windows: what a network sees of it; values: what becomes 0 and 255 in each of them
     """
 
     name: str
     read: Callable[[], Pixels]
-    section: Section
+    windows: SlidingWindow
     values: Range
 
     def window(self, pixels: Pixels, number: int) -> npt.NDArray[np.uint8]:
         """One window of its pixels as a tile, (h, w) or (h, w, 3)."""
-        return image_files.to_bytes(self.section.window(pixels, number), self.values)
+        return image_files.to_bytes(self.windows.window(pixels, number), self.values)
 
 
 def find_images(path: Path) -> list[Path]:
@@ -117,12 +117,12 @@ class _Reader:
 
     def image(self, name: str, read: Callable[[], Pixels]) -> Image:
         settings, pixels = self.settings, read()
-        section = Section((pixels.shape[0], pixels.shape[1]), settings.tile, settings.sections.overlap)
+        windows = SlidingWindow((pixels.shape[0], pixels.shape[1]), settings.tile, settings.windows.overlap)
         no_range = settings.range == "type" and pixels.dtype == np.float32
-        values = settings.sections.range or settings.range if section.is_cut or no_range else settings.range
+        values = settings.windows.range or settings.range if windows.is_cut or no_range else settings.range
         if values == "type" and pixels.dtype == np.float32:
             raise ValueError(
                 f"floats from {pixels.min():g} to {pixels.max():g}, which have no range of their own; set "
-                "`sections.range` to tile or [low, high] in the config"
+                "`windows.range` to tile or [low, high] in the config"
             )
-        return Image(name, read, section, values)
+        return Image(name, read, windows, values)

@@ -1,4 +1,4 @@
-"""Sections, that is images of any size: cut into overlapping windows of a tile's size, blended from their predictions.
+"""Images of any size: cut into overlapping windows of a tile's size, blended from their predictions.
 
 Windows are spread evenly over an axis, from border to border. A network is surest in the middle of its window, so
 predictions weigh by a Hann window, which falls off to the border (Pielawski and Wählby 2020), and weights are divided
@@ -48,7 +48,7 @@ class Axis:
 
 
 @dataclass(frozen=True)
-class Section:
+class SlidingWindow:
     """The windows of one image, numbered down the first column of windows, then down the next.
 
     shape: height and width of the image, px; tile: those of a window; overlap: of neighbours, share of the window

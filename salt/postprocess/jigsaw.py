@@ -18,7 +18,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from salt.data import rle
-from schemas.results import JigsawRule
+from schemas.postprocess import JigsawRule
 
 Mask = npt.NDArray[np.uint8]
 

@@ -15,7 +15,7 @@ from schemas.differences import differences
 from schemas.errors import UserError
 from schemas.reading import check_config
 
-NO_RESULTS = {"compute", "pathvars", "predict", "sections"}  # keys of the config that no result of the run depends on
+NO_RESULTS = {"compute", "pathvars", "predict", "windows"}  # keys of the config that no result of the run depends on
 NO_SETTINGS = NO_RESULTS | {"report"}  # and no score
 NO_JIGSAW = ("False", "none")  # in scores.csv
 

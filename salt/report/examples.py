@@ -6,12 +6,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from salt.data import predictions
 from salt.data.records import Records, chunks
 from salt.data.tiles import Tiles, rows_of
+from salt.postprocess import steps
 from salt.report.drawing import Picture, evenly, picture, probability_map
 from salt.scores import metric
 from schemas.augmentation import Transform
+from schemas.postprocess import Postprocess
 
 
 @dataclass(frozen=True)
@@ -40,25 +41,27 @@ class Augmented:
     draws: list[Picture]
 
 
-def labelled(tiles: Tiles, predicted: Records, threshold: float) -> list[Sample]:
+def labelled(tiles: Tiles, predicted: Records, postprocess: Postprocess) -> list[Sample]:
     """For each score that training tiles have out of fold, from the worst, the tile in the middle by id.
 
     Tiles with salt in neither mask are left out: there is nothing to see, and they score 1.
-    predicted: records (id, plain, tta)
+    predicted: records (id, plain, tta); postprocess: the steps to a mask, of which the jigsaw rule is left out
     """
     images, masks = tiles.arrays
+    constant = tiles.table["constant"].to_numpy()
     places = rows_of(tiles.ids, predicted["id"].tolist())
     scores, salt = np.zeros(len(predicted)), np.zeros(len(predicted), bool)
     for rows in chunks(len(predicted)):
-        mask, truth = predictions.salt(predicted["tta"][rows], threshold), masks[places[rows]].astype(bool)
-        scores[rows] = metric.score(mask, truth)
-        salt[rows] = (mask | truth).any(axis=(1, 2))
+        mask = steps.masks(predicted["tta"][rows], constant[places[rows]], postprocess)
+        scores[rows] = metric.score(mask, masks[places[rows]])
+        salt[rows] = (mask | masks[places[rows]]).any(axis=(1, 2))
     samples = []
     for score in np.unique(scores[salt]):
         alike = np.flatnonzero(salt & (scores == score))
         row = alike[np.argsort(predicted["id"][alike])][len(alike) // 2]
         probabilities, place = predicted["tta"][row], places[row]
-        outlines = {"true": masks[place], "predicted": predictions.salt(probabilities, threshold)}
+        (mask,) = steps.masks(probabilities[None], constant[[place]], postprocess)
+        outlines = {"true": masks[place], "predicted": mask}
         sample = _sample(predicted["id"][row], score, images[place], probabilities, outlines)
         samples.append(replace(sample, alike=len(alike)))
     return samples

@@ -211,7 +211,7 @@ def about_masks(config: Config, run: Run, train: Tiles, test: Tiles) -> dict[str
     largest = mosaic_page.place(mosaics[mosaics["mosaic"] < SHOWN_MOSAICS], changes, train.ids)
     sizes = mosaics.groupby("mosaic").size()
     return {
-        "labelled_samples": examples.labelled(train, out_of_fold, config.submission.threshold),
+        "labelled_samples": examples.labelled(train, out_of_fold, config.submission.postprocess),
         "test_samples": examples.test(test, predicted, masks, frozenset(changes["id"]), SHOWN_TILES),
         "mosaics": {"count": len(sizes), "tiles": len(mosaics), "largest": int(sizes.max()) if len(sizes) else 0},
         "mosaic_pictures": mosaic_page.pictures(largest, train, test, masks),

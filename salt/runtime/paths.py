@@ -281,12 +281,12 @@ class Run:
     @property
     def masks(self) -> Path:
         """The final masks of the test tiles."""
-        return self.folder / "jigsaw" / "masks.npy"
+        return self.folder / "postprocess" / "masks.npy"
 
     @property
     def changes(self) -> Path:
         """What the jigsaw rule changed."""
-        return self.folder / "jigsaw" / "changes.csv"
+        return self.folder / "postprocess" / "changes.csv"
 
     @property
     def submission(self) -> Path:

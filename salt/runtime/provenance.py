@@ -90,7 +90,7 @@ def results(config: Config, run: Run) -> dict[str, list[Path]]:
         "predict_fold": [fold.held_out for fold in folds],
         "blend": [run.ensemble(name).out_of_fold for name in (*config.models, *config.ensembles)],
         "score": [run.scores],
-        "apply_jigsaw": [run.masks],
+        "postprocess": [run.masks],
         "write_submission": [run.submission],
     }
 

@@ -7,16 +7,17 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from salt.data import predictions
 from salt.data.predictions import FIELDS
 from salt.data.records import Records, chunks
 from salt.data.tiles import rows_of
+from salt.postprocess import steps
 from salt.postprocess.jigsaw import Change, find_changes
 from salt.scores import metric
-from schemas.results import JigsawRule
+from schemas.postprocess import JigsawRule, Postprocess
 
 Masks = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
 
 THRESHOLDS = np.arange(1, 50) / 50  # of the threshold curve: 0.02 ... 0.98
 PARTS, DEAL = 5, 2018  # of the labelled tiles, for the jigsaw rules; seed
@@ -36,6 +37,7 @@ class Truth:
 
     labels: what the masks are: "out_of_fold" or "true_test"
     ids: (n,); masks: (n, H, W) uint8 in {0, 1}, may be a memory map
+    constant: (n,), whether a tile has one grey value
     fold: (n,) the fold of each tile, where it has one
     mosaics: id, mosaic, row, column
     views: each tile is hidden in one of them
@@ -44,12 +46,15 @@ class Truth:
     labels: str
     ids: npt.NDArray[np.str_]
     masks: Masks
+    constant: Bools
     fold: npt.NDArray[np.int64] | None
     mosaics: pd.DataFrame
     views: tuple[View, ...]
 
 
-def out_of_fold_truth(ids: npt.NDArray[np.str_], masks: Masks, folds: pd.DataFrame, mosaics: pd.DataFrame) -> Truth:
+def out_of_fold_truth(
+    ids: npt.NDArray[np.str_], masks: Masks, constant: Bools, folds: pd.DataFrame, mosaics: pd.DataFrame
+) -> Truth:
     """The labelled tiles. The jigsaw rules see four fifths of the masks at a time and are scored on the others.
 
     The fifths are no folds: folds by mosaic keep all neighbours together, so that no rule would reach a tile.
@@ -59,7 +64,7 @@ def out_of_fold_truth(ids: npt.NDArray[np.str_], masks: Masks, folds: pd.DataFra
     views = tuple(
         View({name: mask for name, mask in known.items() if name not in hidden}, hidden) for hidden in deal(known)
     )
-    return Truth("out_of_fold", ids, masks, fold, mosaics, views)
+    return Truth("out_of_fold", ids, masks, constant, fold, mosaics, views)
 
 
 def deal(ids: Iterable[str]) -> list[frozenset[str]]:
@@ -72,19 +77,23 @@ def deal(ids: Iterable[str]) -> list[frozenset[str]]:
 def true_test_truth(
     ids: npt.NDArray[np.str_],
     masks: Masks,
+    constant: Bools,
     known_ids: npt.NDArray[np.str_],
     known_masks: Masks,
     mosaics: pd.DataFrame,
 ) -> Truth:
     """The test tiles of a survey that is known; the jigsaw rules see all training masks, as in a submission."""
     view = View(dict(zip(known_ids.tolist(), known_masks, strict=True)), frozenset(ids.tolist()))
-    return Truth("true_test", ids, masks, None, mosaics, (view,))
+    return Truth("true_test", ids, masks, constant, None, mosaics, (view,))
 
 
-def score(predicted: Records, truth: Truth, threshold: float, rules: Iterable[JigsawRule]) -> list[dict[str, object]]:
-    """Rows of scores.csv for one prediction: {plain, tta} x jigsaw rules.
+def score(
+    predicted: Records, truth: Truth, postprocess: Postprocess, rules: Iterable[JigsawRule]
+) -> list[dict[str, object]]:
+    """Rows of scores.csv for one prediction: {plain, tta} x jigsaw rules, of masks as they would be submitted.
 
     predicted: records (id, plain, tta) of tiles that `truth` holds
+    postprocess: the steps; `rules` come after them, in the place of its own jigsaw rule
     Each row: labels, tta, jigsaw, score (mean over tiles), sd_folds (spread of the folds' scores; NaN without folds),
     tiles, reached (tiles that the rule covers), reached_before and reached_after (mean score of these without and
     with the rule; NaN where it covers none).
@@ -93,11 +102,11 @@ def score(predicted: Records, truth: Truth, threshold: float, rules: Iterable[Ji
     without = {name: np.zeros(len(predicted)) for name in FIELDS}
     empty = {name: set[str]() for name in FIELDS}
     for rows in chunks(len(predicted)):
-        masks = truth.masks[places[rows]].astype(bool)
+        true, constant = truth.masks[places[rows]], truth.constant[places[rows]]
         for name in FIELDS:
-            salt = predictions.salt(predicted[name][rows], threshold)
-            without[name][rows] = metric.score(salt, masks)
-            empty[name] |= set(predicted["id"][rows][~salt.any(axis=(1, 2))])
+            masks = steps.masks(predicted[name][rows], constant, postprocess)
+            without[name][rows] = metric.score(masks, true)
+            empty[name] |= set(predicted["id"][rows][~masks.any(axis=(1, 2))])
     return [
         {"labels": truth.labels, "tta": name == "tta", "jigsaw": rule}
         | _under_rule(rule, without[name], empty[name], predicted["id"], truth)
@@ -142,7 +151,7 @@ def _spread(scores: Floats, truth: Truth, places: npt.NDArray[np.int64]) -> floa
 
 
 def threshold_curve(predicted: Records, truth: Truth) -> Floats:
-    """Mean score at each of THRESHOLDS, with mirror images, without jigsaw: (k,)."""
+    """Mean score at each of THRESHOLDS, with mirror images: (k,). Of the threshold alone, without any other step."""
     places = rows_of(truth.ids, predicted["id"])
     total = np.zeros(len(THRESHOLDS))
     for rows in chunks(len(predicted)):

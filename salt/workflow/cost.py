@@ -162,7 +162,7 @@ class Cost:
                 return "predictions of models and ensembles", (train + test) * pixels * PREDICTION
             case "prepare_tiles":
                 return "tiles and masks", (train + channels * (train + test)) * pixels
-            case "make_pseudo_labels" | "apply_jigsaw":
+            case "make_pseudo_labels" | "postprocess":
                 return "tiles and masks", test * pixels
             case "predict_images":
                 return "predictions of images and, until they are blended, of their windows", self._of_images()
@@ -170,7 +170,7 @@ class Cost:
 
     def _of_images(self) -> int:
         """Bytes of predictions of other images, 2 a pixel, as if all were cut and each pixel were a byte of a file."""
-        windows = 1 / (1 - self.config.sections.overlap) ** 2  # that hold a pixel
+        windows = 1 / (1 - self.config.windows.overlap) ** 2  # that hold a pixel
         return round(2 * (1 + windows) * size(Path(self.config.predict or "")))
 
     def _predictions(self, kept: bool) -> int:

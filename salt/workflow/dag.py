@@ -117,7 +117,7 @@ class Plan:
 
     def score_settings(self) -> str:
         """Settings of score."""
-        return _json(ScoreSettings(threshold=self.config.submission.threshold).model_dump())
+        return _json(ScoreSettings(postprocess=self.config.submission.postprocess.tilewise).model_dump(mode="json"))
 
     def report_settings(self) -> str:
         """Settings of write_report: all that its methods paragraph tells."""

@@ -80,6 +80,7 @@ def overlay_for(name: str, found: Found, gpu: bool) -> Overlay:
     winning = yaml.safe_load(WINNING.read_text(encoding="utf-8"))
     overlay = {} if gpu else yaml.safe_load(SMALL.read_text(encoding="utf-8"))
     config = check_config(merged(winning, overlay))
+    steps, competition = config.submission.postprocess, found.data.layout == "competition"
     fitted = {
         "pathvars": {"results": f"results/{name}"},
         "data": found.data.model_dump(mode="json", exclude_defaults=True),
@@ -89,7 +90,7 @@ def overlay_for(name: str, found: Found, gpu: bool) -> Overlay:
         },
         "models": {key: model_for(model, found, gpu) for key, model in config.models.items()},
         "pseudo_labels": pseudo_labels_for(config, found, gpu),
-        "submission": {"jigsaw": "published" if found.data.layout == "competition" else "none"},
+        "submission": {"postprocess": (steps if competition else steps.tilewise).model_dump(mode="json")},
     }
     complete = merged(overlay, fitted)
     check_config(merged(winning, complete))

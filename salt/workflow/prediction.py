@@ -72,11 +72,11 @@ def settings(config: Config) -> dict[str, Any]:
         "images": str(images),
         "pictures": sources.fingerprint(found),
         **data,
-        "sections": {"overlap": config.sections.overlap, "range": config.sections.range or own_range},
+        "windows": {"overlap": config.windows.overlap, "range": config.windows.range or own_range},
         "models": {name: models[name] | {"weight": weight} for name, weight in weights.items()},
         "folds": config.folds.count,
         "weights": sources.fingerprint([path for paths in snapshots.values() for path in paths]),
-        "threshold": config.submission.threshold,
+        "postprocess": config.submission.postprocess.tilewise.model_dump(mode="json"),
     }
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from schemas.postprocess import DEFAULT
 from schemas.reading import check_config
 from schemas.training import Plateau
 
@@ -143,6 +144,7 @@ def test_rounds_ensembles_and_what_they_learn_from_are_the_published_ones():
     }
     submission = CONFIG.submission
     assert (submission.ensemble, submission.threshold, submission.jigsaw) == ("final", 0.5, "published")
+    assert submission.postprocess == DEFAULT
     assert (CONFIG.folds.count, CONFIG.folds.by) == (5, "depth")
 
 

@@ -13,7 +13,8 @@ from models.registry import create_network
 from salt.data import rle
 from salt.data.predictions import ONE
 from salt.data.records import open_records
-from salt.inference.sliding_window import Section
+from salt.inference import blocks
+from salt.inference.sliding_window import SlidingWindow
 from salt.inference.weights import copy_state, save_weights
 from schemas.errors import UserError
 from schemas.networks import PlainUnet
@@ -65,16 +66,16 @@ def read(path):
     return cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED)
 
 
-def start(run, images, threshold=0.5, **more):
+def start(run, images, threshold=0.5, cleaning=(), **more):
     settings = {
         "images": str(images),
         "pictures": "",
         "weights": "",
         "tile": SIDE,
-        "sections": {"overlap": 0.5},
+        "windows": {"overlap": 0.5},
         "models": {name: model_settings(name) | {"weight": weight} for name, weight in WEIGHTS.items()},
         "folds": 2,
-        "threshold": threshold,
+        "postprocess": [{"name": "threshold", "above": threshold}, *cleaning],
     }
     predict_images.main(
         [
@@ -143,6 +144,14 @@ def test_masks_are_where_the_probabilities_are_above_the_threshold(trained, imag
         assert np.array_equal(mask // 255, rle.decode(text, SIDE, SIDE))
 
 
+def test_masks_are_made_by_all_steps_of_the_list(trained, images):
+    start(trained, images, cleaning=[{"name": "remove_components", "smaller_than": SIDE**2 + 1}])
+    table = pd.read_csv(trained / "out" / "masks.csv", dtype=str, keep_default_na=False)
+    assert set(table["rle_mask"]) == {""}
+    assert not any(read(path).any() for path in (trained / "out" / "masks").iterdir())
+    assert max(found.max() for found in probabilities(trained).values()) > 0.5
+
+
 def test_a_section_is_the_blend_of_its_windows(trained, tmp_path):
     line = np.random.default_rng(0).integers(0, 256, (40, 70), dtype=np.uint8)
     (tmp_path / "lines").mkdir()
@@ -150,11 +159,11 @@ def test_a_section_is_the_blend_of_its_windows(trained, tmp_path):
     start(trained, tmp_path / "lines")
     (found,) = probabilities(trained).values()
     (tmp_path / "cut").mkdir()
-    section = Section((40, 70), (SIDE, SIDE), 0.5)
-    for number in range(len(section)):
-        save(tmp_path / "cut" / f"{number:02d}.png", section.window(line, number))
+    windows = SlidingWindow((40, 70), (SIDE, SIDE), 0.5)
+    for number in range(len(windows)):
+        save(tmp_path / "cut" / f"{number:02d}.png", windows.window(line, number))
     start(trained, tmp_path / "cut")
-    expected = np.concatenate(list(section.blend(probabilities(trained).values())), axis=1)
+    expected = np.concatenate(list(windows.blend(probabilities(trained).values())), axis=1)
     assert found.shape == (40, 70)
     assert np.abs(found - expected).max() < 2 / ONE
 
@@ -174,7 +183,7 @@ def test_a_section_in_colours_is_seen_in_colours(trained, tmp_path):
 
 
 def test_a_kill_loses_no_block_that_was_done(trained, images, monkeypatch):
-    monkeypatch.setattr(predict_images, "BLOCK", {"cpu": 2 * SIDE**2})
+    monkeypatch.setattr(blocks, "BLOCK", {"cpu": 2 * SIDE**2})
     start(trained, images)
     expected = {path.name: path.read_bytes() for path in (trained / "out" / "masks").iterdir()}
     predict, seen = predict_images.Ensemble.predict, []
@@ -189,13 +198,14 @@ def test_a_kill_loses_no_block_that_was_done(trained, images, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         start(trained, images)
     assert {path.name: path.read_bytes() for path in (trained / "out" / "masks").iterdir()} == expected  # as it was
-    start(trained, images, threshold=0.4)  # another threshold predicts nothing again
+    smooth = [{"name": "fill_holes", "smaller_than": 9}]
+    start(trained, images, threshold=0.4, cleaning=smooth)  # other steps predict nothing again
     assert seen == [2, 2, 2, 2]
     assert not (trained / "blocks").exists()
 
 
 def test_other_images_begin_anew(trained, images, monkeypatch):
-    monkeypatch.setattr(predict_images, "write", lambda *args: pytest.fail("no need"))
+    monkeypatch.setattr(predict_images, "write_predictions", lambda *args: pytest.fail("no need"))
     with pytest.raises(pytest.fail.Exception):
         start(trained, images)
     (before,) = (trained / "blocks").iterdir()

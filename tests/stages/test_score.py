@@ -1,11 +1,17 @@
+import json
+
+import numpy as np
 import pandas as pd
 import pytest
 
 from salt.data import rle
-from stages import score
+from salt.data.records import open_records
+from salt.scores import metric
+from stages import postprocess, score
 from tests.easy_tiles import easy_tiles
 from tests.stages.conftest import write_predictions
 
+SETTINGS = '{"postprocess": [{"name": "threshold", "above": 0.5}, {"name": "empty_constant"}]}'
 TRAIN, TEST = easy_tiles(12), easy_tiles(6, split="test", seed=1)
 
 
@@ -18,7 +24,7 @@ def options(run):
     texts = [rle.encode(mask) for mask in truth]
     pd.DataFrame({"id": TEST.ids, "rle_mask": texts}).to_csv(run / "truth.csv", index=False)
     return [
-        *("--settings", '{"threshold": 0.5}', "--names", "good", "bad", "--tiles", f"{run}/tiles"),
+        *("--settings", SETTINGS, "--names", "good", "bad", "--tiles", f"{run}/tiles"),
         *("--out-of-fold", f"{run}/good_oof.npy", f"{run}/bad_oof.npy"),
         *("--test", f"{run}/good_test.npy", f"{run}/bad_test.npy"),
         *("--folds", f"{run}/folds.csv", "--mosaics", f"{run}/mosaics.csv"),
@@ -44,3 +50,33 @@ def test_every_name_has_a_score_with_and_without_tta_and_jigsaw_on_all_labels(ru
 def test_without_true_masks_the_test_tiles_have_no_scores(run, options):
     score.main([*options, "--true-test-masks"])
     assert set(pd.read_csv(run / "scores.csv")["labels"]) == {"out_of_fold"}
+
+
+def test_a_score_is_that_of_the_masks_that_postprocess_writes(run, options):
+    """On test tiles whose true masks are known: in a mosaic, with specks to remove and holes to fill."""
+    rng = np.random.default_rng(3)
+    truth = (TEST.images > 120).astype("u1")
+    noise = np.where(rng.random(truth.shape) < 0.1, 1 - truth, truth).astype(np.float16)
+    write_predictions(run / "good_test.npy", TEST.ids, noise)
+    places = [(name, 0, row, 0) for row, name in enumerate((TRAIN.ids[3], *TEST.ids))]
+    pd.DataFrame(places, columns=["id", "mosaic", "row", "column"]).to_csv(run / "mosaics.csv", index=False)
+    cleaning = [{"name": "remove_components", "smaller_than": 6}, {"name": "fill_holes", "smaller_than": 4}]
+    scores = {}
+    for chosen in ([], cleaning):
+        steps = [{"name": "threshold", "above": 0.5}, {"name": "empty_constant"}, *chosen]
+        settings = json.dumps({"postprocess": steps})
+        score.main([*options, "--settings", settings, "--true-test-masks", f"{run}/truth.csv"])
+        rows = pd.read_csv(run / "scores.csv").query("name == 'good' and labels == 'true_test' and tta")
+        for rule in ("none", "published", "extended"):
+            scores[len(chosen), rule] = rows.set_index("jigsaw")["score"][rule]
+            jigsaw = [] if rule == "none" else [{"name": "jigsaw", "rule": rule}]
+            postprocess.main(
+                [
+                    *("--settings", json.dumps([*steps, *jigsaw]), "--probabilities", f"{run}/good_test.npy"),
+                    *("--tiles", f"{run}/tiles", "--mosaics", f"{run}/mosaics.csv"),
+                    *("--masks-out", f"{run}/masks.npy", "--changes-out", f"{run}/changes.csv"),
+                ]
+            )
+            masks = open_records(run / "masks.npy")["mask"]
+            assert scores[len(chosen), rule] == pytest.approx(metric.score(masks, truth).mean(), abs=1e-6)
+    assert len(set(scores.values())) > 2

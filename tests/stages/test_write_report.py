@@ -15,7 +15,7 @@ from salt.data.predictions import FIELDS
 from salt.data.records import create_records, open_records
 from salt.data.tiles import Tiles, save_tiles
 from salt.ensembles import pseudo_labels
-from salt.postprocess import jigsaw
+from salt.postprocess import final_masks
 from salt.runtime import provenance
 from salt.runtime.paths import Run
 from salt.scores import scoring
@@ -44,6 +44,8 @@ def model(schedules=(COSINE,), **more):
     } | more
 
 
+HOLES = {"name": "fill_holes", "smaller_than": 5}
+STEPS = [{"name": "threshold", "above": 0.5}, {"name": "empty_constant"}]
 CONFIG = {
     "seed": 1,
     "data": {"root": "data/here", "tile": SIDE},
@@ -66,12 +68,12 @@ NO_ROUNDS = CONFIG | {  # one model, which is submitted; no survey
     "models": {"first": CONFIG["models"]["first"]},
     "ensembles": {"stage1": {"first": 1}},
     "pseudo_labels": {},
-    "submission": {"ensemble": "first", "jigsaw": "none"},
+    "submission": {"ensemble": "first", "postprocess": STEPS},
 }
 
 
 HONEST = CONFIG | {
-    "submission": {"ensemble": "final", "jigsaw": "extended"},
+    "submission": {"ensemble": "final", "postprocess": [*STEPS, HOLES, {"name": "jigsaw", "rule": "extended"}]},
     "pseudo_labels": {name: labels | {"scope": "fold"} for name, labels in CONFIG["pseudo_labels"].items()},
 }
 
@@ -130,14 +132,18 @@ def write_predictions(folder, rng, config, true, train, test):
 
 def write_scores(folder, config, true, folds, mosaics, test):
     train = folds["id"].to_numpy(str)
-    truths = {"out_of_fold": scoring.out_of_fold_truth(train, true["train"], folds, mosaics)}
+    constant = {name: np.zeros(len(masks), bool) for name, masks in true.items()}
+    labelled = train, true["train"]
+    truths = {"out_of_fold": scoring.out_of_fold_truth(*labelled, constant["train"], folds, mosaics)}
     if config.survey:
-        truths["test"] = scoring.true_test_truth(test, true["test"], train, true["train"], mosaics)
+        truths["test"] = scoring.true_test_truth(test, true["test"], constant["test"], *labelled, mosaics)
     scores, curves = [], []
     for stem, truth in truths.items():
         for name in [*config.models, *config.ensembles]:
             predicted = open_records(folder / "ensembles" / name / f"{stem}.npy")
-            scores += [{"name": name} | row for row in scoring.score(predicted, truth, 0.5, RULES)]
+            scores += [
+                {"name": name} | row for row in scoring.score(predicted, truth, config.submission.postprocess, RULES)
+            ]
             curve = scoring.threshold_curve(predicted, truth)
             curves.append(
                 pd.DataFrame({"name": name, "labels": truth.labels, "threshold": scoring.THRESHOLDS, "score": curve})
@@ -180,14 +186,10 @@ def write_pseudo_labels(folder, config):
 
 def write_masks(folder, config, mosaics, train, true):
     predicted = open_records(folder / "ensembles" / config.submission.ensemble / "test.npy")
-    ids = predicted["id"].tolist()
-    with create_records(folder / "jigsaw" / "masks.npy", ids, {"mask": np.uint8}, SIDE, SIDE) as out:
-        out["mask"] = predicted["tta"] > 0.5
-        empty = {name for name, mask in zip(ids, out["mask"], strict=True) if not mask.any()}
-        known = dict(zip(train, true, strict=True))
-        changes = jigsaw.find_changes(config.submission.jigsaw, mosaics, known, set(ids), empty)
-        record = jigsaw.repaint(ids, out["mask"], changes)
-    record.to_csv(folder / "jigsaw" / "changes.csv", index=False)
+    known = dict(zip(train, true, strict=True))
+    path = folder / "postprocess" / "masks.npy"
+    changes = final_masks.write_masks(path, predicted, set(), known, mosaics, config.submission.postprocess)
+    changes.to_csv(folder / "postprocess" / "changes.csv", index=False)
 
 
 def report(run, config):
@@ -369,6 +371,13 @@ def test_methods_say_where_each_fold_learned_from_its_own_models_alone(honest):
     assert "sure held, for each fold, the masks (p > 0.5) that this fold's models of stage1 alone" in methods
     assert "had trained on it" not in methods
     assert "3 models in 2 rounds, 8 trainings over 2 folds" in honest[1]
+
+
+def test_where_masks_are_cleaned_the_curve_of_thresholds_says_that_it_is_not_of_them(honest, page):
+    words = "Here the threshold alone made the masks, without the further steps of the submission."
+    assert words in honest[1]
+    assert words not in page
+    assert "of fewer than 5 px were filled; tiles were laid out in mosaics" in methods_of(honest[1])
 
 
 def test_a_tile_of_two_folds_is_one_pseudo_label_and_counts_for_both(honest):

@@ -41,7 +41,7 @@ def test_the_submission_holds_the_samples_ids_in_order_with_valid_masks(run):
     submission = pd.read_csv(run.results / "submission.csv", dtype=str, keep_default_na=False)
     assert submission.columns.tolist() == ["id", "rle_mask"]
     assert submission["id"].tolist() == sample["id"].tolist()
-    final = open_records(run.results / "jigsaw" / "masks.npy")
+    final = open_records(run.results / "postprocess" / "masks.npy")
     masks = read_masks(run.results / "submission.csv")
     assert all(np.array_equal(masks[name], mask) for name, mask in zip(final["id"], final["mask"], strict=True))
 
@@ -164,7 +164,7 @@ def test_other_images_are_predicted_with_the_weights_alone_as_the_runs_own_and_n
     assert cv2.imread(str(read / "section.png"), cv2.IMREAD_UNCHANGED).shape == (101, 303)
 
 
-END = {"score", "apply_jigsaw", "write_submission", "write_report", "all"}
+END = {"score", "postprocess", "write_submission", "write_report", "all"}
 
 
 def of_both_folds(models, *rules):
@@ -249,7 +249,13 @@ def test_other_weights_of_an_encoder_are_fetched_and_its_model_trains_again(run,
 
 
 def test_another_threshold_predicts_nothing_again(run, tmp_path):
-    assert dry_run(run, {"submission": {"threshold": 0.45}}, tmp_path) == END
+    steps = [{"name": "threshold", "above": 0.45}, {"name": "empty_constant"}, {"name": "jigsaw", "rule": "published"}]
+    assert dry_run(run, {"submission": {"postprocess": steps}}, tmp_path) == END
+
+
+def test_another_jigsaw_rule_scores_nothing_again(run, tmp_path):
+    steps = [{"name": "threshold", "above": 0.5}, {"name": "empty_constant"}, {"name": "jigsaw", "rule": "extended"}]
+    assert dry_run(run, {"submission": {"postprocess": steps}}, tmp_path) == END - {"score"}
 
 
 def test_another_run_to_compare_with_writes_the_report_again_and_nothing_else(run, tmp_path):

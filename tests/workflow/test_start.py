@@ -62,7 +62,7 @@ def test_the_winning_recipe_resolves_on_the_competitions_layout(repository):
     }
     fetched = {f"fetch_weights encoder={name}-imagenet" for name in ("resnet34", "resnext50_32x4d")}
     assert {job for job in found if job.startswith("fetch_weights")} == fetched
-    assert {"blend name=final", "make_pseudo_labels labels=stage1_by_size, scope=all_folds", "apply_jigsaw"} <= found
+    assert {"blend name=final", "make_pseudo_labels labels=stage1_by_size, scope=all_folds", "postprocess"} <= found
 
 
 def write_tables_of_the_competition(root):

@@ -3,7 +3,8 @@ import pytest
 
 from salt.inference.blocks import Blocks, Windows
 from salt.inference.images import Image
-from salt.inference.sliding_window import Section
+from salt.inference.sliding_window import SlidingWindow
+from schemas.results import PredictImagesSettings
 
 SHAPES = ((8, 8), (5, 20), (30, 17), (8, 8))
 
@@ -31,7 +32,7 @@ def images(arrays, reads):
         return arrays[number]
 
     return [
-        Image(str(number), lambda number=number: read(number), Section(array.shape, (8, 8), 0.5), "type")
+        Image(str(number), lambda number=number: read(number), SlidingWindow(array.shape, (8, 8), 0.5), "type")
         for number, array in enumerate(arrays)
     ]
 
@@ -45,7 +46,7 @@ def test_blocks_of_any_size_give_each_image_the_predictions_of_its_windows(tmp_p
     assert max(count for _, count in echo.seen) == min(size, len(windows))
     assert reads == [0, 1, 2, 3]  # each image once, though blocks end within them
     for number, image in enumerate(windows.images):
-        found = np.concatenate(list(image.section.blend(blocks.read(windows.of(number)))), axis=1)
+        found = np.concatenate(list(image.windows.blend(blocks.read(windows.of(number)))), axis=1)
         assert np.abs(found - arrays[number] / 255).max() < 1e-4
 
 
@@ -59,6 +60,26 @@ def test_blocks_that_are_there_are_not_predicted_again_nor_their_images_read(tmp
     blocks.predict(Windows(images(arrays, reads)), again)
     assert again.seen == [(0, len(windows) % 2 or 2)]
     assert reads == [2, 3] if len(windows) % 2 == 0 else reads == [3]
+
+
+def prediction(**changed):
+    known = {"images": "lines", "pictures": "", "weights": "", "tile": 8, "windows": {}, "models": {}, "folds": 2}
+    return PredictImagesSettings.model_validate(known | {"postprocess": [{"name": "threshold"}]} | changed)
+
+
+def test_a_prediction_has_blocks_of_its_own_and_other_steps_have_the_same(tmp_path):
+    first = Blocks.of(tmp_path, prediction(), "cpu")
+    (first.folder / "kept").touch()
+    other_steps = prediction(postprocess=[{"name": "threshold", "above": 0.4}])
+    assert Blocks.of(tmp_path, other_steps, "cpu").folder == first.folder
+    assert (first.folder / "kept").exists()
+    other_images = Blocks.of(tmp_path, prediction(pictures="changed"), "cpu")
+    assert list(tmp_path.iterdir()) == [other_images.folder]
+
+
+def test_a_block_has_at_least_one_window_however_large_the_tile(tmp_path):
+    assert Blocks.of(tmp_path, prediction(), "cpu").size == 2**20 // 64
+    assert Blocks.of(tmp_path, prediction(tile=5000), "cpu").size == 1
 
 
 def test_blocks_of_another_size_are_other_blocks(tmp_path, arrays):

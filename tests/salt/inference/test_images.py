@@ -14,8 +14,8 @@ TILE = 8
 
 
 def settings(path, **more):
-    known = {"images": str(path), "pictures": "", "weights": "", "tile": TILE, "sections": {}, "models": {}, "folds": 2}
-    return PredictImagesSettings.model_validate(known | {"threshold": 0.5} | more)
+    known = {"images": str(path), "pictures": "", "weights": "", "tile": TILE, "windows": {}, "models": {}, "folds": 2}
+    return PredictImagesSettings.model_validate(known | {"postprocess": [{"name": "threshold", "above": 0.5}]} | more)
 
 
 def save(path, pixels):
@@ -78,7 +78,7 @@ def test_all_faults_of_all_images_are_said_at_once(tmp_path, image):
     for words in (
         "(4): bad.png (no PNG), cut.png (damaged",
         "cut.sgy (damaged SEG-Y: ",
-        "floats.npy (floats from 0.571429 to 35.4286, which have no range of their own; set `sections.range`",
+        "floats.npy (floats from 0.571429 to 35.4286, which have no range of their own; set `windows.range`",
         "(1): good",
     ):
         assert words in str(error.value)
@@ -109,40 +109,40 @@ def test_colours_become_luminance_for_grey_networks_and_grey_is_repeated_for_oth
     assert np.array_equal(tile_of(found), np.stack([image] * 3, axis=2))
 
 
-def test_a_tile_is_read_as_the_runs_tiles_and_a_window_by_the_range_of_sections(tmp_path, image):
+def test_a_tile_is_read_as_the_runs_tiles_and_a_window_by_the_range_of_windows(tmp_path, image):
     faint = save(tmp_path / "tile.png", image // 4)
-    (tile,) = open_images(settings(faint, sections={"range": "tile"}))
+    (tile,) = open_images(settings(faint, windows={"range": "tile"}))
     assert np.array_equal(tile_of(tile), image // 4)
     (tile,) = open_images(settings(faint, range="tile"))
     assert tile_of(tile).max() == 255
     wide = save(tmp_path / "wide.png", np.hstack([image // 4, image // 2]))
-    (section,) = open_images(settings(wide, sections={"range": "tile"}))
-    pixels = section.read()
-    for number in range(len(section.section)):
-        assert (section.window(pixels, number).min(), section.window(pixels, number).max()) == (0, 255)
-    (section,) = open_images(settings(wide))
-    assert np.array_equal(tile_of(section), image // 4)
+    (line,) = open_images(settings(wide, windows={"range": "tile"}))
+    pixels = line.read()
+    for number in range(len(line.windows)):
+        assert (line.window(pixels, number).min(), line.window(pixels, number).max()) == (0, 255)
+    (line,) = open_images(settings(wide))
+    assert np.array_equal(tile_of(line), image // 4)
 
 
-def test_floats_which_have_no_range_get_that_of_sections_whatever_their_size(tmp_path, image):
+def test_floats_which_have_no_range_get_that_of_windows_whatever_their_size(tmp_path, image):
     floats = save(tmp_path / "tile.npy", image / np.float32(1000))
-    (found,) = open_images(settings(floats, sections={"range": [0, 0.255]}))
+    (found,) = open_images(settings(floats, windows={"range": [0, 0.255]}))
     assert np.array_equal(tile_of(found), image)
-    (found,) = open_images(settings(floats, range=[0, 0.51], sections={"range": "tile"}))
+    (found,) = open_images(settings(floats, range=[0, 0.51], windows={"range": "tile"}))
     assert np.abs(tile_of(found) - image / 2).max() <= 0.51
 
 
 def test_a_volume_is_many_images(tmp_path):
     cube = np.random.default_rng(0).random((3, 9, 12), np.float32)
     segyio.tools.from_array3D(str(tmp_path / "cube.sgy"), cube, format=5)
-    found = open_images(settings(tmp_path, sections={"range": "tile"}))
+    found = open_images(settings(tmp_path, windows={"range": "tile"}))
     assert [image.name for image in found] == ["cube_inline1", "cube_inline2", "cube_inline3"]
     assert np.array_equal(found[1].read(), cube[1].T)
-    assert found[1].section.shape == (12, 9)
+    assert found[1].windows.shape == (12, 9)
 
 
 def test_an_image_and_a_part_of_a_volume_may_not_share_a_name(tmp_path, image):
     segyio.tools.from_array3D(str(tmp_path / "cube.sgy"), np.zeros((2, 9, 12), np.float32), format=5)
     save(tmp_path / "cube_inline2.png", image)
     with pytest.raises(UserError, match=re.escape("names that more than one image has (1): cube_inline2")):
-        open_images(settings(tmp_path, sections={"range": "tile"}))
+        open_images(settings(tmp_path, windows={"range": "tile"}))

@@ -6,6 +6,7 @@ from salt.data.records import create_records, open_records
 from salt.data.tiles import Tiles
 from salt.report import examples
 from schemas.augmentation import Flip, Noise
+from schemas.postprocess import DEFAULT, FillHoles, Postprocess, Threshold
 
 SIDE = 10
 
@@ -36,12 +37,22 @@ def records(tmp_path):
 def test_there_is_one_labelled_tile_for_each_score_the_middle_one_by_id(records):
     truth = tiles([left(10)] * 3 + [left(0)] * 2 + [left(10)] * 2)
     predicted = [left(8), left(8), left(8), left(3), left(0), left(10), left(1)]  # IoU 0.8, 0.8, 0.8, 0, both empty, 1
-    shown = examples.labelled(truth, records(truth.ids, tta=np.array(predicted, np.float16)), 0.5)
+    shown = examples.labelled(truth, records(truth.ids, tta=np.array(predicted, np.float16)), DEFAULT)
     assert [(sample.id, round(sample.value, 1), sample.alike) for sample in shown] == [
         ("train06", 0.0, 2),
         ("train01", 0.6, 3),
         ("train05", 1.0, 1),
     ]
+
+
+def test_labelled_tiles_are_shown_with_the_masks_of_all_steps(records):
+    truth = tiles([left(10)])
+    holed = left(10).astype(np.float16)
+    holed[4, 4] = 0.4
+    steps = Postprocess((Threshold(), FillHoles(smaller_than=2)))
+    assert [sample.value for sample in examples.labelled(truth, records(truth.ids, tta=holed[None]), steps)] == [1.0]
+    threshold_alone = examples.labelled(truth, records(truth.ids, tta=holed[None]), Postprocess((Threshold(),)))
+    assert threshold_alone[0].tile.outlines["predicted"]  # the border of the hole
 
 
 def test_test_tiles_go_from_little_salt_to_much_and_empty_ones_are_left_out(records):

@@ -82,9 +82,9 @@ def test_every_mosaic_is_in_one_section_by_its_number_of_tiles(counts):
 def run(tmp_path, masks):
     save_tiles(tmp_path / "tiles", tiles(2, "train"), tiles(3, "test"))
     MOSAICS.to_csv(tmp_path / "mosaics.csv", index=False)
-    (tmp_path / "jigsaw").mkdir()
-    CHANGES.to_csv(tmp_path / "jigsaw/changes.csv", index=False)
-    (tmp_path / "masks.npy").rename(tmp_path / "jigsaw/masks.npy")
+    (tmp_path / "postprocess").mkdir()
+    CHANGES.to_csv(tmp_path / "postprocess/changes.csv", index=False)
+    (tmp_path / "masks.npy").rename(tmp_path / "postprocess/masks.npy")
     return tmp_path
 
 
@@ -115,7 +115,7 @@ def test_many_tiles_share_the_pixels_of_the_page(run, monkeypatch):
 
 def test_without_mosaics_the_page_says_so(run):
     MOSAICS[:0].to_csv(run / "mosaics.csv", index=False)
-    CHANGES[:0].to_csv(run / "jigsaw/changes.csv", index=False)
+    CHANGES[:0].to_csv(run / "postprocess/changes.csv", index=False)
     page = mosaic_page.page(Run(run), 2)
     assert "No tile found a neighbour, so there are no mosaics." in page
     assert "<section" not in page

@@ -4,7 +4,7 @@ from typing import get_args
 import yaml
 
 from salt.report import rendering, run_page
-from schemas import augmentation, data, networks, rounds, training
+from schemas import augmentation, data, networks, postprocess, rounds, training
 from schemas.reading import check_config
 
 
@@ -13,6 +13,9 @@ def words():
 
 
 SCHEDULES = (training.Plateau, training.Cosine, training.Triangular2)
+
+
+STEPS = get_args(get_args(postprocess.Step)[0])
 
 
 def winning(**changes):
@@ -46,6 +49,7 @@ def test_there_are_words_for_every_choice_of_the_config():
     kinds = get_args(get_args(networks.Network)[0])
     transforms = augmentation.RandomTransform.__subclasses__()
     assert set(known["transform"]) == {name for transform in transforms for name in choices(transform, "name")}
+    assert set(known["postprocess"]) == {name for step in STEPS for name in choices(step, "name")}
     assert set(known["network"]) == {name for network in kinds for name in choices(network, "name")}
 
 
@@ -54,6 +58,32 @@ def test_the_words_for_a_transformation_tell_all_its_amounts():
         (name,) = choices(kind, "name")
         told = set(re.findall(r"{0\.(\w+)", words()["transform"][name]))
         assert told == set(kind.model_fields) - {"name", "p", "of"}
+
+
+def test_the_words_for_a_step_tell_all_its_fields():
+    for kind in STEPS:
+        (name,) = choices(kind, "name")
+        assert set(re.findall(r"{0\.(\w+)", words()["postprocess"][name])) == set(kind.model_fields) - {"name"}
+
+
+def submitting(*steps):
+    """The winning recipe with other steps to the submission."""
+    raw = winning().model_dump(mode="json")
+    raw["submission"]["postprocess"] = list(steps)
+    return check_config(raw)
+
+
+def test_the_methods_tell_the_steps_of_the_submission_in_their_order():
+    told = methods(winning())
+    assert "of the probabilities p of final, step by step: a pixel was salt where p &gt; 0.5; tiles of one grey" in told
+    assert "grey value got empty masks; tiles were laid out in mosaics by the similarity of their borders, and" in told
+    assert "and the published jigsaw rule was applied. The published rule continues straight salt" in told
+    holes = {"name": "fill_holes", "smaller_than": 9}
+    specks = {"name": "remove_components", "smaller_than": 20}
+    told = methods(submitting({"name": "threshold", "above": 0.45}, holes, specks))
+    assert "salt where p &gt; 0.45; holes in salt" in told
+    assert "of fewer than 9 px were filled; components of salt (8-connected) of fewer than 20 px were rem" in told
+    assert "removed. The jigsaw rule was not applied." in told
 
 
 def test_models_and_ensembles_take_the_order_of_the_scores():

@@ -8,12 +8,15 @@ from salt.data.predictions import FIELDS
 from salt.data.records import create_records, open_records
 from salt.postprocess.jigsaw import find_changes
 from salt.scores import metric, scoring
+from schemas.postprocess import EmptyConstant, FillHoles, Postprocess, RemoveComponents, Threshold
 from tests.easy_tiles import easy_tiles
 
 RULES = ("none", "published", "extended")
 TILES = easy_tiles(300)  # more than a chunk
 IDS = np.array(TILES.ids)
 FOLDS = pd.DataFrame({"id": TILES.ids, "fold": np.arange(300) % 3})
+VARIED = np.zeros(300, bool)  # no tile is constant
+STEPS = Postprocess((Threshold(), EmptyConstant()))
 NO_MOSAICS = pd.DataFrame({"id": [], "mosaic": [], "row": [], "column": []}, dtype="int64").astype({"id": str})
 
 
@@ -29,8 +32,8 @@ def predicted(tmp_path):
 
 
 def test_scores_are_the_metrics_mean_and_the_folds_spread(predicted):
-    truth = scoring.out_of_fold_truth(IDS, TILES.masks, FOLDS, NO_MOSAICS)
-    rows = pd.DataFrame(scoring.score(predicted, truth, 0.5, RULES))
+    truth = scoring.out_of_fold_truth(IDS, TILES.masks, VARIED, FOLDS, NO_MOSAICS)
+    rows = pd.DataFrame(scoring.score(predicted, truth, STEPS, RULES))
     assert rows[["tta", "jigsaw"]].to_numpy().tolist() == [[tta, rule] for tta in (False, True) for rule in RULES]
     places = [TILES.ids.index(name) for name in predicted["id"]]
     expected = metric.score((predicted["plain"] > 0.5).astype(np.uint8), TILES.masks[places])
@@ -42,10 +45,29 @@ def test_scores_are_the_metrics_mean_and_the_folds_spread(predicted):
 
 
 def test_the_threshold_curve_agrees_with_the_score(predicted):
-    truth = scoring.out_of_fold_truth(IDS, TILES.masks, FOLDS, NO_MOSAICS)
+    truth = scoring.out_of_fold_truth(IDS, TILES.masks, VARIED, FOLDS, NO_MOSAICS)
     curve = scoring.threshold_curve(predicted, truth)
     assert curve.shape == scoring.THRESHOLDS.shape
     assert curve == pytest.approx(1)
+
+
+def test_the_threshold_curve_is_of_the_threshold_alone_and_scores_are_of_all_steps(tmp_path):
+    with create_records(tmp_path / "p.npy", ["a"], dict.fromkeys(FIELDS, np.float16), 32, 32) as out:
+        for name in FIELDS:
+            out[name][:, 4:20, 4:20] = 1
+            out[name][:, 6, 6] = 0  # a hole, and a speck
+            out[name][:, 30, 30] = 1
+    predicted, truth = open_records(tmp_path / "p.npy"), np.zeros((1, 32, 32), np.uint8)
+    truth[:, 4:20, 4:20] = 1
+    folds = pd.DataFrame({"id": ["a"], "fold": [0]})
+    known = scoring.out_of_fold_truth(np.array(["a"]), truth, VARIED[:1], folds, NO_MOSAICS)
+    cleaning = (FillHoles(smaller_than=2), RemoveComponents(smaller_than=2))
+    masks = scoring.score(predicted, known, Postprocess((Threshold(), *cleaning)), RULES)
+    assert [row["score"] for row in masks] == [1] * 6
+    truth[:, 6, 6], truth[:, 30, 30] = 0, 1
+    assert scoring.threshold_curve(predicted, known) == pytest.approx(1)
+    constant = scoring.out_of_fold_truth(np.array(["a"]), truth, ~VARIED[:1], folds, NO_MOSAICS)
+    assert [row["score"] for row in scoring.score(predicted, constant, STEPS, RULES)] == [0] * 6
 
 
 def vertical(count):
@@ -73,11 +95,11 @@ def test_the_labels_are_hidden_in_five_equal_parts_whatever_their_order():
 def test_out_of_fold_a_rule_knows_the_masks_that_are_not_hidden_whatever_the_folds(tmp_path):
     ids, masks, mosaics = vertical(30)
     folds = pd.DataFrame({"id": ids, "fold": 0})  # a mosaic in one fold
-    truth = scoring.out_of_fold_truth(ids, masks, folds, mosaics)
+    truth = scoring.out_of_fold_truth(ids, masks, VARIED[: len(ids)], folds, mosaics)
     for view in truth.views:
         assert set(view.known) | view.hidden == set(ids)
         assert not view.known.keys() & view.hidden
-    rows = pd.DataFrame(scoring.score(wrong(tmp_path / "p.npy", ids), truth, 0.5, RULES)).set_index("jigsaw")
+    rows = pd.DataFrame(scoring.score(wrong(tmp_path / "p.npy", ids), truth, STEPS, RULES)).set_index("jigsaw")
     assert rows.loc["none", "score"].tolist() == [0, 0]
     hidden_with_the_first = next(part for part in scoring.deal(ids.tolist()) if "v0" in part)
     before_any_known = next(row for row in range(30) if f"v{row}" not in hidden_with_the_first)
@@ -107,7 +129,7 @@ def test_no_rule_sees_a_hidden_mask(tiles, part):
     for rule in RULES:
         said = []
         for each in (masks, other):
-            truth = scoring.out_of_fold_truth(ids, each, folds, mosaics)
+            truth = scoring.out_of_fold_truth(ids, each, VARIED[: len(ids)], folds, mosaics)
             changes = scoring.changes_in_view(rule, truth, set(ids), set(ids[empty]))
             said.append({name: (change.source, change.mask.tolist()) for name, change in changes.items()})
         assert [said[0].get(name) for name in hidden] == [said[1].get(name) for name in hidden]
@@ -122,8 +144,9 @@ def test_scores_under_a_rule_are_those_of_the_repainted_masks(tmp_path_factory, 
     path = tmp_path_factory.mktemp("predictions") / "p.npy"
     with create_records(path, ids.tolist(), {name: np.float16 for name in FIELDS}, 32, 32) as out:
         out["plain"] = out["tta"] = guess
-    truth = scoring.out_of_fold_truth(ids, masks, pd.DataFrame({"id": ids, "fold": 0}), mosaics)
-    for row in scoring.score(open_records(path), truth, 0.5, RULES):
+    folds = pd.DataFrame({"id": ids, "fold": 0})
+    truth = scoring.out_of_fold_truth(ids, masks, VARIED[: len(ids)], folds, mosaics)
+    for row in scoring.score(open_records(path), truth, STEPS, RULES):
         painted, reached = guess.copy(), []
         for hidden in scoring.deal(ids.tolist()):
             known = {name: mask for name, mask in zip(ids, masks, strict=True) if name not in hidden}
@@ -139,8 +162,8 @@ def test_scores_under_a_rule_are_those_of_the_repainted_masks(tmp_path_factory, 
 
 def test_jigsaw_on_true_test_tiles_knows_all_training_masks(tmp_path):
     ids, masks, mosaics = vertical(4)
-    truth = scoring.true_test_truth(ids[1:], masks[1:], ids[:1], masks[:1], mosaics)
-    rows = pd.DataFrame(scoring.score(wrong(tmp_path / "p.npy", ids[1:]), truth, 0.5, RULES))
+    truth = scoring.true_test_truth(ids[1:], masks[1:], VARIED[:3], ids[:1], masks[:1], mosaics)
+    rows = pd.DataFrame(scoring.score(wrong(tmp_path / "p.npy", ids[1:]), truth, STEPS, RULES))
     assert rows["score"].tolist() == [0, 1, 1] * 2
     assert rows["reached"].tolist() == [0, 3, 3] * 2
     assert rows["reached_after"].tolist() == pytest.approx([np.nan, 1, 1] * 2, nan_ok=True)

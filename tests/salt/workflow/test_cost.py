@@ -109,7 +109,7 @@ def test_without_a_number_of_tiles_only_weights_and_checkpoints_are_known(raw):
 
 def test_predictions_of_images_take_as_much_as_their_files_and_windows_let_expect(raw, tmp_path):
     (tmp_path / "line.png").write_bytes(bytes(1000))
-    raw["predict"], raw["sections"] = str(tmp_path), {"overlap": 0.5}
+    raw["predict"], raw["windows"] = str(tmp_path), {"overlap": 0.5}
     assert Cost(check_config(raw), None).disk([Job("predict_images", {})]).total == 2 * (1 + 4) * 1000
 
 

@@ -143,9 +143,15 @@ def test_a_local_file_of_weights_is_an_input_and_none_needs_nothing(raw):
 
 def test_all_jigsaw_rules_are_scored_whichever_is_chosen(raw):
     settings = Plan(raw).score_settings()
-    assert json.loads(settings) == {"threshold": 0.5, "jigsaw": ["none", "published", "extended"]}
-    raw["submission"]["jigsaw"] = "extended"
-    assert Plan(raw).score_settings() == settings
+    steps = [{"name": "threshold", "above": 0.5}, {"name": "empty_constant"}]
+    assert json.loads(settings) == {"postprocess": steps, "jigsaw": ["none", "published", "extended"]}
+    for rule in ([], [{"name": "jigsaw", "rule": "extended"}]):
+        raw["submission"]["postprocess"] = [*steps, *rule]
+        assert Plan(raw).score_settings() == settings
+
+
+def test_the_settings_of_postprocess_are_its_steps_alone(raw):
+    assert json.loads(Plan(raw).settings("submission", "postprocess")) == raw["submission"]["postprocess"]
 
 
 def test_a_run_to_compare_with_concerns_the_report_alone(raw, tmp_path):
@@ -248,7 +254,7 @@ def test_a_prediction_leaves_the_config_of_the_run_and_the_settings_of_its_repor
 ):
     Plan(predicting).save_config()
     assert not (tmp_path / "config.yaml").exists()
-    predicting["sections"] = {"overlap": 0.7}
+    predicting["windows"] = {"overlap": 0.7}
     assert Plan(predicting).report_settings() == Plan(raw).report_settings()
 
 
@@ -293,7 +299,8 @@ def test_after_a_failure_the_words_tell_of_memory_and_that_the_same_command_goes
 @pytest.mark.parametrize(("chosen", "last"), [("none", 1), ("published", 1), ("extended", 2)])
 def test_the_closing_words_show_all_scores_and_where_the_results_are(raw, tmp_path, chosen, last):
     raw["pathvars"]["results"] = str(tmp_path)
-    raw["submission"]["jigsaw"] = chosen
+    rule = [] if chosen == "none" else [{"name": "jigsaw", "rule": chosen}]
+    raw["submission"]["postprocess"] = [{"name": "threshold", "above": 0.5}, *rule]
     plan = Plan(raw)
     rows = ["name,labels,tta,jigsaw,score,sd_folds,tiles"]
     rows += [

@@ -118,8 +118,10 @@ def test_of_few_tiles_all_are_pseudo_labels():
 
 def test_the_jigsaw_rule_is_for_the_competitions_labels():
     competition = dataclasses.replace(found((101, 101)), data=Data(root="data/tgs2"))
-    assert overlay_for("mine", competition, True)["submission"] == {"jigsaw": "published"}
-    assert overlay_for("mine", found((101, 101)), True)["submission"] == {"jigsaw": "none"}
+    steps = WINNING["submission"]["postprocess"]
+    assert overlay_for("mine", competition, True)["submission"] == {"postprocess": steps}
+    assert overlay_for("mine", found((101, 101)), True)["submission"] == {"postprocess": steps[:-1]}
+    assert config_of(overlay_for("mine", found((101, 101)), True)).submission.jigsaw == "none"
 
 
 # --- the program

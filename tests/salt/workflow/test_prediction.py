@@ -57,7 +57,14 @@ def test_the_settings_are_those_of_the_ensembles_models_with_their_weights(raw):
     found = PredictImagesSettings.model_validate(settings(raw))
     assert {name: member.weight for name, member in found.models.items()} == {MODELS[0]: 1, MODELS[1]: 3}
     assert found.models[MODELS[0]].members["phase1"] == 3
-    assert (found.folds, found.tile, found.threshold) == (2, (101, 101), 0.5)
+    assert (found.folds, found.tile, found.postprocess.threshold) == (2, (101, 101), 0.5)
+
+
+def test_a_prediction_has_the_steps_of_the_run_but_for_the_jigsaw_rule(raw):
+    steps = [{"name": "threshold", "above": 0.4}, {"name": "fill_holes", "smaller_than": 9}]
+    for rule in ([], [{"name": "jigsaw", "rule": "published"}]):
+        raw["submission"]["postprocess"] = [*steps, *rule]
+        assert settings(raw)["postprocess"] == steps
 
 
 def test_a_single_model_predicts_as_an_ensemble_does(raw):
@@ -116,11 +123,11 @@ def test_a_size_that_the_config_leaves_to_the_images_is_that_of_the_runs_tiles(r
 
 
 def test_windows_are_brought_to_bytes_as_the_runs_tiles_were_unless_the_config_says_otherwise(raw):
-    assert settings(raw)["sections"] == {"overlap": 0.5, "range": "tile"}  # the competition's were stretched
+    assert settings(raw)["windows"] == {"overlap": 0.5, "range": "tile"}  # the competition's were stretched
     raw["data"] |= {"layout": "folders", "tile": 101, "range": [-3, 3]}
-    assert settings(raw)["sections"]["range"] == (-3, 3)
-    raw["sections"] = {"range": [-4, 4], "overlap": 0.75}
-    assert settings(raw)["sections"] == {"overlap": 0.75, "range": (-4, 4)}
+    assert settings(raw)["windows"]["range"] == (-3, 3)
+    raw["windows"] = {"range": [-4, 4], "overlap": 0.75}
+    assert settings(raw)["windows"] == {"overlap": 0.75, "range": (-4, 4)}
 
 
 def test_where_the_weights_of_the_encoder_started_makes_no_difference(raw):

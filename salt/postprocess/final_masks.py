@@ -1,0 +1,47 @@
+"""The final masks of a run's test tiles: all steps of schemas/postprocess.py, a chunk of tiles at a time."""
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from salt.data.records import Records, chunks, create_records
+from salt.postprocess import steps
+from salt.postprocess.jigsaw import find_changes, repaint
+from schemas.postprocess import Postprocess
+
+
+def write_masks(
+    path: Path,
+    probabilities: Records,
+    constant: Collection[str],
+    known: Mapping[str, npt.NDArray[np.uint8]],
+    mosaics: pd.DataFrame,
+    postprocess: Postprocess,
+) -> pd.DataFrame:
+    """Write records of (id, mask (H, W) uint8 in {0, 1}); return what the jigsaw rule changed, as `repaint` does.
+
+    probabilities: records (id, plain, tta) of the test tiles, of which the masks keep the order
+    constant: ids of tiles of one grey value
+    known: masks of the training tiles, (H, W) uint8 in {0, 1}, by id; mosaics: id, mosaic, row, column
+    """
+    ids = probabilities["id"].tolist()
+    with create_records(path, ids, {"mask": np.uint8}, *probabilities["tta"].shape[1:]) as masks:
+        empty = _write_tile_by_tile(masks, probabilities, constant, postprocess)
+        changes = find_changes(postprocess.jigsaw, mosaics, known, set(ids), empty)
+        return repaint(ids, masks["mask"], changes)
+
+
+def _write_tile_by_tile(
+    masks: Records, probabilities: Records, constant: Collection[str], postprocess: Postprocess
+) -> set[str]:
+    """Fill in all masks as they are before the jigsaw rule; return the ids of the empty ones."""
+    empty: set[str] = set()
+    for rows in chunks(len(masks)):
+        ids = masks["id"][rows]
+        found = steps.masks(probabilities["tta"][rows], np.isin(ids, list(constant)), postprocess)
+        masks["mask"][rows] = found
+        empty |= set(ids[~found.any(axis=(1, 2))])
+    return empty

@@ -1,0 +1,83 @@
+"""The steps of schemas/postprocess.py that look at nothing but the tile: from probabilities to a mask.
+
+Salt is 8-connected and background 4-connected, the usual pair: so a diagonal line of salt is one component, and
+separates the background on its two sides.
+"""
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from salt.data.predictions import ONE
+from schemas.postprocess import Cleaning, EmptyConstant, FillHoles, Postprocess, RemoveComponents
+
+Probabilities = npt.NDArray[np.float16] | npt.NDArray[np.uint16]
+Bools = npt.NDArray[np.bool_]
+Masks = npt.NDArray[np.uint8]
+
+SALT, BACKGROUND = 8, 4  # connectivity
+
+
+def masks(probabilities: Probabilities, constant: Bools, steps: Postprocess) -> Masks:
+    """Masks (n, H, W) uint8 in {0, 1} of tiles, or of other images; the jigsaw rule is left to `final_masks`.
+
+    probabilities: (n, H, W), float16 or 16-bit numbers (65535 = 1); constant: (n,), whether a tile has one grey value
+    """
+    found = threshold(probabilities, steps.threshold)
+    for step in steps.cleaning:
+        found = _cleaned(found, constant, step)
+    return found
+
+
+def _cleaned(found: Masks, constant: Bools, step: Cleaning) -> Masks:
+    """Which function a section of the config stands for."""
+    match step:
+        case EmptyConstant():
+            return empty_constant(found, constant)
+        case RemoveComponents(smaller_than=size):
+            return remove_components(found, size)
+        case FillHoles(smaller_than=size):
+            return fill_holes(found, size)
+
+
+def threshold(probabilities: Probabilities, above: float) -> Masks:
+    """Where p > above, of any shape. In float32, since NumPy would round `above` to the float16 of the array."""
+    if probabilities.dtype == np.uint16:
+        return (probabilities > above * ONE).astype(np.uint8)
+    return (probabilities.astype(np.float32) > above).astype(np.uint8)
+
+
+def empty_constant(found: Masks, constant: Bools) -> Masks:
+    """Masks (n, H, W) without salt in the constant tiles, of which `constant` (n,) tells."""
+    return np.where(constant[:, None, None], np.uint8(0), found)
+
+
+def remove_components(found: Masks, smaller_than: int) -> Masks:
+    """Masks (n, H, W) without components of salt of fewer pixels."""
+    cleaned = found.copy()
+    for mask in cleaned:
+        labels, stats = _components(mask, SALT)
+        small = stats[:, cv2.CC_STAT_AREA] < smaller_than
+        mask[small[labels]] = 0
+    return cleaned
+
+
+def fill_holes(found: Masks, smaller_than: int) -> Masks:
+    """Masks (n, H, W) with holes of fewer pixels filled: components of background that touch no border."""
+    height, width = found.shape[1:]
+    filled = found.copy()
+    for mask in filled:
+        labels, stats = _components(1 - mask, BACKGROUND)
+        left, top, across, down, area = stats.T
+        inside = (left > 0) & (top > 0) & (left + across < width) & (top + down < height)
+        mask[(inside & (area < smaller_than))[labels]] = 1
+    return filled
+
+
+def _components(mask: Masks, connectivity: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+    """Numbers (H, W) of the components of what is 1 in a mask (H, W), and their boxes and areas by number, (k, 5).
+
+    Number 0 is what is 0. Callers may count it as a component: they would give it the value that it has.
+    """
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=connectivity)
+    return np.asarray(labels, np.int32), np.asarray(stats, np.int32)

@@ -1,0 +1,103 @@
+"""Sections of the config about what becomes of probabilities: steps, one after another, to the final masks."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import ConfigDict, Field, RootModel, model_validator
+
+from schemas.section import Section
+
+JigsawRule = Literal["none", "published", "extended"]
+Pixels = Annotated[int, Field(ge=0)]
+
+
+class Threshold(Section):
+    """The first step: a pixel with p > above is salt."""
+
+    name: Literal["threshold"] = "threshold"
+    above: float = Field(0.5, gt=0, lt=1, description="Probability; 0.5 is logit 0.")
+
+
+class EmptyConstant(Section):
+    """Tiles of one grey value get empty masks. The networks' predictions of them are 0 anyway."""
+
+    name: Literal["empty_constant"] = "empty_constant"
+
+
+class RemoveComponents(Section):
+    """Small components of salt are removed. Pixels that touch, even at a corner, belong to one (8-connected)."""
+
+    name: Literal["remove_components"] = "remove_components"
+    smaller_than: Pixels = Field(description="Components of fewer px are removed.")
+
+
+class FillHoles(Section):
+    """Small holes in salt are filled: components of background that do not touch the border of the tile.
+
+    Pixels that share an edge belong to one component (4-connected, the counterpart of the 8-connected salt).
+    """
+
+    name: Literal["fill_holes"] = "fill_holes"
+    smaller_than: Pixels = Field(description="Holes of fewer px are filled.")
+
+
+class Jigsaw(Section):
+    """The last step, if it is there: the jigsaw rule repeats lines of training masks over whole neighbouring tiles.
+
+    It needs the mosaics of the run's tiles, and is left out in predictions of other images.
+    """
+
+    name: Literal["jigsaw"] = "jigsaw"
+    rule: Literal["published", "extended"] = Field(
+        "published",
+        description="published: the original's (recipe 9). extended: where no salt is predicted right below or above "
+        "known salt, this goes on, too.",
+    )
+
+
+Cleaning = EmptyConstant | RemoveComponents | FillHoles  # steps from masks to masks, each tile on its own
+Step = Annotated[Threshold | Cleaning | Jigsaw, Field(discriminator="name")]
+
+
+class Postprocess(RootModel[tuple[Step, ...]]):
+    """The steps in their order: the threshold, any number of others, and the jigsaw rule or none."""
+
+    model_config = ConfigDict(frozen=True)
+
+    @model_validator(mode="after")
+    def _threshold_first_jigsaw_last(self) -> Self:
+        names = [step.name for step in self.root]
+        found = f"found {', '.join(names) or 'no steps'}"
+        if names[:1] != ["threshold"] or "threshold" in names[1:]:
+            raise ValueError(
+                f"expected the step threshold once and first, since the others work on its masks, {found}; begin with "
+                "{name: threshold, above: 0.5}"
+            )
+        if "jigsaw" in names[:-1]:
+            raise ValueError(
+                f"expected the step jigsaw at most once and last, since it repeats lines over whole tiles, {found}; "
+                "put it at the end"
+            )
+        return self
+
+    @property
+    def threshold(self) -> float:
+        """The probability above which a pixel is salt."""
+        return next(step.above for step in self.root if isinstance(step, Threshold))
+
+    @property
+    def cleaning(self) -> tuple[Cleaning, ...]:
+        """The steps between threshold and jigsaw rule, in their order."""
+        return tuple(step for step in self.root if isinstance(step, Cleaning))
+
+    @property
+    def jigsaw(self) -> JigsawRule:
+        """The jigsaw rule, none where it is no step."""
+        return next((step.rule for step in self.root if isinstance(step, Jigsaw)), "none")
+
+    @property
+    def tilewise(self) -> Self:
+        """All steps but the jigsaw rule: those that need nothing but the tile itself."""
+        return type(self)(tuple(step for step in self.root if not isinstance(step, Jigsaw)))
+
+
+DEFAULT = Postprocess((Threshold(), EmptyConstant(), Jigsaw()))
