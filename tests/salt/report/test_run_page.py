@@ -1,11 +1,13 @@
 import re
 from typing import get_args
 
+import pytest
 import yaml
 
 from salt.report import rendering, run_page
 from schemas import augmentation, data, networks, rounds, training
 from schemas.reading import check_config
+from schemas.section import variants
 
 
 def words():
@@ -44,16 +46,17 @@ def test_there_are_words_for_every_choice_of_the_config():
     assert set(known["pad_mode"]) == choices(networks.Input, "pad_mode")
     assert set(known["folds"]) == choices(data.Folds, "by")
     kinds = get_args(get_args(networks.Network)[0])
-    transforms = augmentation.RandomTransform.__subclasses__()
-    assert set(known["transform"]) == {name for transform in transforms for name in choices(transform, "name")}
     assert set(known["network"]) == {name for network in kinds for name in choices(network, "name")}
 
 
-def test_the_words_for_a_transformation_tell_all_its_amounts():
-    for kind in augmentation.RandomTransform.__subclasses__():
-        (name,) = choices(kind, "name")
-        told = set(re.findall(r"{0\.(\w+)", words()["transform"][name]))
-        assert told == set(kind.model_fields) - {"name", "p", "of"}
+def amounts_in_words(section):
+    """Fields that a section's words tell."""
+    return set(re.findall(r"{0\.(\w+)", section.words))
+
+
+@pytest.mark.parametrize("section", variants(augmentation.Transform).values())
+def test_the_words_for_a_transformation_tell_all_its_amounts(section):
+    assert amounts_in_words(section) == set(section.model_fields) - {"name", "p", "of"}
 
 
 def test_models_and_ensembles_take_the_order_of_the_scores():
