@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from schemas.augmentation import PRESETS, Augmentation, Mix
 from schemas.networks import Input, Network
-from schemas.section import Count, Name, Positive, Section
+from schemas.section import Count, Name, Positive, Section, variants
 
 
 class Optimizer(Section):
@@ -180,9 +180,10 @@ class Model(Section):
     def _heads_for_the_loss(self) -> Self:
         phases = [*self.phases, *(self.pretrain.phases if self.pretrain else ())]
         supervised = any("deep_supervision" in phase.losses for phase in phases)
-        if supervised and self.network.name not in ("res34_256_ds", "res34_resize128"):
+        if supervised and not self.network.has_heads:
+            fitting = [name for name, network in variants(Network).items() if network.has_heads]
             raise ValueError(
-                "expected a network with heads for the loss deep_supervision, res34_256_ds or res34_resize128, found "
+                f"expected a network with heads for the loss deep_supervision, {' or '.join(fitting)}, found "
                 f"{self.network.name}; choose one of them, or another loss"
             )
         return self
