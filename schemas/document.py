@@ -68,7 +68,7 @@ def _section(path: str, node: Node, paths: Mapping[str, str]) -> Iterator[str]:
     if not node.variants:
         yield from (node.schema.get("about", ""), "", *_table(node, paths))
         return
-    yield "One of these, by its `name`."
+    yield str(node.schema.get("about", "One of these, by its `name`."))
     alike: dict[tuple[str, ...], list[str]] = {}  # sections by their table
     for name, section in node.variants.items():
         alike.setdefault(tuple(_table(section, paths)), []).append(f"- **{name}**: {section.schema['about']}")

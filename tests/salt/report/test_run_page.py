@@ -5,7 +5,7 @@ import pytest
 import yaml
 
 from salt.report import rendering, run_page
-from schemas import augmentation, data, networks, rounds, training
+from schemas import augmentation, data, losses, networks, rounds, training
 from schemas.reading import check_config
 from schemas.section import variants
 
@@ -39,7 +39,6 @@ def choices(section, key):
 
 def test_there_are_words_for_every_choice_of_the_config():
     known = words()
-    assert set(known["loss"]) == set(get_args(training.LossName))
     assert {"plateau", *known["cycle"]} == {name for kind in SCHEDULES for name in choices(kind, "name")}
     assert set(known["optimizer"]) == choices(training.Optimizer, "name")
     assert set(known["channels"]) == choices(networks.Input, "channels")
@@ -55,6 +54,11 @@ def amounts_in_words(section):
 @pytest.mark.parametrize("section", variants(augmentation.Transform).values())
 def test_the_words_for_a_transformation_tell_all_its_amounts(section):
     assert amounts_in_words(section) == set(section.model_fields) - {"name", "p", "of"}
+
+
+@pytest.mark.parametrize("section", variants(losses.Loss).values())
+def test_the_words_for_a_loss_tell_all_its_parameters(section):
+    assert amounts_in_words(section) == set(section.model_fields) - {"name", "weight"}
 
 
 @pytest.mark.parametrize("section", variants(networks.Network).values())
@@ -85,13 +89,14 @@ def test_the_methods_tell_which_pseudo_labels_leak():
 
 def test_the_methods_tell_of_sums_averages_triangles_and_mixing():
     phase = {
-        "loss": {"bce": 0.1, "lovasz_relu": 0.9},
+        "loss": {"bce": 0.1, "dice": {"weight": 0.4, "smooth": 10}, "lovasz_relu": 0.5},
         "optimizer": {"name": "sgd", "lr": 0.01},
         "schedule": {"name": "triangular2", "cycles": [4]},
         "average": {"name": "swa", "start": 2},
         "batch": 18,
     }
     told = methods(winning(phases=[phase], members={"phase1_cycle1": 1}, mix={"name": "cutmix", "p": 0.25}))
-    assert "the sum of 0.1 × binary cross-entropy and 0.9 × the Lovász hinge loss under SGD" in told
+    losses_told = "0.1 × binary cross-entropy, 0.4 × Dice loss (smoothed by 10 px) and 0.5 × the Lovász hinge loss"
+    assert f"the sum of {losses_told} under SGD" in told
     assert "along a triangular cycle of 4 epochs down to 0; validated and kept as the mean of the weights after" in told
     assert "Of the batches, 25.0 % were mixed by cutmix, with shares from Beta(1, 1)." in told
