@@ -24,7 +24,7 @@ from salt.inference.weights import copy_state
 from salt.training.checkpoints import Checkpoints
 from salt.training.steps import Setting
 from salt.training.trainer import Trainer, Training
-from schemas.networks import ResNet34Family
+from schemas.networks import Res34At256Ds
 from schemas.reading import check_config
 from schemas.training import TrainSettings
 
@@ -74,7 +74,7 @@ def timed(function: Callable[..., None], spent: list[float]) -> Callable[..., No
 
 def write_large() -> None:
     """A checkpoint of `res34_256_ds` with SGD's momentum, two best copies and a snapshot, then the next one."""
-    network = create_network(ResNet34Family(name="res34_256_ds", weights="none"))
+    network = create_network(Res34At256Ds(name="res34_256_ds", weights="none"))
     state, momentum = network.state_dict(), copy_state(network)
     with tempfile.TemporaryDirectory() as folder, Checkpoints(Path(folder), "benchmark") as checkpoints:
         best = copy_state(network)

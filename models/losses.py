@@ -1,12 +1,14 @@
 """Losses on logits (recipe 6), batched: no loop over images. Logits and masks are (B, 1, H, W), masks in {0, 1}."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
+from functools import partial
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from models import Outputs
+from schemas.losses import Loss
 
 Surrogate = Callable[[Tensor], Tensor]
 
@@ -16,8 +18,8 @@ def bce(logits: Tensor, masks: Tensor) -> Tensor:
     return F.binary_cross_entropy_with_logits(logits, masks)
 
 
-def dice(logits: Tensor, masks: Tensor, smooth: float = 1.0) -> Tensor:
-    """1 - Dice coefficient over the whole batch at once."""
+def dice(logits: Tensor, masks: Tensor, smooth: float) -> Tensor:
+    """1 - Dice coefficient over the whole batch at once. smooth: px, added to numerator and denominator."""
     probabilities = torch.sigmoid(logits)
     overlap = (probabilities * masks).sum()
     return 1 - (2 * overlap + smooth) / (probabilities.sum() + masks.sum() + smooth)
@@ -25,7 +27,7 @@ def dice(logits: Tensor, masks: Tensor, smooth: float = 1.0) -> Tensor:
 
 def bce_dice(logits: Tensor, masks: Tensor) -> Tensor:
     """Half BCE, half Dice."""
-    return 0.5 * bce(logits, masks) + 0.5 * dice(logits, masks)
+    return 0.5 * bce(logits, masks) + 0.5 * dice(logits, masks, smooth=1.0)
 
 
 def elu_plus_one(errors: Tensor) -> Tensor:
@@ -79,7 +81,7 @@ def deep_supervision(outputs: Outputs, masks: Tensor) -> Tensor:
     )
 
 
-MASK_LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+LOSSES: dict[str, Callable[..., Tensor]] = {  # by the names of schemas/losses.py, with the parameters there
     "bce": bce,
     "dice": dice,
     "bce_dice": bce_dice,
@@ -87,16 +89,13 @@ MASK_LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "lovasz_elu": lovasz_elu,
     "lovasz_symmetric": lovasz_symmetric,
     "lovasz_non_empty": lovasz_non_empty,
+    "deep_supervision": deep_supervision,
 }
 
 
-def create_loss(terms: Mapping[str, float]) -> Callable[[Outputs, Tensor], Tensor]:
-    """The weighted sum of losses of a network's outputs against masks, in float32 (float64 stays).
-
-    terms: weight of each loss by name, such as {"bce": 0.1, "lovasz_relu": 0.9}
-    Raises ValueError for an unknown name.
-    """
-    losses = [(weight, _of_outputs(name)) for name, weight in terms.items()]
+def create_loss(terms: Iterable[Loss]) -> Callable[[Outputs, Tensor], Tensor]:
+    """The weighted sum of losses of a network's outputs against masks, in float32 (float64 stays)."""
+    losses = [(term.weight, _of_outputs(term)) for term in terms]
 
     def loss(outputs: Outputs, masks: Tensor) -> Tensor:
         # Half precision would lose the many small errors in sums over 65,536 pixels.
@@ -106,10 +105,6 @@ def create_loss(terms: Mapping[str, float]) -> Callable[[Outputs, Tensor], Tenso
     return loss
 
 
-def _of_outputs(name: str) -> Callable[[Outputs, Tensor], Tensor]:
-    if name == "deep_supervision":
-        return deep_supervision
-    if name not in MASK_LOSSES:
-        raise ValueError(f"there is no loss '{name}'; known are: {', '.join([*MASK_LOSSES, 'deep_supervision'])}")
-    of_mask = MASK_LOSSES[name]
-    return lambda outputs, masks: of_mask(outputs["mask"], masks)
+def _of_outputs(term: Loss) -> Callable[[Outputs, Tensor], Tensor]:
+    loss = partial(LOSSES[term.name], **term.parameters)
+    return loss if term.needs_heads else lambda outputs, masks: loss(outputs["mask"], masks)

@@ -1,6 +1,6 @@
 """Sections of the config about random changes of training tiles."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, ValidatorFunctionWrapHandler, WrapValidator, model_validator
 
@@ -8,7 +8,12 @@ from schemas.section import Count, Positive, Section, Share, must_ascend
 
 
 class RandomTransform(Section):
-    """A random change of a training tile. Amounts are drawn evenly, up to the given one either way."""
+    """A random change of a training tile. Amounts are drawn evenly, up to the given one either way.
+
+    words: how the report's methods tell it, with the section's fields filled in
+    """
+
+    words: ClassVar[str]
 
     p: Share = Field(description="Probability that a tile is changed; inside one_of, the weight.")
 
@@ -16,18 +21,21 @@ class RandomTransform(Section):
 class Flip(RandomTransform):
     """Mirror left and right."""
 
+    words = "mirroring left and right"
     name: Literal["flip"] = "flip"
 
 
 class VerticalFlip(RandomTransform):
     """Mirror top and bottom. In no preset: gravity has a direction, and it hurt (recipe 4)."""
 
+    words = "mirroring top and bottom"
     name: Literal["vertical_flip"] = "vertical_flip"
 
 
 class Brightness(RandomTransform):
     """Add to the grey values."""
 
+    words = "adding up to ±{0.limit:g} of the grey range"
     name: Literal["brightness"] = "brightness"
     limit: Share = Field(description="Largest shift, share of the grey range.")
 
@@ -35,6 +43,7 @@ class Brightness(RandomTransform):
 class Contrast(RandomTransform):
     """Multiply the grey values: about black, as albumentations does, not about their mean."""
 
+    words = "multiplying the grey values by 1 ± {0.limit:g}"
     name: Literal["contrast"] = "contrast"
     limit: Share = Field(description="Factor between 1 - limit and 1 + limit.")
 
@@ -42,6 +51,7 @@ class Contrast(RandomTransform):
 class ShiftScale(RandomTransform):
     """Shift along both axes, and zoom about the centre."""
 
+    words = "shifting by up to ±{0.shift:g} of the side and zooming by 1 ± {0.scale:g}"
     name: Literal["shift_scale"] = "shift_scale"
     shift: Share = Field(description="Largest shift along an axis, share of the tile's side.")
     scale: float = Field(ge=0, lt=1, description="Zoom factor between 1 - scale and 1 + scale.")
@@ -50,6 +60,7 @@ class ShiftScale(RandomTransform):
 class CropResize(RandomTransform):
     """Cut each of the four sides by its own amount, and resize to the tile's size again."""
 
+    words = "cropping up to {0.share:g} per side and resizing back"
     name: Literal["crop_resize"] = "crop_resize"
     share: float = Field(ge=0, lt=0.5, description="Most that is cut from one side, share of the height or width.")
 
@@ -57,6 +68,7 @@ class CropResize(RandomTransform):
 class Shear(RandomTransform):
     """Slant: rows move sideways in proportion to their height above the centre."""
 
+    words = "shearing sideways by up to ±{0.share:g} of the height"
     name: Literal["shear"] = "shear"
     share: Share = Field(description="Largest shift of the top row against the bottom row, share of the height.")
 
@@ -67,6 +79,7 @@ Angle = Annotated[float, Field(ge=-180, le=180)]
 class Rotate(RandomTransform):
     """Turn about the centre."""
 
+    words = "turning by {0.degrees[0]:g}° to {0.degrees[1]:g}° counter-clockwise"
     name: Literal["rotate"] = "rotate"
     degrees: tuple[Angle, Angle] = Field(description="Least and largest angle, counter-clockwise, degrees.")
 
@@ -79,6 +92,7 @@ class Rotate(RandomTransform):
 class Blur(RandomTransform):
     """Gaussian blur of the image."""
 
+    words = "blurring with a deviation of up to {0.sigma:g} px"
     name: Literal["blur"] = "blur"
     sigma: float = Field(gt=0, le=20, description="Largest standard deviation, px.")
 
@@ -86,6 +100,7 @@ class Blur(RandomTransform):
 class Noise(RandomTransform):
     """Gaussian noise on the image, each pixel its own."""
 
+    words = "adding noise with a deviation of up to {0.std:g} of the grey range"
     name: Literal["noise"] = "noise"
     std: Share = Field(description="Largest standard deviation, share of the grey range.")
 
@@ -93,6 +108,7 @@ class Noise(RandomTransform):
 class Elastic(RandomTransform):
     """Displace pixels by a smooth random field."""
 
+    words = "displacing elastically by {0.shift:g} px, smoothed over {0.sigma:g} px"
     name: Literal["elastic"] = "elastic"
     shift: float = Field(ge=0, le=50, description="Root mean square of the displacements along an axis, px.")
     sigma: float = Field(ge=1, le=50, description="Standard deviation of the Gaussian that smooths the field, px.")
@@ -101,6 +117,7 @@ class Elastic(RandomTransform):
 class Grid(RandomTransform):
     """Stretch or squeeze each row and each column of a grid; the tile's borders stay where they are."""
 
+    words = "stretching the rows and columns of a {0.cells} × {0.cells} grid by 1 ± {0.limit:g}"
     name: Literal["grid"] = "grid"
     cells: Count = Field(description="Rows, and columns, of the grid.")
     limit: float = Field(ge=0, lt=1, description="A row's height changes by a factor of 1 - limit to 1 + limit.")
@@ -109,6 +126,7 @@ class Grid(RandomTransform):
 class CoarseDropout(RandomTransform):
     """Hide rectangles of the image and not of the mask: the network is to guess what was there."""
 
+    words = "hiding up to {0.holes} rectangles of up to {0.size:g} of the side"
     name: Literal["coarse_dropout"] = "coarse_dropout"
     holes: Count = Field(description="Most rectangles; at least one.")
     size: float = Field(gt=0, lt=1, description="Largest height and width of a rectangle, share of the tile's.")
@@ -117,6 +135,7 @@ class CoarseDropout(RandomTransform):
 class OneOf(RandomTransform):
     """Exactly one of several transformations, drawn by their weights."""
 
+    words = "one of"
     name: Literal["one_of"] = "one_of"
     of: tuple["Transform", ...] = Field(min_length=1, description="Each weighs by its own p.")
 

@@ -68,12 +68,12 @@ def _section(path: str, node: Node, paths: Mapping[str, str]) -> Iterator[str]:
     if not node.variants:
         yield from (node.schema.get("about", ""), "", *_table(node, paths))
         return
-    yield "One of these, by its `name`."
-    for title in dict.fromkeys(variant.schema["title"] for variant in node.variants.values()):
-        alike = {name: variant for name, variant in node.variants.items() if variant.schema["title"] == title}
-        section = next(iter(alike.values()))
-        table = list(_table(section, paths))
-        yield from ("", f"**{', '.join(alike)}**: {section.schema['about']}", *(["", *table] if table[2:] else []))
+    yield str(node.schema.get("about", "One of these, by its `name`."))
+    alike: dict[tuple[str, ...], list[str]] = {}  # sections by their table
+    for name, section in node.variants.items():
+        alike.setdefault(tuple(_table(section, paths)), []).append(f"- **{name}**: {section.schema['about']}")
+    for table, names in alike.items():
+        yield from ("", *names, *(["", *table] if table[2:] else []))
     if "flip" in node.variants:
         yield from ("", "Presets, which stand for lists of these:", "", *(_preset(name) for name in PRESETS))
 

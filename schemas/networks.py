@@ -3,7 +3,7 @@
 import hashlib
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -36,8 +36,36 @@ def _pretrained(encoder: str, weights: str) -> PretrainedEncoder | None:
 WEIGHTS = "`imagenet` or another of the encoder's, `path/to/file.safetensors`, or `none`: a random start."
 
 
-class PlainUnet(Section):
+class BaseNetwork(Section):
+    """What the schema, the report and the estimates know of a network.
+
+    words: how the report's methods tell it, with the section's fields filled in
+    stride: the input's side must divide by this, px
+    has_heads: it gives what deep supervision needs (models/__init__.py)
+    parameters: of the network with the section's defaults; none: its encoder has no default
+    tried_encoders: those that tests make it with, so that no run needs to try
+    """
+
+    words: ClassVar[str]
+    has_heads: ClassVar[bool] = False
+    parameters: ClassVar[int | None] = None
+    tried_encoders: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def known_parameters(self) -> int | None:
+        """Parameters of the network as it is set; none where a setting but `weights` is not the default."""
+        keys = type(self).model_fields.keys() - {"name", "weights"}
+        usual = all(getattr(self, key) == type(self).model_fields[key].default for key in keys)
+        return self.parameters if usual else None
+
+
+class PlainUnet(BaseNetwork):
     """U-Net without a pretrained encoder (Ronneberger et al. 2015), batch-normalised."""
+
+    words = "a plain U-Net"
+    parameters = 1_964_097
+    encoder: ClassVar[None] = None
+    pretrained: ClassVar[None] = None
 
     name: Literal["unet_plain"]
     width: Count = Field(16, description="Channels of the first level; each level below doubles them.")
@@ -48,14 +76,12 @@ class PlainUnet(Section):
         """The input's side must divide by this, px."""
         return 2 ** (self.levels - 1)
 
-    @property
-    def pretrained(self) -> None:
-        """It has no encoder with weights of its own."""
-        return None
 
-
-class Unet(Section):
+class Unet(BaseNetwork):
     """segmentation_models_pytorch's U-Net with scSE blocks in its decoder, on any of its encoders."""
+
+    words = "a U-Net with scSE blocks in its decoder"
+    tried_encoders = ("tu-resnet10t",)
 
     name: Literal["unet"]
     encoder: Text = Field(description="An encoder's name there, or `tu-` and the name of a timm network.")
@@ -79,54 +105,90 @@ class Unet(Section):
         return _pretrained(self.encoder, self.weights)
 
 
-class UnetResNext50(Section):
+class UnetResNext50(BaseNetwork):
     """The recipe's ResNeXt50 32x4d U-Net (5.1)."""
+
+    words = "a U-Net with scSE blocks on a ResNeXt50 (32x4d) encoder"
+    stride: ClassVar[int] = 32
+    parameters = 28_451_630
+    encoder: ClassVar[str] = "resnext50_32x4d"
+    tried_encoders = (encoder,)
 
     name: Literal["unet_resnext50"]
     weights: Text = Field("imagenet", description=WEIGHTS)
 
     @property
-    def encoder(self) -> str:
-        """The encoder's name."""
-        return "resnext50_32x4d"
-
-    @property
-    def stride(self) -> int:
-        """The input's side must divide by this, px."""
-        return 32
-
-    @property
     def pretrained(self) -> PretrainedEncoder | None:
         """The weights that its encoder starts from, where they are not random."""
         return _pretrained(self.encoder, self.weights)
 
 
-class ResNet34Family(Section):
+class ResNet34Family(BaseNetwork):
     """The recipe's ResNet34 networks (5.2, 5.3), on any encoder of four stages."""
 
-    name: Literal["res34_256", "res34_256_ds", "res34_pad128", "res34_resize128"] = Field(
-        description="res34_256: round 1's. res34_256_ds: round 2's, with heads for deep supervision. res34_pad128 and "
-        "res34_resize128: round 3's, for inputs of half the side, the latter with heads as well."
-    )
+    stride: ClassVar[int]  # of encoders without a max-pooling, twice as much
+    tried_encoders = ("resnet34",)
+
     encoder: Text = Field(
         "resnet34",
-        description="As for `unet`. The decoder follows its widths: on 2048 channels (resnet50 and larger, resnext) "
-        "the centre of the first three networks alone has 162 million parameters, on resnet34's 512 it has 14.",
+        description="As for `unet`, of four stages. The decoder follows its widths: on 2048 channels (resnet50 and "
+        "larger, resnext) the centre of the first three networks alone has 162 million parameters, on resnet34's 512 "
+        "it has 14.",
     )
     weights: Text = Field("imagenet", description=WEIGHTS)
 
     @property
-    def stride(self) -> int:
-        """The input's side must divide by this, px; of encoders without a max-pooling, by twice as much."""
-        return {"res34_pad128": 32, "res34_resize128": 16}.get(self.name, 64)
-
-    @property
     def pretrained(self) -> PretrainedEncoder | None:
         """The weights that its encoder starts from, where they are not random."""
         return _pretrained(self.encoder, self.weights)
 
 
-Network = Annotated[PlainUnet | Unet | UnetResNext50 | ResNet34Family, Field(discriminator="name")]
+class Res34At256(ResNet34Family):
+    """Round 1's network of the ResNet34 author (5.2)."""
+
+    words = "a U-Net with scSE blocks, feature pyramid attention and hypercolumns at 256 px"
+    stride = 64
+    parameters = 35_409_412
+
+    name: Literal["res34_256"]
+
+
+class Res34At256Ds(ResNet34Family):
+    """Round 2's (5.2): round 1's with heads for deep supervision."""
+
+    words = "the deeply supervised U-Net with scSE blocks and hypercolumns at 256 px"
+    stride = 64
+    has_heads = True
+    parameters = 35_516_165
+
+    name: Literal["res34_256_ds"]
+
+
+class Res34Pad128(ResNet34Family):
+    """Round 3's, for inputs of half the side (5.2)."""
+
+    words = "a U-Net with scSE blocks and hypercolumns at 128 px"
+    stride = 32
+    parameters = 35_253_376
+
+    name: Literal["res34_pad128"]
+
+
+class Res34Resize128(ResNet34Family):
+    """Round 3's other one, for inputs of half the side, with heads for deep supervision (5.3)."""
+
+    words = "a U-Net with global attention upsampling at 128 px"
+    stride = 16
+    has_heads = True
+    parameters = 23_845_761
+
+    name: Literal["res34_resize128"]
+
+
+Network = Annotated[
+    PlainUnet | Unet | UnetResNext50 | Res34At256 | Res34At256Ds | Res34Pad128 | Res34Resize128,
+    Field(discriminator="name"),
+]
 
 
 class Input(Section):

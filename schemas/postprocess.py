@@ -1,6 +1,6 @@
 """Sections of the config about what becomes of probabilities: steps, one after another, to the final masks."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import ConfigDict, Field, RootModel, model_validator
 
@@ -10,42 +10,58 @@ JigsawRule = Literal["none", "published", "extended"]
 Pixels = Annotated[int, Field(ge=0)]
 
 
-class Threshold(Section):
+class BaseStep(Section):
+    """One step.
+
+    words: how the report's methods describe it, with the section's fields filled in
+    """
+
+    words: ClassVar[str]
+
+
+class Threshold(BaseStep):
     """The first step: a pixel with p > above is salt."""
 
+    words = "a pixel was salt where p > {0.above:g}"
     name: Literal["threshold"] = "threshold"
     above: float = Field(0.5, gt=0, lt=1, description="Probability; 0.5 is logit 0.")
 
 
-class EmptyConstant(Section):
+class EmptyConstant(BaseStep):
     """Tiles of one grey value get empty masks. The networks' predictions of them are 0 anyway."""
 
+    words = "tiles of one grey value got empty masks"
     name: Literal["empty_constant"] = "empty_constant"
 
 
-class RemoveComponents(Section):
+class RemoveComponents(BaseStep):
     """Small components of salt are removed. Pixels that touch, even at a corner, belong to one (8-connected)."""
 
+    words = "components of salt (8-connected) of fewer than {0.smaller_than} px were removed"
     name: Literal["remove_components"] = "remove_components"
     smaller_than: Pixels = Field(description="Components of fewer px are removed.")
 
 
-class FillHoles(Section):
+class FillHoles(BaseStep):
     """Small holes in salt are filled: components of background that do not touch the border of the tile.
 
     Pixels that share an edge belong to one component (4-connected, the counterpart of the 8-connected salt).
     """
 
+    words = "holes in salt (4-connected, off the border of the tile) of fewer than {0.smaller_than} px were filled"
     name: Literal["fill_holes"] = "fill_holes"
     smaller_than: Pixels = Field(description="Holes of fewer px are filled.")
 
 
-class Jigsaw(Section):
+class Jigsaw(BaseStep):
     """The last step, if it is there: the jigsaw rule repeats lines of training masks over whole neighbouring tiles.
 
     It needs the mosaics of the run's tiles, and is left out in predictions of other images.
     """
 
+    words = (
+        "tiles were laid out in mosaics by the similarity of their borders, and the {0.rule} jigsaw rule was applied"
+    )
     name: Literal["jigsaw"] = "jigsaw"
     rule: Literal["published", "extended"] = Field(
         "published",

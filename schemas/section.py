@@ -1,6 +1,6 @@
 """What the sections of the config are made of: their base, and types that several of them use."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 from pydantic.config import JsonDict
@@ -59,3 +59,9 @@ class Section(BaseModel):
     """A part of the config: immutable, no unknown keys, no numbers that are infinite or none."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def variants(union: Any) -> dict[str, Any]:
+    """The sections of a union, by the `name` that tells them apart."""
+    sections = get_args(get_args(union)[0])
+    return {name: section for section in sections for name in get_args(section.model_fields["name"].annotation)}

@@ -4,9 +4,11 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from schemas import losses
 from schemas.augmentation import PRESETS, Augmentation, Mix
+from schemas.losses import Loss, Losses
 from schemas.networks import Input, Network
-from schemas.section import Count, Name, Positive, Section
+from schemas.section import Count, Name, Positive, Section, variants
 
 
 class Optimizer(Section):
@@ -82,23 +84,12 @@ class Swa(Section):
     every: Count = Field(1, description="Then each n-th epoch; a cycle's length takes the weights at its ends.")
 
 
-LossName = Literal[
-    "bce",
-    "dice",
-    "bce_dice",
-    "lovasz_relu",
-    "lovasz_elu",
-    "lovasz_symmetric",
-    "lovasz_non_empty",
-    "deep_supervision",
-]
-
-
 class Phase(Section):
     """A stretch of training with one loss, optimizer and schedule; starts from the best weights of the one before."""
 
-    loss: LossName | Annotated[dict[LossName, Positive], Field(min_length=1)] = Field(
-        description="A loss of models/losses.py, or several with their weights: {bce: 0.1, lovasz_relu: 0.9}."
+    loss: Losses = Field(
+        description="A loss; several with their weights, {bce: 0.1, lovasz_relu: 0.9}; or with parameters beside a "
+        "weight, {bce: 0.5, dice: {weight: 0.5, smooth: 10}}."
     )
     optimizer: Optimizer = Field(description="How the weights follow the loss.")
     schedule: Annotated[Plateau | Cosine | Triangular2, Field(discriminator="name")] = Field(
@@ -125,16 +116,14 @@ class Phase(Section):
         return self
 
     @property
-    def losses(self) -> dict[str, float]:
-        """Weights of the loss's terms, by name."""
-        return {self.loss: 1.0} if isinstance(self.loss, str) else {str(name): w for name, w in self.loss.items()}
+    def losses(self) -> tuple[Loss, ...]:
+        """The terms of the loss, which is their weighted sum."""
+        return losses.terms(self.loss)
 
     @property
     def loss_words(self) -> str:
         """The loss as it is shown: `lovasz_relu`, or `0.1 bce + 0.9 lovasz_relu`."""
-        if isinstance(self.loss, str):
-            return self.loss
-        return " + ".join(f"{weight:g} {name}" for name, weight in self.loss.items())
+        return losses.shown(self.loss)
 
     def snapshots(self, number: int) -> list[str]:
         """Names of the weights that the phase leaves, as the `number`-th (1-based) of its training."""
@@ -179,10 +168,11 @@ class Model(Section):
     @model_validator(mode="after")
     def _heads_for_the_loss(self) -> Self:
         phases = [*self.phases, *(self.pretrain.phases if self.pretrain else ())]
-        supervised = any("deep_supervision" in phase.losses for phase in phases)
-        if supervised and self.network.name not in ("res34_256_ds", "res34_resize128"):
+        loss = next((loss.name for phase in phases for loss in phase.losses if loss.needs_heads), None)
+        if loss and not self.network.has_heads:
+            fitting = [name for name, network in variants(Network).items() if network.has_heads]
             raise ValueError(
-                "expected a network with heads for the loss deep_supervision, res34_256_ds or res34_resize128, found "
+                f"expected a network with heads for the loss {loss}, {' or '.join(fitting)}, found "
                 f"{self.network.name}; choose one of them, or another loss"
             )
         return self

@@ -96,7 +96,8 @@ class Node:
 
     def holds(self, value: object) -> bool:
         """Whether a value is of the kind, list or mapping, that this takes."""
-        return bool((isinstance(value, list) and self.item) or (isinstance(value, Mapping) and self.value))
+        mapping = self.value or self.keys or self.variants
+        return bool((isinstance(value, list) and self.item) or (isinstance(value, Mapping) and mapping))
 
     def below(self, part: str | int) -> "Node":
         """What may stand at a key or in a list; itself where nothing may."""

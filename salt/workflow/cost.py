@@ -1,7 +1,6 @@
 """What jobs take, in seconds of training and in bytes on disk, before they run. All of it is an estimate, and light."""
 
 import csv
-import itertools
 import math
 from collections import defaultdict
 from collections.abc import Sequence
@@ -16,20 +15,11 @@ from salt.training.timings import Timing
 from salt.workflow.snakemake_adapter import Job, size
 from schemas import rounds
 from schemas.config import Config
-from schemas.networks import Network, PlainUnet
 from schemas.training import Phase
 
 TRAININGS = ("pretrain", "train_fold")
 
-# Parameters of networks on the encoder they were made for. Counting them takes seconds of imports; a test does.
-PARAMETERS = {
-    ("unet_resnext50", "resnext50_32x4d"): 28_500_000,
-    ("res34_256", "resnet34"): 35_400_000,
-    ("res34_256_ds", "resnet34"): 35_500_000,
-    ("res34_pad128", "resnet34"): 35_300_000,
-    ("res34_resize128", "resnet34"): 23_800_000,
-}
-CPU_PIXELS = 20_000  # a second and core that res34_256 trains on (22,569 seen); the others are not far from it
+CPU_PIXELS = 20_000  # a second and core that res34_256 trains on (22,569 seen); others with an encoder are near it
 PREDICTION = 4  # bytes a pixel: two fields of float16 (salt/data/predictions.py)
 
 
@@ -84,12 +74,10 @@ class Cost:
         return self._passes(job) * tiles * basis.seconds / basis.tiles
 
     def seconds_on_cpu(self, job: Job) -> float:
-        """Roughly the seconds of a training on this config's threads; 0 of networks that nobody has counted."""
+        """Roughly the seconds of a training on this config's threads; 0 of small networks, without an encoder."""
         model, tiles = self.config.models[job.wildcards["model"]], self._tiles_of(job)
-        network = model.network
         shape = model.input.known_shape(self.config.data.shape)
-        known = not isinstance(network, PlainUnet) and (network.name, network.encoder) in PARAMETERS
-        if tiles is None or shape is None or not known:
+        if tiles is None or shape is None or model.network.encoder is None:
             return 0
         return self._passes(job) * tiles * math.prod(shape) / (CPU_PIXELS * self.config.compute.threads)
 
@@ -144,8 +132,10 @@ class Cost:
     def weights(self, model: str) -> int | None:
         """Bytes of one set of a model's weights: as measured, or else as is known of its network."""
         network = self.config.models[model].network
-        measured = (timing.weights for timing in self.measured if timing.network == timings.kind(network))
-        return next(measured, None) or _known_weights(network)
+        for timing in self.measured:
+            if timing.network == timings.kind(network):
+                return timing.weights
+        return 4 * network.known_parameters if network.known_parameters else None  # float32
 
     def _kept(self, job: Job) -> tuple[str, int]:
         """What a job leaves for good, and its bytes; 0 where they are unknown."""
@@ -193,16 +183,6 @@ class Cost:
         optimizer = 2 if any(phase.optimizer.name == "adamw" for phase in phases) else 1
         average = 1 if any(phase.average for phase in phases) else 0
         return (2 * (1 + optimizer + average + 2) + len(model.snapshots)) * (self.weights(name) or 0)
-
-
-def _known_weights(network: Network) -> int | None:
-    """Bytes of a network's weights in float32; None for encoders that nobody has counted."""
-    if isinstance(network, PlainUnet):  # models/plain_unet.py, without its batch norms
-        widths = [network.width * 2**level for level in range(network.levels)]
-        convs = [(3, widths[0]), *itertools.pairwise(widths), *((3 * width, width) for width in widths[:-1])]
-        return 4 * sum(9 * outputs * (inputs + outputs) for inputs, outputs in convs)
-    parameters = PARAMETERS.get((network.name, network.encoder))
-    return 4 * parameters if parameters else None
 
 
 def count_tiles(config: Config) -> TileCount | None:

@@ -15,16 +15,15 @@ from typing import NamedTuple
 from salt.runtime import gpus
 from salt.runtime.paths import REPOSITORY
 from salt.runtime.program import CAUSES
-from salt.workflow.cost import PARAMETERS, TRAININGS, Cost, TileCount
+from salt.workflow.cost import TRAININGS, Cost, TileCount
 from salt.workflow.dag import Plan
 from salt.workflow.snakemake_adapter import Job
 from schemas.config import Config
 from schemas.errors import UserError
-from schemas.networks import PlainUnet, PretrainedEncoder
+from schemas.networks import PretrainedEncoder
 from schemas.section import Shape
 from schemas.training import Model
 
-TRIED = {*PARAMETERS, ("unet", "tu-resnet10t")}  # networks and encoders that tests make
 LONG = 24 * 3600  # seconds of training on a CPU that are worth a warning
 ON_DEVICE = (*TRAININGS, "predict_fold", "predict_images")  # rules that `compute` is for
 COMMON_WEIGHTS = "imagenet"  # that every encoder of segmentation_models_pytorch has
@@ -158,11 +157,9 @@ def _networks(models: Mapping[str, Model], tile: Shape | None) -> Iterator[Probl
 
 
 def _is_tried(model: Model) -> bool:
-    network = model.network
-    if isinstance(network, PlainUnet):
-        return True
-    usual = network.pretrained is None or network.pretrained.file or network.weights == COMMON_WEIGHTS
-    return bool(usual) and (network.name, network.encoder) in TRIED
+    encoder, weights = model.network.encoder, model.network.pretrained
+    usual = weights is None or weights.file or weights.weights == COMMON_WEIGHTS
+    return encoder is None or (bool(usual) and encoder in model.network.tried_encoders)
 
 
 def _fetched(models: Mapping[str, Model], jobs: Sequence[Job]) -> Iterator[Problem]:

@@ -1,6 +1,6 @@
 """Losses against hand-written numbers, and the Lovasz hinge against a twin that loops (Berman et al. 2018, alg. 1)."""
 
-from typing import get_args
+import inspect
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models import losses
-from schemas.training import LossName
+from schemas.losses import KINDS, Bce, Dice, LovaszRelu
 
 
 def lovasz_twin(logits, mask, surrogate):
@@ -51,14 +51,14 @@ def test_lovasz_equals_its_twin(drawn):
         assert found.numpy() == pytest.approx(np.array(expected), abs=1e-9)
 
 
-@pytest.mark.parametrize("name", [*losses.MASK_LOSSES, "deep_supervision"])
+@pytest.mark.parametrize("name", KINDS)
 @pytest.mark.parametrize("fill", [0.0, 1.0, None], ids=["empty", "full", "mixed"])
 def test_losses_and_gradients_are_finite_for_extreme_logits(name, fill):
     masks = (torch.rand(2, 1, 8, 8) > 0.5).float() if fill is None else torch.full((2, 1, 8, 8), fill)
     for value in (-50.0, 50.0):
         mask, pixel = (torch.full((2, 1, 8, 8), value, requires_grad=True) for _ in range(2))
         empty = torch.full((2, 1), value, requires_grad=True)
-        loss = losses.create_loss({name: 1})({"mask": mask, "pixel": pixel, "empty": empty}, masks)
+        loss = losses.create_loss([KINDS[name]()])({"mask": mask, "pixel": pixel, "empty": empty}, masks)
         loss.backward()
         assert loss.isfinite()
         assert mask.grad is not None
@@ -69,7 +69,7 @@ def test_a_perfect_and_sure_prediction_costs_nothing():
     masks = (torch.rand(2, 1, 8, 8, generator=torch.Generator().manual_seed(0)) > 0.5).float()
     logits = (2 * masks - 1) * 40
     for name in ("bce", "bce_dice", "lovasz_relu", "lovasz_symmetric"):
-        assert losses.create_loss({name: 1})({"mask": logits}, masks).item() == pytest.approx(0, abs=1e-3)
+        assert losses.create_loss([KINDS[name]()])({"mask": logits}, masks).item() == pytest.approx(0, abs=1e-3)
 
 
 def test_bce_dice_of_even_odds_by_hand():
@@ -77,6 +77,13 @@ def test_bce_dice_of_even_odds_by_hand():
     masks = torch.tensor([1.0, 1.0, 0.0, 0.0]).view(1, 1, 2, 2)
     expected = 0.5 * np.log(2) + 0.5 * 0.4
     assert losses.bce_dice(torch.zeros(1, 1, 2, 2), masks).item() == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize(("smooth", "expected"), [(1, 1 - 3 / 5), (8, 1 - 10 / 12)])
+def test_dice_is_as_smooth_as_the_config_says(smooth, expected):
+    masks = torch.tensor([1.0, 1.0, 0.0, 0.0]).view(1, 1, 2, 2)  # p = 0.5: overlap 1, areas 2 and 2
+    found = losses.create_loss([Dice(smooth=smooth)])({"mask": torch.zeros(1, 1, 2, 2)}, masks)
+    assert found.item() == pytest.approx(expected)
 
 
 def test_lovasz_over_non_empty_tiles_ignores_the_empty_ones():
@@ -96,13 +103,11 @@ def test_deep_supervision_teaches_that_a_tile_is_empty():
     assert says_salt.item() == pytest.approx(40, abs=1e-3)
 
 
-EVERY_LOSS = [*losses.MASK_LOSSES, "deep_supervision"]
-
-
-def test_every_loss_of_the_schema_exists():
-    assert set(get_args(LossName)) == set(EVERY_LOSS)
-    with pytest.raises(ValueError, match="known are: bce"):
-        losses.create_loss({"no_such_loss": 1})
+def test_every_loss_of_the_schema_exists_and_takes_its_parameters():
+    assert losses.LOSSES.keys() == KINDS.keys()
+    for name, section in KINDS.items():
+        given = ("outputs" if section.needs_heads else "logits", "masks")
+        assert list(inspect.signature(losses.LOSSES[name]).parameters) == [*given, *section().parameters]
 
 
 def outputs_and_masks(side, count=3, dtype=torch.float64, seed=0):
@@ -115,42 +120,42 @@ def outputs_and_masks(side, count=3, dtype=torch.float64, seed=0):
     return outputs, masks
 
 
-@pytest.mark.parametrize("name", EVERY_LOSS)
+@pytest.mark.parametrize("name", KINDS)
 def test_gradients_are_those_of_finite_differences(name):
     outputs, masks = outputs_and_masks(side=3)
     heads = [logits.requires_grad_() for logits in outputs.values()]
 
     def loss(*logits):
-        return losses.create_loss({name: 1})(dict(zip(outputs, logits, strict=True)), masks)
+        return losses.create_loss([KINDS[name]()])(dict(zip(outputs, logits, strict=True)), masks)
 
     assert torch.autograd.gradcheck(loss, heads)
 
 
 def test_a_weighted_sum_is_the_sum_of_its_weighted_terms():
     outputs, masks = outputs_and_masks(side=4)
-    found = losses.create_loss({"bce": 0.1, "lovasz_relu": 0.9})(outputs, masks)
+    found = losses.create_loss([Bce(weight=0.1), LovaszRelu(weight=0.9)])(outputs, masks)
     expected = 0.1 * losses.bce(outputs["mask"], masks) + 0.9 * losses.lovasz_relu(outputs["mask"], masks)
     assert found.item() == pytest.approx(expected.item(), rel=1e-12)
 
 
-@pytest.mark.parametrize("name", EVERY_LOSS)
+@pytest.mark.parametrize("name", KINDS)
 def test_losses_are_taken_in_float32_under_bf16_autocast(name):
     outputs, masks = outputs_and_masks(side=16, dtype=torch.float32)
     half = {key: (20 * value).bfloat16().requires_grad_() for key, value in outputs.items()}
     with torch.autocast("cpu", torch.bfloat16):
-        loss = losses.create_loss({name: 1})(half, masks)
+        loss = losses.create_loss([KINDS[name]()])(half, masks)
     loss.backward()
-    expected = losses.create_loss({name: 1})({key: value.detach().float() for key, value in half.items()}, masks)
+    expected = losses.create_loss([KINDS[name]()])({key: value.detach().float() for key, value in half.items()}, masks)
     assert loss.dtype == torch.float32
     assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
     assert half["mask"].grad.isfinite().all()
 
 
-@pytest.mark.parametrize("name", EVERY_LOSS)
+@pytest.mark.parametrize("name", KINDS)
 @pytest.mark.parametrize("salt", [0.0, 1.0])
 def test_tiles_of_one_pixel_have_finite_losses(name, salt):
     outputs = {"mask": torch.zeros(1, 1, 1, 1), "pixel": torch.zeros(1, 1, 1, 1), "empty": torch.zeros(1, 1)}
-    assert losses.create_loss({name: 1})(outputs, torch.full((1, 1, 1, 1), salt)).isfinite()
+    assert losses.create_loss([KINDS[name]()])(outputs, torch.full((1, 1, 1, 1), salt)).isfinite()
 
 
 def test_lovasz_hinge_by_hand():

@@ -8,18 +8,21 @@ from torch.utils.flop_counter import FlopCounterMode
 from models.registry import create_network
 from salt.inference.weights import copy_state, load_weights, save_weights
 from schemas.networks import Network
+from schemas.section import variants
 
 SMALL = {"encoder": "tu-test_resnet"}  # timm's smallest of their kinds: ResNet, ConvNeXt, EfficientNet
 CONVNEXT, EFFICIENTNET = {"encoder": "tu-test_convnext"}, {"encoder": "tu-test_efficientnet"}
-NETWORKS = {  # name: settings to try it with, side of the input, parameters with the schema's defaults
-    "unet_plain": ({"width": 4, "levels": 3}, 32, 1_964_097),
-    "unet": (SMALL, 64, 12_551_930),
-    "unet_resnext50": ({}, 64, 28_451_630),
-    "res34_256": (SMALL, 64, 35_409_412),  # the recipe's numbers
-    "res34_256_ds": (SMALL, 64, 35_516_165),
-    "res34_pad128": (SMALL, 32, 35_253_376),
-    "res34_resize128": (SMALL, 64, 23_845_761),
+NETWORKS = {  # name: settings to try it with, side of the input
+    "unet_plain": ({"width": 4, "levels": 3}, 32),
+    "unet": (SMALL, 64),
+    "unet_resnext50": ({}, 64),
+    "res34_256": (SMALL, 64),
+    "res34_256_ds": (SMALL, 64),
+    "res34_pad128": (SMALL, 32),
+    "res34_resize128": (SMALL, 64),
 }
+SECTIONS = variants(Network)
+USUAL = [name for name, section in SECTIONS.items() if section.parameters]  # with the section's defaults
 
 
 def create(name, channels=3, **settings):
@@ -28,8 +31,7 @@ def create(name, channels=3, **settings):
 
 
 def test_every_network_of_the_schema_is_tested():
-    schema = TypeAdapter(Network).json_schema()
-    assert set(schema["discriminator"]["mapping"]) == set(NETWORKS)
+    assert SECTIONS.keys() == NETWORKS.keys()
 
 
 @pytest.fixture(params=NETWORKS, scope="module")  # the ResNeXt50 takes a second to make
@@ -59,11 +61,33 @@ def test_outputs_have_the_shapes_of_the_contract_and_reach_every_weight(name_and
     assert [name for name in idle if ".attention1." not in name] == []
 
 
-@pytest.mark.parametrize("name", NETWORKS)
-def test_the_number_of_parameters_is_as_recorded(name):
+@pytest.mark.parametrize("name", USUAL)
+def test_parameters_and_stride_of_the_usual_network_are_those_of_the_schema(name):
+    section = TypeAdapter(Network).validate_python({"name": name})
     with torch.device("meta"):  # shapes without numbers
-        network = create(name, **({"encoder": "resnet18"} if name == "unet" else {}))
-    assert sum(weight.numel() for weight in network.parameters()) == NETWORKS[name][2]
+        network = create_network(section)
+    assert sum(weight.numel() for weight in network.parameters()) == section.known_parameters
+    assert network.stride == section.stride
+
+
+def test_the_number_of_parameters_of_a_unet_on_a_resnet18_is_as_recorded():
+    with torch.device("meta"):
+        network = create("unet", encoder="resnet18")
+    assert sum(weight.numel() for weight in network.parameters()) == 12_551_930
+
+
+@pytest.mark.parametrize(
+    "settings", [{"name": "unet_plain", "levels": 4}, {"name": "res34_256", "encoder": "resnet18"}]
+)
+def test_the_parameters_of_other_settings_are_unknown(settings):
+    assert TypeAdapter(Network).validate_python(settings).known_parameters is None
+
+
+def test_networks_have_the_heads_that_the_schema_says(name_and_network):
+    name, network = name_and_network
+    side = NETWORKS[name][1]
+    heads = network.eval()(torch.zeros(1, 3, side, side)).keys() - {"mask"}
+    assert heads == ({"pixel", "empty"} if SECTIONS[name].has_heads else set())
 
 
 def test_evaluation_is_deterministic_and_independent_of_the_rest_of_the_batch(name_and_network):
@@ -78,7 +102,7 @@ def test_evaluation_is_deterministic_and_independent_of_the_rest_of_the_batch(na
 
 def test_a_saved_network_is_the_same_when_it_is_loaded(name_and_network, tmp_path):
     name, network = name_and_network
-    settings, side, _ = NETWORKS[name]
+    settings, side = NETWORKS[name]
     save_weights(tmp_path / "w.safetensors", copy_state(network))
     loaded = create(name, **settings)
     load_weights(loaded, tmp_path / "w.safetensors")

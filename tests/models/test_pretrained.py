@@ -13,7 +13,7 @@ from torchvision.models import resnet18
 from models.pretrained import create_encoder, fetch_encoder, load_encoder, read_encoder, stay_offline_without_network
 from models.registry import create_network
 from schemas.errors import UserError
-from schemas.networks import PretrainedEncoder, ResNet34Family, Unet
+from schemas.networks import PretrainedEncoder, Res34At256, Res34Pad128, Unet
 
 COMMIT = encoders["resnet18"]["pretrained_settings"]["imagenet"]["revision"]
 
@@ -80,9 +80,7 @@ def test_the_remedys_command_makes_a_file_that_is_read(cache, tmp_path, monkeypa
     assert torch.equal(state["conv1.weight"], cache["smp-hub/resnet18.imagenet"]["conv1.weight"])
 
 
-@pytest.mark.parametrize(
-    "encoder", [Unet(name="unet", encoder="resnet43"), ResNet34Family(name="res34_256", encoder="x")]
-)
+@pytest.mark.parametrize("encoder", [Unet(name="unet", encoder="resnet43"), Res34At256(name="res34_256", encoder="x")])
 def test_a_misspelt_encoder_is_an_error_with_what_is_close(encoder):
     with pytest.raises(UserError, match="There is no encoder .*resnet34"):
         create_network(encoder)
@@ -166,7 +164,7 @@ def test_the_stem_of_pad128_is_new_and_all_else_is_loaded(fetched):
     path = fetched("resnet18")
     state, network = (
         load_file(path),
-        create_network(ResNet34Family(name="res34_pad128", encoder="resnet18"), weights=path),
+        create_network(Res34Pad128(name="res34_pad128", encoder="resnet18"), weights=path),
     )
     own = network.encoder.encoder.state_dict()
     assert own["conv1.weight"].shape == (64, 3, 3, 3)

@@ -5,7 +5,8 @@ import sys
 import pytest
 
 from models.trial import faults
-from salt.workflow.preflight import TRIED
+from schemas.networks import Network
+from schemas.section import variants
 
 SMALL = {"name": "res34_256", "encoder": "tu-test_resnet", "weights": "none"}
 
@@ -14,7 +15,10 @@ def fault(network, channels=3, side=256):
     return dict(faults({"it": {"network": network, "channels": channels, "sides": [side, side]}})).get("it")
 
 
-@pytest.mark.parametrize(("name", "encoder"), sorted(TRIED))
+TRIED = [(name, encoder) for name, section in variants(Network).items() for encoder in section.tried_encoders]
+
+
+@pytest.mark.parametrize(("name", "encoder"), TRIED)
 def test_what_is_not_tried_before_a_run_can_be_made(name, encoder):
     settings = {"name": name} if name == "unet_resnext50" else {"name": name, "encoder": encoder}
     assert fault(settings) is None

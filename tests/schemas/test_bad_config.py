@@ -8,12 +8,17 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from schemas.augmentation import Transform
 from schemas.data import Folds
 from schemas.errors import UserError
+from schemas.losses import Loss
+from schemas.networks import Network
 from schemas.reading import check_config, read_settings
+from schemas.section import variants
 from tests.schemas.conftest import WINNING, merge
 
 ROWS = yaml.safe_load(Path(__file__).with_name("bad_config.yaml").read_text())["rows"]
+UNIONS = {"<losses>": Loss, "<networks>": Network, "<transforms>": Transform}
 JARGON = ("Input should", "Value error", "Field required", "pydantic", "validation", "literal[", "dict[")
 
 
@@ -23,10 +28,16 @@ def faults(raw):
     return str(error.value).splitlines()
 
 
+def with_names(line):
+    for mark, union in UNIONS.items():
+        line = line.replace(mark, ", ".join(variants(union)))
+    return line
+
+
 @pytest.mark.parametrize("row", ROWS, ids=[row["wrong"] for row in ROWS])
 def test_a_mistake_is_named_with_its_place_and_what_to_do(row):
     told = faults(merge(WINNING, row["overlay"]))
-    assert told == row["says"]
+    assert told == [with_names(line) for line in row["says"]]
     assert not [word for line in told for word in JARGON if word in line]
 
 

@@ -1,11 +1,13 @@
 import re
 from typing import get_args
 
+import pytest
 import yaml
 
 from salt.report import rendering, run_page
-from schemas import augmentation, data, networks, postprocess, rounds, training
+from schemas import augmentation, data, losses, networks, postprocess, rounds, training
 from schemas.reading import check_config
+from schemas.section import variants
 
 
 def words():
@@ -13,9 +15,6 @@ def words():
 
 
 SCHEDULES = (training.Plateau, training.Cosine, training.Triangular2)
-
-
-STEPS = get_args(get_args(postprocess.Step)[0])
 
 
 def winning(**changes):
@@ -40,30 +39,37 @@ def choices(section, key):
 
 def test_there_are_words_for_every_choice_of_the_config():
     known = words()
-    assert set(known["loss"]) == set(get_args(training.LossName))
     assert {"plateau", *known["cycle"]} == {name for kind in SCHEDULES for name in choices(kind, "name")}
     assert set(known["optimizer"]) == choices(training.Optimizer, "name")
     assert set(known["channels"]) == choices(networks.Input, "channels")
     assert set(known["pad_mode"]) == choices(networks.Input, "pad_mode")
     assert set(known["folds"]) == choices(data.Folds, "by")
-    kinds = get_args(get_args(networks.Network)[0])
-    transforms = augmentation.RandomTransform.__subclasses__()
-    assert set(known["transform"]) == {name for transform in transforms for name in choices(transform, "name")}
-    assert set(known["postprocess"]) == {name for step in STEPS for name in choices(step, "name")}
-    assert set(known["network"]) == {name for network in kinds for name in choices(network, "name")}
 
 
-def test_the_words_for_a_transformation_tell_all_its_amounts():
-    for kind in augmentation.RandomTransform.__subclasses__():
-        (name,) = choices(kind, "name")
-        told = set(re.findall(r"{0\.(\w+)", words()["transform"][name]))
-        assert told == set(kind.model_fields) - {"name", "p", "of"}
+def amounts_in_words(section):
+    """Fields that a section's words tell."""
+    return set(re.findall(r"{0\.(\w+)", section.words))
 
 
-def test_the_words_for_a_step_tell_all_its_fields():
-    for kind in STEPS:
-        (name,) = choices(kind, "name")
-        assert set(re.findall(r"{0\.(\w+)", words()["postprocess"][name])) == set(kind.model_fields) - {"name"}
+@pytest.mark.parametrize("section", variants(augmentation.Transform).values())
+def test_the_words_for_a_transformation_tell_all_its_amounts(section):
+    assert amounts_in_words(section) == set(section.model_fields) - {"name", "p", "of"}
+
+
+@pytest.mark.parametrize("section", variants(losses.Loss).values())
+def test_the_words_for_a_loss_tell_all_its_parameters(section):
+    assert amounts_in_words(section) == set(section.model_fields) - {"name", "weight"}
+
+
+@pytest.mark.parametrize("section", variants(networks.Network).values())
+def test_there_are_words_for_every_network(section):
+    assert section.words
+    assert amounts_in_words(section) <= set(section.model_fields)
+
+
+@pytest.mark.parametrize("section", variants(postprocess.Step).values())
+def test_the_words_for_a_step_tell_all_its_fields(section):
+    assert amounts_in_words(section) == set(section.model_fields) - {"name"}
 
 
 def submitting(*steps):
@@ -108,13 +114,14 @@ def test_the_methods_tell_which_pseudo_labels_leak():
 
 def test_the_methods_tell_of_sums_averages_triangles_and_mixing():
     phase = {
-        "loss": {"bce": 0.1, "lovasz_relu": 0.9},
+        "loss": {"bce": 0.1, "dice": {"weight": 0.4, "smooth": 10}, "lovasz_relu": 0.5},
         "optimizer": {"name": "sgd", "lr": 0.01},
         "schedule": {"name": "triangular2", "cycles": [4]},
         "average": {"name": "swa", "start": 2},
         "batch": 18,
     }
     told = methods(winning(phases=[phase], members={"phase1_cycle1": 1}, mix={"name": "cutmix", "p": 0.25}))
-    assert "the sum of 0.1 × binary cross-entropy and 0.9 × the Lovász hinge loss under SGD" in told
+    losses_told = "0.1 × binary cross-entropy, 0.4 × Dice loss (smoothed by 10 px) and 0.5 × the Lovász hinge loss"
+    assert f"the sum of {losses_told} under SGD" in told
     assert "along a triangular cycle of 4 epochs down to 0; validated and kept as the mean of the weights after" in told
     assert "Of the batches, 25.0 % were mixed by cutmix, with shares from Beta(1, 1)." in told

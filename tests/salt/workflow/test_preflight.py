@@ -12,6 +12,7 @@ from salt.workflow.dag import Plan
 from salt.workflow.preflight import Problem, problems, tell
 from salt.workflow.snakemake_adapter import Job
 from schemas.reading import check_config
+from tests.schemas.conftest import merge
 
 WINNING = yaml.safe_load(Path("workflow_config.yaml").read_text())
 TGS = TileCount(4000, 18000, 101 * 101)
@@ -87,6 +88,14 @@ def test_a_gpu_that_is_missing_stops_cuda_and_warns_auto_of_the_days(raw, monkey
         assert "days; start it on a machine with a GPU, or set compute.device: cpu" in problem
 
 
+@pytest.mark.parametrize("recipe", ["demo", "tgs_sample"])
+def test_recipes_for_a_cpu_warn_of_no_days(monkeypatch, recipe):
+    monkeypatch.setattr(gpus, "count", lambda: 0)
+    raw = merge(WINNING, yaml.safe_load(Path(f"recipes/{recipe}.yaml").read_text()))
+    raw["compute"]["device"] = "auto"
+    assert found(raw) == []
+
+
 def test_a_cpu_that_is_asked_for_is_no_problem_and_short_trainings_are_none(raw, monkeypatch):
     monkeypatch.setattr(gpus, "count", lambda: 0)
     assert found(raw, TileCount(20, 10, 101 * 101), rules=["predict_fold"]) == []
@@ -155,6 +164,7 @@ import yaml
 from salt.workflow.cost import Cost
 from salt.workflow.preflight import problems
 from schemas.reading import check_config
+from tests.schemas.conftest import merge
 config = check_config(yaml.safe_load(open("{tmp_path}/config.yaml")))
 print(*problems(config, Cost(config, None), []))
 """
