@@ -1,4 +1,4 @@
-"""Sections of the config about what becomes of probabilities: steps, one after another, to the final masks."""
+"""Sections of the config about the steps from probabilities to the final masks."""
 
 from typing import Annotated, ClassVar, Literal, Self
 
@@ -35,7 +35,7 @@ class EmptyConstant(BaseStep):
 
 
 class RemoveComponents(BaseStep):
-    """Small components of salt are removed. Pixels that touch, even at a corner, belong to one (8-connected)."""
+    """Small components of salt are removed. Pixels that touch at an edge or a corner are one (8-connected)."""
 
     words = "components of salt (8-connected) of fewer than {0.smaller_than} px were removed"
     name: Literal["remove_components"] = "remove_components"
@@ -43,10 +43,7 @@ class RemoveComponents(BaseStep):
 
 
 class FillHoles(BaseStep):
-    """Small holes in salt are filled: components of background that do not touch the border of the tile.
-
-    Pixels that share an edge belong to one component (4-connected, the counterpart of the 8-connected salt).
-    """
+    """Small holes in salt are filled: components of background (4-connected) that do not touch the tile's border."""
 
     words = "holes in salt (4-connected, off the border of the tile) of fewer than {0.smaller_than} px were filled"
     name: Literal["fill_holes"] = "fill_holes"
@@ -54,9 +51,9 @@ class FillHoles(BaseStep):
 
 
 class Jigsaw(BaseStep):
-    """The last step, if it is there: the jigsaw rule repeats lines of training masks over whole neighbouring tiles.
+    """The jigsaw rule, the last step if present: it repeats lines of training masks over whole neighbouring tiles.
 
-    It needs the mosaics of the run's tiles, and is left out in predictions of other images.
+    It needs the mosaics of the run's tiles, so predictions of other images leave it out.
     """
 
     words = (
@@ -66,7 +63,7 @@ class Jigsaw(BaseStep):
     rule: Literal["published", "extended"] = Field(
         "published",
         description="published: the original's (recipe 9). extended: where no salt is predicted right below or above "
-        "known salt, this goes on, too.",
+        "known salt, the salt is continued as well.",
     )
 
 
@@ -75,7 +72,7 @@ Step = Annotated[Threshold | Cleaning | Jigsaw, Field(discriminator="name")]
 
 
 class Postprocess(RootModel[tuple[Step, ...]]):
-    """The steps in their order: the threshold, any number of others, and the jigsaw rule or none."""
+    """The steps in order: the threshold, any number of others, then the jigsaw rule or nothing."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -85,12 +82,12 @@ class Postprocess(RootModel[tuple[Step, ...]]):
         found = f"found {', '.join(names) or 'no steps'}"
         if names[:1] != ["threshold"] or "threshold" in names[1:]:
             raise ValueError(
-                f"expected the step threshold once and first, since the others work on its masks, {found}; begin with "
-                "{name: threshold, above: 0.5}"
+                f"expected the step threshold once and first, because the others work on its masks, {found}; begin "
+                "with {name: threshold, above: 0.5}"
             )
         if "jigsaw" in names[:-1]:
             raise ValueError(
-                f"expected the step jigsaw at most once and last, since it repeats lines over whole tiles, {found}; "
+                f"expected the step jigsaw at most once and last, because it repeats lines over whole tiles, {found}; "
                 "put it at the end"
             )
         return self
@@ -107,12 +104,12 @@ class Postprocess(RootModel[tuple[Step, ...]]):
 
     @property
     def jigsaw(self) -> JigsawRule:
-        """The jigsaw rule, none where it is no step."""
+        """The jigsaw rule; none if it is no step."""
         return next((step.rule for step in self.root if isinstance(step, Jigsaw)), "none")
 
     @property
     def tilewise(self) -> Self:
-        """All steps but the jigsaw rule: those that need nothing but the tile itself."""
+        """All steps but the jigsaw rule: those that need only the tile itself."""
         return type(self)(tuple(step for step in self.root if not isinstance(step, Jigsaw)))
 
 

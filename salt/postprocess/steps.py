@@ -1,6 +1,6 @@
-"""The steps of schemas/postprocess.py that look at nothing but the tile: from probabilities to a mask.
+"""The steps of schemas/postprocess.py that need only the tile itself: from probabilities to a cleaned mask.
 
-Salt is 8-connected and background 4-connected, the usual pair: so a diagonal line of salt is one component, and
+Salt is 8-connected and background 4-connected, the usual pair: a diagonal line of salt is one component, and it
 separates the background on its two sides.
 """
 
@@ -19,7 +19,7 @@ SALT, BACKGROUND = 8, 4  # connectivity
 
 
 def masks(probabilities: Probabilities, constant: Bools, steps: Postprocess) -> Masks:
-    """Masks (n, H, W) uint8 in {0, 1} of tiles, or of other images; the jigsaw rule is left to `final_masks`.
+    """Masks (n, H, W) uint8 in {0, 1} of tiles or of other images; `final_masks` applies the jigsaw rule.
 
     probabilities: (n, H, W), float16 or 16-bit numbers (65535 = 1); constant: (n,), whether a tile has one grey value
     """
@@ -30,7 +30,7 @@ def masks(probabilities: Probabilities, constant: Bools, steps: Postprocess) -> 
 
 
 def _cleaned(found: Masks, constant: Bools, step: Cleaning) -> Masks:
-    """Which function a section of the config stands for."""
+    """Masks after one step."""
     match step:
         case EmptyConstant():
             return empty_constant(found, constant)
@@ -41,19 +41,19 @@ def _cleaned(found: Masks, constant: Bools, step: Cleaning) -> Masks:
 
 
 def threshold(probabilities: Probabilities, above: float) -> Masks:
-    """Where p > above, of any shape. In float32, since NumPy would round `above` to the float16 of the array."""
+    """Whether p > above, any shape. In float32, because NumPy would round `above` to the float16 of the array."""
     if probabilities.dtype == np.uint16:
         return (probabilities > above * ONE).astype(np.uint8)
     return (probabilities.astype(np.float32) > above).astype(np.uint8)
 
 
 def empty_constant(found: Masks, constant: Bools) -> Masks:
-    """Masks (n, H, W) without salt in the constant tiles, of which `constant` (n,) tells."""
+    """Masks (n, H, W) with those of constant tiles emptied; constant: (n,)."""
     return np.where(constant[:, None, None], np.uint8(0), found)
 
 
 def remove_components(found: Masks, smaller_than: int) -> Masks:
-    """Masks (n, H, W) without components of salt of fewer pixels."""
+    """Masks (n, H, W) without components of salt of fewer than so many pixels."""
     cleaned = found.copy()
     for mask in cleaned:
         labels, stats = _components(mask, SALT)
@@ -63,7 +63,7 @@ def remove_components(found: Masks, smaller_than: int) -> Masks:
 
 
 def fill_holes(found: Masks, smaller_than: int) -> Masks:
-    """Masks (n, H, W) with holes of fewer pixels filled: components of background that touch no border."""
+    """Masks (n, H, W) with small holes filled: components of background that touch no border."""
     height, width = found.shape[1:]
     filled = found.copy()
     for mask in filled:
@@ -75,9 +75,9 @@ def fill_holes(found: Masks, smaller_than: int) -> Masks:
 
 
 def _components(mask: Masks, connectivity: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
-    """Numbers (H, W) of the components of what is 1 in a mask (H, W), and their boxes and areas by number, (k, 5).
+    """Labels (H, W) of the components of ones in a mask (H, W), and the box and area of each label, (k, 5).
 
-    Number 0 is what is 0. Callers may count it as a component: they would give it the value that it has.
+    Label 0 is all zeros. Callers may treat it as a component: they would give it the value that it has.
     """
     _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=connectivity)
     return np.asarray(labels, np.int32), np.asarray(stats, np.int32)
