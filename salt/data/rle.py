@@ -55,7 +55,7 @@ def _integers(text: str, size: int) -> npt.NDArray[np.int64]:
         if DIGITS.fullmatch(text):
             return np.fromiter(map(int, words), np.int64, len(words))
     wrong = next(word for word in words if not INTEGER.fullmatch(word))
-    raise ValueError(f"{wrong[:30]!r} is no whole number of at most 18 digits")
+    raise ValueError(f"{wrong[:30]!r} is not a whole number of at most 18 digits")
 
 
 def _fault(starts: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64], size: int) -> str:

@@ -15,7 +15,7 @@ from salt.intake.competition import read_competition, tile_of
 from salt.intake.faults import Faults
 from salt.intake.files import Folder
 from salt.intake.folders import read_folders
-from salt.intake.masks import read_mask, words
+from salt.intake.masks import format_values, read_mask
 from salt.intake.sources import MASKS, TEST, TRAIN, folders
 from schemas.data import Data, Range
 from schemas.section import COMPETITION, Shape
@@ -82,10 +82,10 @@ def inspect(root: Path) -> Found:
     files, seen, values = Folder(root, unused, below=("train", "test")), Seen(), set[float]()
     for name in files.names:
         if name.startswith((f"{TRAIN}/", f"{TEST}/")):
-            pixels = packing.look(files, name, image_files.read, "", unused)
+            pixels = packing.read_or_note(files, name, image_files.read, "", unused)
             if pixels is not None:
                 seen.add(pixels)
-        elif name.startswith(f"{MASKS}/") and (mask := packing.look(files, name, read_mask, "", unused)):
+        elif name.startswith(f"{MASKS}/") and (mask := packing.read_or_note(files, name, read_mask, "", unused)):
             values.update(mask[1])
     data = Data(layout="folders", root=str(root), tile=tile_for(seen.sizes), range=range_for(seen))
     train, test = read_folders(data)
@@ -93,7 +93,7 @@ def inspect(root: Path) -> Found:
     lines = [
         f"images: {', '.join(f'{h} x {w} px ({count})' for (h, w), count in seen.sizes.most_common(5))}",
         f"pixels: {types}, from {seen.least:g} to {seen.largest:g}; {seen.coloured} images in colour",
-        f"masks: values {words(sorted(values))}; the larger is salt",
+        f"masks: values {format_values(sorted(values))}; the larger is salt",
     ]
     return _found(data, train, test, lines)
 

@@ -40,7 +40,7 @@ def test_tiles_are_packed_and_summed_up(root, tmp_path, caplog):
         {"id": "d", "split": "train", "constant": False, "coverage": 0.5},
     ]
     warning, *summary = caplog.messages
-    assert warning.startswith("Warning: tables that are missing (1): depths.csv.")
+    assert warning.startswith("Warning: missing tables (1): depths.csv.")
     assert summary == ["train: 2 tiles, 1 constant, 1 without salt", "test: 2 tiles, 0 constant"]
 
 
