@@ -17,7 +17,7 @@ from torch import nn
 
 from models.states import State, misfit, read_state
 from schemas.errors import UserError
-from schemas.faults import instead
+from schemas.faults import suggestion
 from schemas.networks import PretrainedEncoder
 
 TIMM = "tu-"  # what segmentation_models_pytorch puts before timm's names
@@ -87,7 +87,7 @@ def must_be_known(pretrained: PretrainedEncoder) -> None:
     if known and not pretrained.file and pretrained.weights not in known:
         raise UserError(
             f"Expected weights of the encoder '{pretrained.encoder}', and found '{pretrained.weights}'; "
-            f"{instead(pretrained.weights, known)}"
+            f"{suggestion(pretrained.weights, known)}"
         )
 
 

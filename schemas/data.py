@@ -62,9 +62,9 @@ class Data(Section):
     )
     range: Range = Field(
         "type",
-        description="The values that become 0 and 255. type: the limits of the data type, 0 and 65535 for 16 bits. tile: "
-        "the minimum and maximum of each tile, as in the competition's. [low, high]: these, for all tiles. Layout folders "
-        "only.",
+        description="The values that become 0 and 255. type: the limits of the data type, 0 and 65535 for 16 bits. "
+        "tile: the minimum and maximum of each tile, as in the competition's. [low, high]: these, for all tiles. "
+        "Layout folders only.",
     )
     colour: Literal["grey", "rgb"] = Field(
         "grey", description="Colours of the images. grey: convert to luminance. rgb: keep. Layout folders only."

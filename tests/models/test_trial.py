@@ -26,7 +26,7 @@ def test_a_misspelt_encoder_is_told_with_the_nearest():
 
 def test_misspelt_weights_are_told_with_the_nearest():
     assert "did you mean imagenet?" in fault({"name": "unet", "encoder": "resnet18", "weights": "imagnet"})
-    assert "there are imagenet, ssl, swsl" in fault({"name": "unet", "encoder": "resnet18", "weights": "best"})
+    assert "choose one of imagenet, ssl, swsl" in fault({"name": "unet", "encoder": "resnet18", "weights": "best"})
 
 
 def test_files_of_weights_and_timms_names_are_left_to_fetch_weights():
