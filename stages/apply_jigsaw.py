@@ -60,7 +60,7 @@ def threshold(probabilities: Records, at: float, constant: set[str], masks: Reco
     empty: set[str] = set()
     for rows in chunks(len(masks)):
         ids = masks["id"][rows]
-        salt = predictions.salt(probabilities["tta"][rows], at)
+        salt = predictions.binarize(probabilities["tta"][rows], at)
         salt[[name in constant for name in ids]] = False
         masks["mask"][rows] = salt
         empty |= set(ids[~salt.any(axis=(1, 2))])

@@ -50,7 +50,7 @@ def labelled(tiles: Tiles, predicted: Records, threshold: float) -> list[Sample]
     places = rows_of(tiles.ids, predicted["id"].tolist())
     scores, salt = np.zeros(len(predicted)), np.zeros(len(predicted), bool)
     for rows in chunks(len(predicted)):
-        mask, truth = predictions.salt(predicted["tta"][rows], threshold), masks[places[rows]].astype(bool)
+        mask, truth = predictions.binarize(predicted["tta"][rows], threshold), masks[places[rows]].astype(bool)
         scores[rows] = metric.score(mask, truth)
         salt[rows] = (mask | truth).any(axis=(1, 2))
     samples = []
@@ -58,7 +58,7 @@ def labelled(tiles: Tiles, predicted: Records, threshold: float) -> list[Sample]
         alike = np.flatnonzero(salt & (scores == score))
         row = alike[np.argsort(predicted["id"][alike])][len(alike) // 2]
         probabilities, place = predicted["tta"][row], places[row]
-        outlines = {"true": masks[place], "predicted": predictions.salt(probabilities, threshold)}
+        outlines = {"true": masks[place], "predicted": predictions.binarize(probabilities, threshold)}
         sample = _sample(predicted["id"][row], score, images[place], probabilities, outlines)
         samples.append(replace(sample, alike=len(alike)))
     return samples

@@ -95,7 +95,7 @@ def score(predicted: Records, truth: Truth, threshold: float, rules: Iterable[Ji
     for rows in chunks(len(predicted)):
         masks = truth.masks[places[rows]].astype(bool)
         for name in FIELDS:
-            salt = predictions.salt(predicted[name][rows], threshold)
+            salt = predictions.binarize(predicted[name][rows], threshold)
             without[name][rows] = metric.score(salt, masks)
             empty[name] |= set(predicted["id"][rows][~salt.any(axis=(1, 2))])
     return [

@@ -47,8 +47,8 @@ def everywhere(make):
 
 
 FILES = {
-    "empty file": Bad({"train/images/a.png": b""}, [f"{WRONG}train/images/a.png (no PNG). {AGAIN}"]),
-    "text": Bad({"test/images/x.png": b"hello"}, [f"{WRONG}test/images/x.png (no PNG). {AGAIN}"]),
+    "empty file": Bad({"train/images/a.png": b""}, [f"{WRONG}train/images/a.png (content is not PNG). {AGAIN}"]),
+    "text": Bad({"test/images/x.png": b"hello"}, [f"{WRONG}test/images/x.png (content is not PNG). {AGAIN}"]),
     "cut off": Bad(
         {"train/images/a.png": encoded(GREY, ".png")[:-20]}, [f"{WRONG}train/images/a.png (damaged PNG). {AGAIN}"]
     ),
@@ -74,10 +74,7 @@ FILES = {
     ),
     "absurd size": Bad(
         {"test/images/x.png": None, "test/images/x.npy": npy(GREY).replace(b"(6, 8), }     ", b"(60000, 80000)}")},
-        [
-            f"{WRONG}test/images/x.npy (of the size 60000 x 80000, expected 1 to 536870912 px and at most 4 channels). "
-            f"{AGAIN}"
-        ],
+        [f"{WRONG}test/images/x.npy (size 60000 x 80000, expected 1 to 536870912 px and at most 4 channels). {AGAIN}"],
     ),
     "objects": Bad(
         {"test/images/x.png": None, "test/images/x.npy": npy(np.array([[{}]]), allow_pickle=True)},
@@ -85,7 +82,7 @@ FILES = {
     ),
     "nan": Bad(
         {"test/images/x.png": None, "test/images/x.npy": npy(np.where(GREY > 45, np.nan, FLOATS))},
-        [f"{WRONG}test/images/x.npy (2 pixels that are no numbers (NaN, infinite)). {AGAIN}"],
+        [f"{WRONG}test/images/x.npy (2 pixels that are not numbers (NaN, infinite)). {AGAIN}"],
         {"range": [-2, 3]},
     ),
     "a kind that is not read": Bad(
@@ -239,7 +236,7 @@ VALUES = {
     "floats": Bad(
         {"train/images/a.png": None, "train/images/a.npy": npy(FLOATS)},
         [
-            f"{WRONG}train/images/a.npy (numbers from -2 to 3 without a range of their own; "
+            f"{WRONG}train/images/a.npy (floats from -2 to 3, whose type has no range; "
             f"add `range: [low, high]` or `range: tile` to the config's `data`). {AGAIN}",
             "pixel types, expected one (2): float32 (such as train/images/a.npy), "
             "uint8 (such as train/images/b.png). Save all images with one type, or set data.range: tile.",
@@ -286,8 +283,8 @@ TOGETHER = {
             "(1): '+z'. Rename these tiles wherever they appear.",
             "tables with missing columns (1): depths.csv (expected id, z; found nothing). "
             "The first line must name the columns, separated by commas.",
-            "images and masks that cannot be used (3): train/images/a.png (no PNG), test/images/y.png (a JPEG, named "
-            f".png), train/masks/b.png (48 values: 0, 1, 2, 3 ...). {AGAIN}",
+            "images and masks that cannot be used (3): train/images/a.png (content is not PNG), "
+            f"test/images/y.png (a JPEG, named .png), train/masks/b.png (48 values: 0, 1, 2, 3 ...). {AGAIN}",
             "image sizes, expected one (2): 6 x 8 (3 images), 4 x 8 (1 images). "
             "Set data.tile: larger images are cut into tiles of that size.",
         ],

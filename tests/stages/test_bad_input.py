@@ -104,8 +104,8 @@ THREE_VALUES = np.tile(np.array([0, 1, 255], np.uint8), (SIDE, 2))
 COLOUR = np.eye(SIDE, SIDE * 3, dtype=np.uint8).reshape(SIDE, SIDE, 3)
 
 PICTURES = {
-    "text": Bad({"train/images/c.png": b"hello"}, [(PNGS, "(1): train/images/c.png (no PNG)", GET)]),
-    "empty": Bad({"test/images/x.png": b""}, [(PNGS, "(1): test/images/x.png (no PNG)", GET)]),
+    "text": Bad({"train/images/c.png": b"hello"}, [(PNGS, "(1): train/images/c.png (content is not PNG)", GET)]),
+    "empty": Bad({"test/images/x.png": b""}, [(PNGS, "(1): test/images/x.png (content is not PNG)", GET)]),
     "a JPEG": Bad(
         {"train/images/c.png": cv2.imencode(".jpg", COLOUR)[1].tobytes()},
         [(PNGS, "(1): train/images/c.png (a JPEG, named .png)", GET)],
@@ -549,7 +549,7 @@ TOGETHER = {
             (COLUMNS, "(1): depths.csv (expected id, z; found nothing)", NAME_COLUMNS),
             (NO_NAME(TRAIN), "(1): '=x'", RENAME),
             (WITHOUT_IMAGE(TEST), "(1): y", ADD_IMAGES),
-            (PNGS, "(1): train/images/c.png (no PNG)", GET),
+            (PNGS, "(1): train/images/c.png (content is not PNG)", GET),
         ],
     ),
 }

@@ -76,7 +76,7 @@ def test_the_competitions_layout_is_known_by_its_table(tmp_path):
 
 def test_what_cannot_be_used_is_an_error_with_all_faults(tmp_path):
     files = make_folders() | {"train/images/a.png": b"", "train/masks/b.npy": npy(np.ones((2, 2)))}
-    with pytest.raises(UserError, match=r"a.png \(no PNG\)"):
+    with pytest.raises(UserError, match=r"a.png \(content is not PNG\)"):
         inspect(write(tmp_path, files))
     with pytest.raises(UserError, match="make demo"):
         inspect(tmp_path / "nowhere")
