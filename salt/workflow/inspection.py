@@ -1,4 +1,4 @@
-"""What a folder of images holds, for the recipe that is written for it: sizes, types, values, numbers."""
+"""Inspect a folder of images for a new recipe: sizes, types, values, numbers."""
 
 import math
 from collections import Counter
@@ -22,13 +22,13 @@ from schemas.section import COMPETITION, Shape
 
 LARGEST = 320  # px; larger images are cut into tiles
 CUT = 128  # px, side of these tiles
-SAMPLE = 10_000  # pixels of an image that percentiles are taken of
-PERCENTILES = (0.5, 99.5)  # of floats, what becomes 0 and 255
+SAMPLE = 10_000  # pixels of an image that enter the percentiles
+PERCENTILES = (0.5, 99.5)  # of floats, become 0 and 255
 
 
 @dataclass(frozen=True)
 class Found:
-    """A data set that can be used: the config's section for it, its tiles, and what was seen, a line each."""
+    """A usable data set: its config section, its tiles, and the findings, one line each."""
 
     data: Data
     train: Tiles
@@ -37,12 +37,12 @@ class Found:
 
     @property
     def has_depths(self) -> bool:
-        """Whether every tile has its depth."""
+        """Whether every tile has a depth."""
         return not any(tiles.table["z"].isna().any() for tiles in (self.train, self.test))
 
     @staticmethod
     def usable(tiles: Tiles) -> int:
-        """Tiles of a split that are not constant: those that networks learn from."""
+        """Number of tiles that are not constant, those that networks learn from."""
         return int((~tiles.table["constant"]).sum())
 
     @property
@@ -54,7 +54,7 @@ class Found:
 
 @dataclass
 class Seen:
-    """What the images that can be read have in common, and what not."""
+    """Statistics of all readable images."""
 
     sizes: Counter[Shape] = field(default_factory=Counter)
     types: Counter[str] = field(default_factory=Counter)
@@ -64,7 +64,7 @@ class Seen:
     sample: list[npt.NDArray] = field(default_factory=list)
 
     def add(self, pixels: image_files.Pixels) -> None:
-        """One more image."""
+        """Add one image."""
         self.sizes[pixels.shape[0], pixels.shape[1]] += 1
         self.types[pixels.dtype.name] += 1
         self.least, self.largest = min(self.least, float(pixels.min())), max(self.largest, float(pixels.max()))
@@ -74,11 +74,11 @@ class Seen:
 
 
 def inspect(root: Path) -> Found:
-    """Look at all images below `root`, in either layout. Raises UserError where they cannot be used."""
+    """Inspect all images in `root`, in either layout. Raises UserError if they cannot be used."""
     if (root / "train.csv").is_file() or not (root / TRAIN).is_dir():
         return _competition(root)
     folders(root)
-    unused = Faults()  # read_folders tells them
+    unused = Faults()  # read_folders reports them
     files, seen, values = Folder(root, unused, below=("train", "test")), Seen(), set[float]()
     for name in files.names:
         if name.startswith((f"{TRAIN}/", f"{TEST}/")):
@@ -99,7 +99,7 @@ def inspect(root: Path) -> Found:
 
 
 def tile_for(sizes: Counter[Shape]) -> Shape | None:
-    """The size of all images, where it is one and not large; else a square that each can be cut into."""
+    """The size of all images, if they share one that is not large; else a square that fits into each."""
     if not sizes:
         return None
     if len(sizes) == 1 and max(shape := next(iter(sizes))) <= LARGEST:
@@ -109,7 +109,7 @@ def tile_for(sizes: Counter[Shape]) -> Shape | None:
 
 
 def range_for(seen: Seen) -> Range:
-    """What becomes 0 and 255: for whole numbers the powers of two that hold them, for floats all but the outermost."""
+    """The values that become 0 and 255: for integers, a range of whole bits; for floats, the PERCENTILES."""
     kinds = set(seen.types)
     if len(kinds) > 1:
         return "tile"
@@ -123,7 +123,7 @@ def range_for(seen: Seen) -> Range:
 
 
 def _competition(root: Path) -> Found:
-    """The competition's layout, with tiles of the size that its first image has."""
+    """Inspect the competition's layout; the first image sets the tile size."""
     data = Data(root=str(root), tile=tile_of(root))
     train, test = read_competition(root, data.tile or COMPETITION)
     return _found(data, train, test, ["images: in the competition's layout"])

@@ -56,7 +56,7 @@ def test_the_same_data_give_the_same_bytes(root, tmp_path):
 
 def test_bad_data_leave_nothing_behind(root, tmp_path):
     (root / "train/masks/a.png").write_bytes(b"")
-    with pytest.raises(UserError, match="no PNG"):
+    with pytest.raises(UserError, match="content is not PNG"):
         prepare_tiles.main(["--settings", SETTINGS.format(root), "--out", str(tmp_path / "tiles")])
     assert not (tmp_path / "tiles").exists()
 

@@ -5,7 +5,7 @@ import yaml
 from salt.training import timings
 from salt.training.timings import Timing
 from salt.workflow.cost import Cost, TileCount
-from salt.workflow.dry_run import outlook, too_little_room
+from salt.workflow.dry_run import summary, too_little_room
 from salt.workflow.snakemake_adapter import FOLLOWS, SETTINGS, Job
 from schemas.reading import check_config
 
@@ -18,7 +18,7 @@ def train_folds(model, **more):
 
 
 def text(jobs, measured=(), free=10**14):
-    return "\n".join(outlook(jobs, Cost(CONFIG, TGS, measured), free))
+    return "\n".join(summary(jobs, Cost(CONFIG, TGS, measured), free))
 
 
 def test_trainings_are_listed_by_model():

@@ -164,8 +164,8 @@ def test_a_recipe_says_what_was_found_and_how_to_run_it(tmp_path, monkeypatch, i
         ("", "images", "NAME: expected letters, digits, _ and -, the first a letter, found ''. Type `make new-recipe"),
         ("../mine", "images", "found '../mine'"),
         ("mine", "", "DATA: expected a folder with images, found ''"),
-        ("mine", "nowhere", "nowhere', which is none. Type `make new-recipe NAME=mine DATA=path/to/data`."),
-        ("taken", "images", "taken.yaml there already. Choose another, or move it."),
+        ("mine", "nowhere", "nowhere', which is not a folder. Type `make new-recipe NAME=mine DATA=path/to/data`."),
+        ("taken", "images", "taken.yaml exists. Choose another name, or move that."),
     ],
 )
 def test_what_is_wrong_with_the_arguments_is_said_in_one_paragraph(tmp_path, monkeypatch, images, name, data, said):

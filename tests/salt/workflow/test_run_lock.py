@@ -46,7 +46,7 @@ def live_run(folder):
 
 
 def test_a_second_live_run_is_refused_and_told_who_is_at_work(live_run):
-    with pytest.raises(SystemExit, match=f"process {live_run.pid}\\) is at work"):
+    with pytest.raises(SystemExit, match=f"process {live_run.pid}\\) is active"):
         run_lock.hold(MAIN, RUN)
 
 
@@ -75,7 +75,7 @@ def test_a_folder_that_cannot_be_written_is_told_in_one_paragraph(folder, on_a_s
     done = on_a_small_disk(folder, "ro", ["sh", "-c", 'cd "$PWD" && exec "$0" -c "$1"', sys.executable, code])
     assert done.returncode == 1
     (line,) = done.stdout.splitlines()
-    assert "where Snakemake keeps its records, and cannot: the file system is read-only" in line
+    assert "where Snakemake keeps its records, but cannot: the file system is read-only" in line
 
 
 def test_a_job_of_an_executor_plugin_neither_waits_nor_clears(live_run):
