@@ -40,11 +40,11 @@ def test_an_encoder_that_does_not_fit_is_told():
 
 def test_a_side_that_only_the_network_knows_it_cannot_take_is_told():
     network = SMALL | {"encoder": "tu-test_convnext"}
-    assert "divides by 128, as this network needs, and found 192 px" in fault(network, side=192)
+    assert "divisible by 128, as this network needs, and found 192 px" in fault(network, side=192)
 
 
 def test_the_program_prints_what_is_wrong_by_name():
     trials = {"a": {"network": SMALL, "channels": 1, "sides": [100, 64]}}
     command = [sys.executable, "-m", "models.trial", json.dumps(trials)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert json.loads(done.stdout.splitlines()[-1])["a"].startswith("Expected an input whose side divides by 64")
+    assert json.loads(done.stdout.splitlines()[-1])["a"].startswith("Expected an input whose side is divisible by 64")
