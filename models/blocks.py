@@ -35,7 +35,7 @@ class SCSE(nn.Module):
 
 
 class FeaturePyramidAttention(nn.Module):
-    """Feature pyramid attention (Li et al. 2018) without its 7 x 7 branch; H and W must divide by 4."""
+    """Feature pyramid attention (Li et al. 2018) without its 7 x 7 branch; H and W must be divisible by 4."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()

@@ -101,7 +101,7 @@ def _stages(encoder: nn.Module, name: str) -> list[str]:
         return [f"model.{path}" for path in features.feature_info.module_name()[-4:]]
     if isinstance(features, FeatureListNet) and features.output_fmt == "NCHW":
         return [f"model.{path}" for path in list(features.return_layers)[-4:]]
-    raise _unfit(name, "it does not have four consecutive stages whose maps have channels first")
+    raise _unfit(name, "it does not have four stages in sequence that output maps with channels first")
 
 
 def _unfit(name: str, why: str, error: Exception | None = None) -> UserError:

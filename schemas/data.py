@@ -110,7 +110,7 @@ class Folds(Section):
 
 
 class Mosaics(Section):
-    """Which tiles are neighbours, found from their borders."""
+    """How neighbouring tiles are found from their borders."""
 
     min_similarity: float = Field(
         0.5, gt=0, le=1, description="Least correlation of two borders that makes their tiles neighbours."

@@ -76,7 +76,7 @@ def shown(value: object) -> str:
 def _line(detail: ErrorDetails, place: Place) -> str | None:
     """The line of one fault; None if another fault describes it better.
 
-    A mapping in the place of a string or a mapping gives two faults: that it is no string says too little.
+    A bad mapping, where a string or a mapping is expected, gives two faults; only the one about the mapping helps.
     """
     kind, found, (path, node, above) = detail["type"], detail["input"], place
     if kind in ("extra_forbidden", "invalid_key") or (kind == "literal_error" and detail["loc"][-1] == KEY):

@@ -52,7 +52,7 @@ SUFFIXES = tuple(suffix for kind in KINDS for suffix in kind.suffixes)
 
 
 def read(data: bytes, name: str) -> Pixels:
-    """An image file -> (H, W) grey or (H, W, 3) red, green, blue; uint8, uint16 or float32, as the file has them.
+    """An image file -> (H, W) grey or (H, W, 3) red, green, blue; uint8, uint16 or float32, as stored.
 
     Booleans become 0 and 1 in uint8; signed and wider integers, and doubles, become float32. An opaque alpha channel
     is dropped. The suffix of `name`, the file's name, must match its content. Raises ValueError.
@@ -92,7 +92,7 @@ def to_bytes(pixels: Pixels, values: Range) -> npt.NDArray[np.uint8]:
 
 
 def has_colour(pixels: Pixels) -> bool:
-    """Whether red, green and blue differ anywhere."""
+    """Whether red, green and blue differ in any pixel."""
     return pixels.ndim == 3 and bool((pixels != pixels[..., :1]).any())
 
 
@@ -148,7 +148,7 @@ def _check_header(data: bytes, kind: Kind) -> ImageFile.ImageFile:
             warnings.simplefilter("ignore")  # Pillow warns of odd metadata
             header = kind.header(io.BytesIO(data))
             pages = getattr(header, "n_frames", 1)
-            orientation = Image.Image.getexif(header).get(ORIENTATION, 1)  # the PNG class decodes pixels for it
+            orientation = Image.Image.getexif(header).get(ORIENTATION, 1)  # PngImageFile's own getexif decodes pixels
     except (OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, OverflowError, struct.error) as error:
         raise ValueError(f"damaged or unusual {kind.name}") from error
     _check_size(header.height, header.width)

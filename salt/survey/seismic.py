@@ -82,7 +82,7 @@ def _salt_faces(rng: np.random.Generator, salt: Floats, tile: int) -> Floats:
 
 
 def _layers(rng: np.random.Generator, oldest: int, width: int, tile: int) -> Floats:
-    """Reflectivity by age and place, (oldest, W), one sample a px of age.
+    """Reflectivity by age and place, (oldest, W), one sample per px of age.
 
     Sequences of beds follow each other, each with its own strength and bed thickness. Reflection coefficients
     have heavier tails than a Gaussian (Walden and Hosken 1986), so they are drawn from a Laplace distribution.

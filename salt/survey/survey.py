@@ -35,7 +35,7 @@ class SurveyTile:
     z: depth in feet, random: in the competition it does not depend on the place in the section either
     mosaic, row, column: the section and the place in it, from 0
     image: (tile, tile) uint8 grey
-    mask: (tile, tile) uint8, 1 = salt; empty where the whole tile is salt
+    mask: (tile, tile) uint8, 1 = salt; empty if the whole tile is salt
     """
 
     id: str
@@ -81,17 +81,20 @@ def make_sections(rng: np.random.Generator, settings: Survey, tile: int) -> Iter
     clarity = stratified(rng, count, 0.6, 1.8)
     gain = stratified(rng, count, 0.2, 0.8)
     straight = stratified(rng, count, 0, 1) < max(0.15, 1 / count)
-    for number, own in enumerate(rng.spawn(count)):
+    for number, section_rng in enumerate(rng.spawn(count)):
         rows, columns = (
-            own.integers(*settings.rows, endpoint=True),
-            own.integers(*settings.columns, endpoint=True),
+            section_rng.integers(*settings.rows, endpoint=True),
+            section_rng.integers(*settings.columns, endpoint=True),
         )
         shape = (int(rows) * tile, int(columns) * tile)
         rocks = make_geology(
-            own, shape, tile, water=water[number], folding=folding[number], straight=bool(straight[number])
+            section_rng, shape, tile, water=water[number], folding=folding[number], straight=bool(straight[number])
         )
         wavelength = np.exp(fine[number]), np.exp(fine[number] + coarsening[number])
-        yield image(own, rocks, Acquisition(wavelength, noise[number], clarity[number], gain[number]), tile), rocks.salt
+        yield (
+            image(section_rng, rocks, Acquisition(wavelength, noise[number], clarity[number], gain[number]), tile),
+            rocks.salt,
+        )
 
 
 def stratified(rng: np.random.Generator, count: int, low: float, high: float) -> npt.NDArray[np.float64]:
@@ -118,7 +121,7 @@ def stretch(amplitude: Floats) -> Bytes:
 
 
 def draw_ids(rng: np.random.Generator, count: int) -> list[str]:
-    """`count` different ids of 10 hexadecimal digits, as the competition's."""
+    """`count` different ids of 10 hexadecimal digits, like the competition's."""
     ids: dict[str, None] = {}
     while len(ids) < count:
         ids[rng.bytes(5).hex()] = None

@@ -27,7 +27,7 @@ PERCENTILES = (0.5, 99.5)  # of floats, become 0 and 255
 
 
 @dataclass(frozen=True)
-class Found:
+class Findings:
     """A usable data set: its config section, its tiles, and the findings, one line each."""
 
     data: Data
@@ -53,7 +53,7 @@ class Found:
 
 
 @dataclass
-class Seen:
+class Statistics:
     """Statistics of all readable images."""
 
     sizes: Counter[Shape] = field(default_factory=Counter)
@@ -73,29 +73,29 @@ class Seen:
         self.sample.append(values[:: max(1, len(values) // SAMPLE)])
 
 
-def inspect(root: Path) -> Found:
+def inspect(root: Path) -> Findings:
     """Inspect all images in `root`, in either layout. Raises UserError if they cannot be used."""
     if (root / "train.csv").is_file() or not (root / TRAIN).is_dir():
         return _competition(root)
     folders(root)
     unused = Faults()  # read_folders reports them
-    files, seen, values = Folder(root, unused, below=("train", "test")), Seen(), set[float]()
+    files, statistics, values = Folder(root, unused, below=("train", "test")), Statistics(), set[float]()
     for name in files.names:
         if name.startswith((f"{TRAIN}/", f"{TEST}/")):
             pixels = packing.read_or_note(files, name, image_files.read, "", unused)
             if pixels is not None:
-                seen.add(pixels)
+                statistics.add(pixels)
         elif name.startswith(f"{MASKS}/") and (mask := packing.read_or_note(files, name, read_mask, "", unused)):
             values.update(mask[1])
-    data = Data(layout="folders", root=str(root), tile=tile_for(seen.sizes), range=range_for(seen))
+    data = Data(layout="folders", root=str(root), tile=tile_for(statistics.sizes), range=range_for(statistics))
     train, test = read_folders(data)
-    types = ", ".join(f"{kind} ({count})" for kind, count in seen.types.most_common())
+    types = ", ".join(f"{kind} ({count})" for kind, count in statistics.types.most_common())
     lines = [
-        f"images: {', '.join(f'{h} x {w} px ({count})' for (h, w), count in seen.sizes.most_common(5))}",
-        f"pixels: {types}, from {seen.least:g} to {seen.largest:g}; {seen.coloured} images in colour",
+        f"images: {', '.join(f'{h} x {w} px ({count})' for (h, w), count in statistics.sizes.most_common(5))}",
+        f"pixels: {types}, from {statistics.least:g} to {statistics.largest:g}; {statistics.coloured} images in colour",
         f"masks: values {format_values(sorted(values))}; the larger is salt",
     ]
-    return _found(data, train, test, lines)
+    return _findings(data, train, test, lines)
 
 
 def tile_for(sizes: Counter[Shape]) -> Shape | None:
@@ -108,30 +108,30 @@ def tile_for(sizes: Counter[Shape]) -> Shape | None:
     return side, side
 
 
-def range_for(seen: Seen) -> Range:
+def range_for(statistics: Statistics) -> Range:
     """The values that become 0 and 255: for integers, a range of whole bits; for floats, the PERCENTILES."""
-    kinds = set(seen.types)
+    kinds = set(statistics.types)
     if len(kinds) > 1:
         return "tile"
     if kinds == {"uint16"}:
-        bits = int(seen.largest).bit_length()
+        bits = int(statistics.largest).bit_length()
         return "type" if bits == 16 else (0.0, float(2**bits - 1))
     if kinds == {"float32"}:
-        low, high = (float(f"{value:.3g}") for value in np.percentile(np.concatenate(seen.sample), PERCENTILES))
+        low, high = (float(f"{value:.3g}") for value in np.percentile(np.concatenate(statistics.sample), PERCENTILES))
         return (low, high) if low < high else "tile"
     return "type"
 
 
-def _competition(root: Path) -> Found:
+def _competition(root: Path) -> Findings:
     """Inspect the competition's layout; the first image sets the tile size."""
     data = Data(root=str(root), tile=tile_of(root))
     train, test = read_competition(root, data.tile or COMPETITION)
-    return _found(data, train, test, ["images: in the competition's layout"])
+    return _findings(data, train, test, ["images: in the competition's layout"])
 
 
-def _found(data: Data, train: Tiles, test: Tiles, lines: list[str]) -> Found:
+def _findings(data: Data, train: Tiles, test: Tiles, lines: list[str]) -> Findings:
     empty, height, width = (train.table["coverage"] == 0).mean(), *train.images.shape[1:3]
-    found = Found(data, train, test, lines)
+    found = Findings(data, train, test, lines)
     constant = sum(int(tiles.table["constant"].sum()) for tiles in (train, test))
     lines += [
         f"tiles of {height} x {width} px: {len(train)} labelled, {100 * empty:.0f} % of them without salt, "

@@ -16,7 +16,7 @@ import yaml
 from salt.runtime import program
 from salt.runtime.atomic import atomic_path
 from salt.runtime.paths import REPOSITORY
-from salt.workflow.inspection import Found, inspect
+from salt.workflow.inspection import Findings, inspect
 from schemas.config import Config
 from schemas.errors import UserError
 from schemas.networks import Input
@@ -75,7 +75,7 @@ def has_gpu() -> bool:
 # The overlay ------------------------------------------------------------------------------------------------------
 
 
-def overlay_for(name: str, found: Found, gpu: bool) -> Overlay:
+def overlay_for(name: str, found: Findings, gpu: bool) -> Overlay:
     """The differences from workflow_config.yaml, checked together with it. Raises UserError."""
     winning = yaml.safe_load(WINNING.read_text(encoding="utf-8"))
     overlay = {} if gpu else yaml.safe_load(SMALL.read_text(encoding="utf-8"))
@@ -103,7 +103,7 @@ def merged(base: Any, overlay: Any) -> Any:
     return dict(base) | {key: merged(base.get(key), value) for key, value in overlay.items()}
 
 
-def model_for(model: Model, found: Found, gpu: bool) -> Overlay:
+def model_for(model: Model, found: Findings, gpu: bool) -> Overlay:
     """The differences of a model: its input and, for few tiles, the passes per epoch and batches."""
     overlay: Overlay = {"input": input_for(model, found.tile, may_shrink=not gpu)}
     labelled, others = (of / len(tiles) for of, tiles in zip(TILES[gpu], (found.train, found.test), strict=True))
@@ -142,8 +142,8 @@ def input_for(model: Model, tile: Shape, may_shrink: bool) -> Overlay:
         return given.model_dump(mode="json", exclude_defaults=True)
     longest = max(tile)
     wanted = longest if given.resize is None else max(given.resize[0], 0 if may_shrink else longest)
-    sides = _both(max(SMALLEST, round(side * wanted / longest)) for side in tile)
-    whole = _both(-(-side // stride) * stride for side in sides)
+    sides = _as_shape(max(SMALLEST, round(side * wanted / longest)) for side in tile)
+    whole = _as_shape(-(-side // stride) * stride for side in sides)
     if given.pad is None:
         sides = whole
     fitted = Input(
@@ -155,7 +155,7 @@ def input_for(model: Model, tile: Shape, may_shrink: bool) -> Overlay:
     return dict.fromkeys(unset) | fits.model_dump(mode="json", exclude_defaults=True)
 
 
-def pseudo_labels_for(config: Config, found: Found, gpu: bool) -> Overlay:
+def pseudo_labels_for(config: Config, found: Findings, gpu: bool) -> Overlay:
     """All tiles if they are few, since rounds end without confident tiles; else the scaled classes of mask sizes."""
     if len(found.test) < FEW:
         return {name: {"min_confidence": 0, "per_fold": None} for name in config.pseudo_labels}
@@ -180,7 +180,7 @@ def size_classes(sizes: Sequence[SizeClass], tile: Shape, share: float) -> list[
     return classes
 
 
-def _both(sides: Any) -> Shape:
+def _as_shape(sides: Any) -> Shape:
     height, width = sides
     return height, width
 
@@ -188,7 +188,7 @@ def _both(sides: Any) -> Shape:
 # Text -------------------------------------------------------------------------------------------------------------
 
 
-def header(found: Found, gpu: bool, command: str) -> str:
+def header(found: Findings, gpu: bool, command: str) -> str:
     """The comments at the top of the recipe: its purpose and the findings."""
     models = (
         "The models are those of workflow_config.yaml: torch sees a GPU here."

@@ -9,7 +9,7 @@ import yaml
 from yaml.nodes import MappingNode, Node, SequenceNode
 
 OPTION = "--config"
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C one where there is libyaml
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C loader needs libyaml
 
 
 class Recipes:

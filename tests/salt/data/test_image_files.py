@@ -121,7 +121,7 @@ def test_palettes_and_single_bits_are_what_they_show():
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif", ".bmp", ".npy"])
 @pytest.mark.parametrize("pixels", [GREY, COLOURS], ids=["grey", "colours"])
-def test_the_size_is_told_by_the_header_alone(suffix, pixels):
+def test_the_size_is_read_from_the_header_alone(suffix, pixels):
     whole = npy(pixels) if suffix == ".npy" else encoded(pixels, suffix)
     assert size(whole, f"a{suffix}") == (7, 9)
     if suffix in (".png", ".jpg", ".npy"):  # a TIFF's header comes last

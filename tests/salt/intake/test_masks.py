@@ -32,7 +32,7 @@ def binarized(files, wanted=None):
         (0.1, 0.7, np.float32),
     ],
 )
-def test_the_larger_of_any_two_values_is_salt_unless_told_otherwise(low, high, kind):
+def test_the_larger_of_any_two_values_is_salt_unless_set_otherwise(low, high, kind):
     pixels = np.where(SHAPE == 1, high, low).astype(kind)
     for wanted, expected in ((None, SHAPE), (high, SHAPE), (low, 1 - SHAPE)):
         np.testing.assert_array_equal(binarized({"a.npy": npy(pixels)}, wanted)["a.npy"], expected)

@@ -70,14 +70,14 @@ def test_samples_that_are_no_numbers_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("length", [0, 500, -7])
-def test_a_damaged_file_is_told(tmp_path, length):
+def test_a_damaged_file_is_reported(tmp_path, length):
     path = write(tmp_path / "line.sgy", amplitudes(3), [0] * 3, [0] * 3)
     path.write_bytes(path.read_bytes()[:length])
     with pytest.raises(ValueError, match="damaged SEG-Y"):
         segy.images(path)
 
 
-def test_without_segyio_the_command_that_installs_it_is_told(tmp_path, monkeypatch):
+def test_without_segyio_the_command_that_installs_it_is_reported(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "segyio", None)
     with pytest.raises(UserError, match=re.escape("`pip install 'segyio>=1.9.13'`")):
         segy.images(tmp_path / "line.sgy")

@@ -9,7 +9,7 @@ import yaml
 
 from salt.data.tiles import Tiles
 from salt.workflow import new_recipe
-from salt.workflow.inspection import Found
+from salt.workflow.inspection import Findings
 from salt.workflow.new_recipe import input_for, main, merged, overlay_for
 from schemas.data import Data
 from schemas.errors import UserError
@@ -33,7 +33,7 @@ def found(tile, labelled=40, others=900, depths=False, **data):
         return Tiles(table, images, (images > 99).astype(np.uint8) if split == "train" else None)
 
     data = {"layout": "folders", "root": "data/mine", "tile": tile} | data
-    return Found(Data(**data), tiles("train", labelled), tiles("test", others), ["images: some"])
+    return Findings(Data(**data), tiles("train", labelled), tiles("test", others), ["images: some"])
 
 
 def config_of(overlay):
