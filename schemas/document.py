@@ -17,7 +17,7 @@ HEAD = """\
 This page lists every key of [workflow_config.yaml](../workflow_config.yaml) and of the recipes on top of it.
 `make docs` generates it from the schema in [schemas/](../schemas).
 
-A recipe is an overlay, `snakemake ... --configfile recipes/NAME.yaml`: mappings merge, lists replace each other, and `null` removes a key, which restores its default or removes the named entry.
+A recipe is an overlay, `snakemake ... --configfile recipes/NAME.yaml`: mappings merge, a list replaces the inherited one, and `null` removes a key, which restores its default or removes the named entry.
 `--config 'folds={count: 3}'` changes single values in the same way.
 In the paths below, `<name>` is a name of your choice and `<n>` an index in a list, from 0.
 `snakemake -n` checks the whole config and lists the settings that changed since the last run.
