@@ -18,7 +18,7 @@ engine = Engine(workflow)
 plan = Plan(config, Recipes(engine.config_files, engine.config_options))
 preflight.must_have_inputs(plan)
 run_lock.hold(engine)
-dry_run.tell_after_dry_run(engine, plan.config)
+dry_run.summarize_at_exit(engine, plan.config)
 python = f"PROGRESS_TO=3 exec {shlex.quote(sys.executable)} -m"
 
 # The files of the run; and of the fold, the pretraining and so on that the wildcards of a job name.

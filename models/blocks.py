@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 
 def upsample(x: Tensor, factor: int) -> Tensor:
-    """Bilinear with aligned corners, as every upsampling in this family."""
+    """Bilinear upsampling with aligned corners, as everywhere in this family."""
     return F.interpolate(x, scale_factor=float(factor), mode="bilinear", align_corners=True) if factor > 1 else x
 
 
@@ -35,7 +35,7 @@ class SCSE(nn.Module):
 
 
 class FeaturePyramidAttention(nn.Module):
-    """Feature pyramid attention (Li et al. 2018) without its 7 x 7 branch; H and W must divide by 4."""
+    """Feature pyramid attention (Li et al. 2018) without its 7 x 7 branch; H and W must be divisible by 4."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -55,7 +55,7 @@ class FeaturePyramidAttention(nn.Module):
 
 
 class DecoderBlock(nn.Module):
-    """Doubles the deeper map, puts the skip beside it, gates: gives 64 channels at the skip's size."""
+    """Upsample the deeper map, concatenate the skip, gate: 64 channels at the skip's size."""
 
     def __init__(self, deeper: int, skip: int) -> None:
         super().__init__()
@@ -70,7 +70,7 @@ class DecoderBlock(nn.Module):
 
 
 class GlobalConvolution(nn.Module):
-    """Global convolutional network (Peng et al. 2017): a k x k view from k x 1 and 1 x k, both ways round, summed."""
+    """Global convolutional network (Peng et al. 2017): k x k from k x 1 and 1 x k, in both orders, summed."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int = 7) -> None:
         super().__init__()
@@ -88,10 +88,10 @@ def _same(inputs: int, outputs: int, kernel: tuple[int, int]) -> nn.Conv2d:
 
 
 class GlobalAttentionUpsample(nn.Module):
-    """Global attention upsampling (Li et al. 2018): the deeper map says which channels of the skip count.
+    """Global attention upsampling (Li et al. 2018): the deeper map weights the channels of the skip.
 
     As described for `resize_128` (recipe 5.3): the skip's convolution is a GCN, and its gate has the two paths of an
-    scSE, the channel path looking at the deeper map.
+    scSE, with the deeper map as input of the channel path.
     """
 
     def __init__(self, deeper: int, skip: int, outputs: int, reduction: int = 16) -> None:

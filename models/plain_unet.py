@@ -1,4 +1,4 @@
-"""A U-Net without a pretrained encoder, as in many tutorials: small ones train on a CPU."""
+"""A U-Net without a pretrained encoder, as in many tutorials; small ones train on a CPU."""
 
 import torch
 from torch import Tensor, nn

@@ -1,7 +1,7 @@
-"""Encoders by name, and the weights that they start from.
+"""Create encoders by name, and fetch their pretrained weights.
 
-The names and the weights are those of segmentation_models_pytorch; with `tu-` before them, timm's. Weights travel as
-safetensors of the encoder's own names for 3 input channels. What cannot be had is an error, never a random start.
+Names and weights are those of segmentation_models_pytorch, or timm's with the prefix `tu-`. Weights are stored as
+safetensors with the encoder's own names, for 3 input channels. Unavailable weights are an error, never a random start.
 """
 
 import difflib
@@ -17,16 +17,16 @@ from torch import nn
 
 from models.states import State, misfit, read_state
 from schemas.errors import UserError
-from schemas.faults import instead
+from schemas.faults import suggestion
 from schemas.networks import PretrainedEncoder
 
-TIMM = "tu-"  # what segmentation_models_pytorch puts before timm's names
+TIMM = "tu-"  # segmentation_models_pytorch's prefix of timm's names
 
 
 def create_encoder(name: str, channels: int = 3, weights: Path | None = None) -> Any:
-    """An encoder of depth 5 for (B, channels, S, S), with the weights of a file of fetch_weights or random ones.
+    """An encoder of depth 5 for (B, channels, S, S), with weights from a file of fetch_weights, else random ones.
 
-    Raises UserError where there is no such encoder.
+    Raises UserError if there is no such encoder.
     """
     try:
         encoder = smp.encoders.get_encoder(name, in_channels=channels, depth=5, weights=None)
@@ -38,9 +38,9 @@ def create_encoder(name: str, channels: int = 3, weights: Path | None = None) ->
 
 
 def load_encoder(encoder: nn.Module, path: Path, channels: int) -> None:
-    """Put the weights of a file of fetch_weights into an encoder, adapted to its number of input channels.
+    """Load a file of fetch_weights into an encoder, adapted to its number of input channels.
 
-    An encoder that was cut to fewer stages takes those that it has. Raises UserError where the file is another's.
+    An encoder with fewer stages ignores the weights of the others. Raises UserError if the file belongs to another one.
     """
     (state, fault), own = read_state(path), encoder.state_dict()
     adapted = {
@@ -53,26 +53,26 @@ def load_encoder(encoder: nn.Module, path: Path, channels: int) -> None:
     if (wrong := misfit(own, adapted)) or fault:
         raise UserError(
             f"Expected {path} to hold the weights of this network's encoder, a {type(encoder).__name__}, and found "
-            f"{fault or f'a file {wrong}'}. Give the file that fetch_weights made for this very encoder."
+            f"{fault or f'a file {wrong}'}. Give the file that fetch_weights wrote for this encoder."
         )
     encoder.load_state_dict(adapted)
 
 
 def fetch_encoder(pretrained: PretrainedEncoder) -> tuple[State, str]:
-    """The state of an encoder for 3 input channels, and where it came from: a URL or a file.
+    """The state of an encoder for 3 input channels, and its source: a URL or a file.
 
-    Raises UserError where the weights cannot be had.
+    Raises UserError if the weights are unavailable.
     """
     if pretrained.file:
         return read_encoder(pretrained.encoder, Path(pretrained.file)), pretrained.file
     name = pretrained.encoder
     stay_offline_without_network()
     try:
-        # timm has its tags of weights in the name itself: `tu-convnext_tiny.fb_in22k`.
+        # timm's names include the tag of the weights: `tu-convnext_tiny.fb_in22k`.
         weights = True if name.startswith(TIMM) else pretrained.weights
         encoder = smp.encoders.get_encoder(name, depth=5, weights=weights)
     except Exception as error:
-        create_encoder(name)  # raises where the encoder itself is what cannot be had
+        create_encoder(name)  # raises if the encoder itself is the problem
         raise _weights_error(pretrained, error) from error
     if name.startswith(TIMM):
         repository = encoder.model.pretrained_cfg["hf_hub_id"]
@@ -82,25 +82,25 @@ def fetch_encoder(pretrained: PretrainedEncoder) -> tuple[State, str]:
 
 
 def must_be_known(pretrained: PretrainedEncoder) -> None:
-    """Raises UserError where the library knows no weights of that name. timm has them in the encoder's."""
+    """Raises UserError if the library knows no weights of that name; timm's are part of the encoder's name."""
     known = NATIVE[pretrained.encoder]["pretrained_settings"] if pretrained.encoder in NATIVE else {}
     if known and not pretrained.file and pretrained.weights not in known:
         raise UserError(
             f"Expected weights of the encoder '{pretrained.encoder}', and found '{pretrained.weights}'; "
-            f"{instead(pretrained.weights, known)}"
+            f"{suggestion(pretrained.weights, known)}"
         )
 
 
 def read_encoder(name: str, path: Path) -> State:
-    """An encoder's state from a safetensors file: of its own names, or as timm and torchvision name them.
+    """An encoder's state from a safetensors file with its own names, or with those of timm or torchvision.
 
-    What the encoder does not have, such as a classifier, is left out. Raises UserError where something is missing.
+    Weights that the encoder does not have, such as a classifier's, are left out. Raises UserError if any is missing.
     """
     encoder = create_encoder(name)
     own = encoder.state_dict()
     state, fault = read_state(path)
     renamed = {_own_name(key, own): value for key, value in state.items()}
-    # Files of before 2018 do not count batches, and nothing here reads the count.
+    # Files from before 2018 have no batch counts, and nothing here reads them.
     counts = {key: value for key, value in own.items() if key.endswith("num_batches_tracked")}
     found = counts | {key: value for key, value in renamed.items() if key in own}
     if wrong := misfit(own, found):
@@ -109,27 +109,27 @@ def read_encoder(name: str, path: Path) -> State:
 
 
 def _own_name(key: str, own: State) -> str:
-    """The encoder's name for a key of a file: timm's features put `model.` before it and join its first two parts."""
+    """The encoder's name for a key of a file: timm's features add the prefix `model.` and join the first two parts."""
     candidates = (key, f"model.{key}", f"model.{key.replace('.', '_', 1)}")
     return next((name for name in candidates if name in own), key)
 
 
 def stay_offline_without_network() -> None:
-    """Let huggingface_hub look into its cache alone where its server cannot be reached.
+    """Restrict huggingface_hub to its cache if its server cannot be reached.
 
-    By itself it tries again for a minute, and behind a firewall that drops packets for ten.
+    Otherwise it retries for a minute, or for ten behind a firewall that drops packets.
     """
     try:
         huggingface_hub.get_session().head(huggingface_hub.constants.ENDPOINT, timeout=5)
-    except Exception:  # of its HTTP library, which changes with its version
+    except Exception:  # its HTTP library, and so the type, varies with the version
         huggingface_hub.constants.HF_HUB_OFFLINE = True
 
 
 def encoder_error(name: str, error: Exception) -> UserError:
-    """One paragraph for an encoder that could not be made."""
+    """The error for an encoder that could not be created, in one paragraph."""
     known = [*NATIVE, *(f"{TIMM}{network}" for network in timm.list_models())]
     if name in known:
-        return UserError(f"The encoder '{name}' could not be made ({_reason(error)}). Choose another in the config.")
+        return UserError(f"The encoder '{name}' could not be created ({_reason(error)}). Choose another in the config.")
     close = ", ".join(difflib.get_close_matches(name, known)) or "resnet34, se_resnext50_32x4d, tu-convnext_tiny"
     return UserError(
         f"There is no encoder '{name}'. Expected a name of segmentation_models_pytorch, or `{TIMM}` and a name of "
@@ -138,27 +138,27 @@ def encoder_error(name: str, error: Exception) -> UserError:
 
 
 def _file_error(name: str, path: Path, found: str) -> UserError:
-    """One paragraph for a local file that does not hold the weights of an encoder."""
+    """The error for a local file without the weights of an encoder, in one paragraph."""
     return UserError(
         f"Expected {path} to hold the weights of the encoder '{name}' for 3 channels, and found {found}. Take the "
-        "model.safetensors that Hugging Face has of this very encoder, or make the file on a connected machine: "
+        "model.safetensors of this encoder from Hugging Face, or make the file on a connected machine: "
         f"{_recipe(PretrainedEncoder(encoder=name, weights='imagenet'))}"
     )
 
 
 def _weights_error(pretrained: PretrainedEncoder, error: Exception) -> UserError:
-    """One paragraph for weights that could not be had, with all remedies."""
+    """The error for unavailable weights with all remedies, in one paragraph."""
     return UserError(
-        f"The weights '{pretrained.weights}' of the encoder '{pretrained.encoder}' could not be had "
+        f"The weights '{pretrained.weights}' of the encoder '{pretrained.encoder}' could not be fetched "
         f"({_reason(error)}). They are downloaded once: connect this machine to the network and type the same command "
-        f"again. Or make a file of them on a connected machine, {_recipe(pretrained)}, and set `weights: "
+        f"again. Or make a file of them on a connected machine with {_recipe(pretrained)}, and set `weights: "
         f"path/to/{pretrained.encoder}.safetensors` for this network. Or set `weights: none`, which trains the encoder "
         "from a random start and scores lower."
     )
 
 
 def _recipe(pretrained: PretrainedEncoder) -> str:
-    """The command that makes a file of an encoder's weights where there is a network."""
+    """The command that makes a file of an encoder's weights on a connected machine."""
     name = pretrained.encoder
     weights = "True" if name.startswith(TIMM) else f"'{pretrained.weights}'"
     return (

@@ -1,4 +1,4 @@
-"""`res34_resize128` (recipe 5.3), which the authors described and never published."""
+"""`res34_resize128` (recipe 5.3), which the authors described but never published."""
 
 from pathlib import Path
 

@@ -1,6 +1,6 @@
 """The ResNet34 family of the recipe (5.2): stage 1 `res34_256`, stage 2 `res34_256_ds`, stage 3 `res34_pad128`.
 
-Its encoder is ResNet34 there; here any other that `models.scse_encoder` takes can be in its place.
+The recipe's encoder is ResNet34; here it can be any encoder that `models.scse_encoder` accepts.
 """
 
 from pathlib import Path
@@ -15,7 +15,7 @@ from models.scse_encoder import ScseEncoder
 
 
 class PyramidDecoder(nn.Module):
-    """Centre and decoder blocks 5, 4, 3, 2: feature pyramid attention, then 64 channels at each skip's size."""
+    """Centre and decoder blocks 5, 4, 3, 2: feature pyramid attention, then 64 channels at the size of each skip."""
 
     def __init__(self, widths: tuple[int, ...]) -> None:
         super().__init__()
@@ -35,7 +35,7 @@ class PyramidDecoder(nn.Module):
 
 
 class FullSizeBlock(nn.Module):
-    """Decoder block 1: brings block 2's map, `stride` times smaller, to full size; there is no skip at that size."""
+    """Decoder block 1: upsamples block 2's map by `stride` to full size, where there is no skip."""
 
     def __init__(self, stride: int) -> None:
         super().__init__()
@@ -48,13 +48,13 @@ class FullSizeBlock(nn.Module):
 
 
 def hypercolumn(maps: list[Tensor]) -> Tensor:
-    """All maps at the size of the first, side by side: n x (B, 64, ...) -> (B, 64 n, S, S)."""
+    """All maps at the size of the first, concatenated: n x (B, 64, ...) -> (B, 64 n, S, S)."""
     side = maps[0].shape[-1]
     return torch.cat([upsample(x, side // x.shape[-1]) for x in maps], dim=1)
 
 
 class DeepSupervisionHead(nn.Module):
-    """Heads of stage 2: a mask for non-empty tiles, "this tile is empty", and the final mask from both."""
+    """Heads of stage 2: a mask for non-empty tiles, whether the tile is empty, and the final mask from both."""
 
     def __init__(self, channels: int, deepest: int) -> None:
         super().__init__()
@@ -67,7 +67,7 @@ class DeepSupervisionHead(nn.Module):
         )
 
     def forward(self, pixels: Tensor, deepest: Tensor) -> Outputs:
-        """Hypercolumn (B, channels, S, S) and the last encoder output (B, deepest, s, s) -> all three logits."""
+        """Hypercolumn (B, channels, S, S) and last encoder map (B, deepest, s, s) -> all three logits."""
         pixel = self.pixel_features(pixels)
         image = self.image_features(deepest.mean(dim=(2, 3)))
         both = torch.cat([pixel, image[:, :, None, None].expand(-1, -1, *pixel.shape[2:])], dim=1)
@@ -102,7 +102,7 @@ class Res34At256(Network):
 
 
 class Res34Pad128(Network):
-    """Stage 3: a stem of stride 1, so that block 2 is at full size already; S is 128 in the recipe."""
+    """Stage 3: a stem of stride 1, so that block 2 is already at full size; S is 128 in the recipe."""
 
     stride = 32
 

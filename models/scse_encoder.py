@@ -1,4 +1,4 @@
-"""The encoder of the ResNet34 family (recipe 5.2), on any encoder that is built in four stages."""
+"""The encoder of the ResNet34 family (recipe 5.2), from any encoder with four stages."""
 
 from pathlib import Path
 
@@ -14,18 +14,18 @@ from models.pretrained import NATIVE, TIMM, create_encoder
 from schemas.errors import UserError
 
 FITTING = ("resnet34", "se_resnext50_32x4d", "tu-efficientnet_b0", "tu-convnext_tiny")
-TRIAL_SIDE = 64  # px; divides by 32, the stride of every encoder's coarsest map
+TRIAL_SIDE = 64  # px; divisible by 32, the stride of every encoder's coarsest map
 
 
 class ScseEncoder(nn.Module):
-    """An encoder without its first max-pooling; an scSE after each of its last four stages, before the next one.
+    """An encoder without its first max-pooling and with an scSE after each of its last four stages.
 
-    full_size: a first convolution of 3x3 and stride 1 with new weights, so that the first map is at full size
+    full_size: replaces the first convolution by a 3x3 one of stride 1 with new weights, for a first map at full size
     widths: channels of the four maps, finest first
-    stride: the input's side over that of the first map: 2 for ResNets, 4 for encoders without a max-pooling, 1 with
+    stride: side of the input / side of the first map: 2 for ResNets, 4 for encoders without max-pooling, 1 with
         full_size
 
-    Raises UserError for encoders that are not built so.
+    Raises UserError for encoders of another structure.
     """
 
     def __init__(self, name: str, channels: int = 3, weights: Path | None = None, full_size: bool = False) -> None:
@@ -53,12 +53,12 @@ class ScseEncoder(nn.Module):
 
     @torch.no_grad()
     def _measure_stride(self, name: str, channels: int) -> int:
-        """The stride of the first map, from a trial; each further map must be half as large as the one before."""
+        """The stride of the first map, from a trial run. Raises UserError unless every map halves the previous one."""
         device = next(self.parameters()).device
         try:
             maps = self.eval()(torch.zeros(1, channels, TRIAL_SIDE, TRIAL_SIDE, device=device))
         except (RuntimeError, AssertionError, ValueError) as error:
-            raise _unfit(name, f"it takes no input of {TRIAL_SIDE} x {TRIAL_SIDE} px", error) from error
+            raise _unfit(name, f"it accepts no input of {TRIAL_SIDE} x {TRIAL_SIDE} px", error) from error
         finally:
             self.train()
         stride = TRIAL_SIDE // maps[0].shape[-1]
@@ -70,20 +70,20 @@ class ScseEncoder(nn.Module):
 
 
 def _remove_pooling(encoder: nn.Module, name: str) -> None:
-    """Put nothing in the place of the max-pooling of stride 2, if there is one."""
+    """Remove the max-pooling of stride 2, if there is one. Raises UserError for several."""
     poolings = [
         path
         for path, module in encoder.named_modules()
         if isinstance(module, nn.MaxPool2d) and module.stride in (2, (2, 2))
     ]
     if len(poolings) > 1:
-        raise _unfit(name, f"it has {len(poolings)} max-poolings, and only a first one can be left out")
+        raise _unfit(name, f"it has {len(poolings)} max-poolings, and only one can be removed")
     for path in poolings:
         encoder.set_submodule(path, nn.Identity())
 
 
 def _renew_stem(encoder: nn.Module) -> None:
-    """Put a convolution of 3x3 and stride 1 with new weights in the place of the first, and renew the norm after it."""
+    """Replace the first convolution by a 3x3 one of stride 1 with new weights, and reset the norm after it."""
     path, first = next((path, module) for path, module in encoder.named_modules() if isinstance(module, nn.Conv2d))
     bias = first.bias is not None
     encoder.set_submodule(path, nn.Conv2d(first.in_channels, first.out_channels, 3, padding=1, bias=bias))
@@ -93,7 +93,7 @@ def _renew_stem(encoder: nn.Module) -> None:
 
 
 def _stages(encoder: nn.Module, name: str) -> list[str]:
-    """Paths of the modules that give an encoder's last four maps."""
+    """Paths of the modules that output an encoder's last four maps."""
     if hasattr(encoder, "layer4"):  # a ResNet of segmentation_models_pytorch
         return ["layer1", "layer2", "layer3", "layer4"]
     features = getattr(encoder, "model", None)
@@ -101,7 +101,7 @@ def _stages(encoder: nn.Module, name: str) -> list[str]:
         return [f"model.{path}" for path in features.feature_info.module_name()[-4:]]
     if isinstance(features, FeatureListNet) and features.output_fmt == "NCHW":
         return [f"model.{path}" for path in list(features.return_layers)[-4:]]
-    raise _unfit(name, "it does not have four stages, one after the other, that give maps with channels first")
+    raise _unfit(name, "it does not have four stages in sequence that output maps with channels first")
 
 
 def _unfit(name: str, why: str, error: Exception | None = None) -> UserError:

@@ -1,4 +1,4 @@
-"""Weights in files: safetensors, which hold numbers and nothing that runs. Whether they are those of a network."""
+"""Read weights from safetensors files, which hold numbers and no code, and compare them with a network's."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,7 +11,7 @@ State = Mapping[str, Tensor]
 
 
 def read_state(path: Path) -> tuple[State, str | None]:
-    """What a file holds, and why it cannot be read where it cannot."""
+    """The content of a file and None; or nothing and the reason why it cannot be read."""
     try:
         return load_file(path), None
     except (OSError, SafetensorError) as error:
@@ -19,7 +19,7 @@ def read_state(path: Path) -> tuple[State, str | None]:
 
 
 def misfit(own: State, found: State) -> str | None:
-    """In what weights differ from those of a network, its own: the first names and shapes. None where they fit."""
+    """How the weights `found` differ from a network's `own`, by the first names and shapes; None if they fit."""
     absent = [name for name in own if name not in found]
     unknown = sorted(found.keys() - own.keys())
     misshaped = [

@@ -1,7 +1,7 @@
-"""Make networks once, to find those that cannot be made before anything is trained: `python -m models.trial JSON`.
+"""Create networks on trial, to find faulty ones before any training: `python -m models.trial JSON`.
 
 JSON: {name: {"network": its settings, "channels": of its input, "sides": height and width of its input, px}}
-Prints {name: what is wrong} of those that cannot. It imports what makes them, which takes seconds.
+Prints {name: fault} of the faulty ones. A program of its own, because importing torch takes seconds.
 """
 
 import json
@@ -19,11 +19,11 @@ from schemas.networks import Network
 
 
 def faults(trials: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
-    """Names of the networks that cannot be made, and why."""
+    """Names of the networks that cannot be created, and why."""
     for name, trial in trials.items():
         network = TypeAdapter(Network).validate_python(trial["network"])
         try:
-            with torch.device("meta"):  # nothing is filled
+            with torch.device("meta"):  # allocates no memory
                 stride = create_network(network, trial["channels"]).stride
             if network.pretrained:
                 must_be_known(network.pretrained)
@@ -32,8 +32,8 @@ def faults(trials: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, str]]
             continue
         wrong = [side for side in trial["sides"] if side % stride]
         if wrong:
-            fault = f"Expected an input whose side divides by {stride}, as this network needs, and found {wrong[0]} px."
-            yield name, f"{fault} Set `resize` or `pad` of the model's `input`."
+            fault = f"Expected an input whose side is divisible by {stride}, as this network needs"
+            yield name, f"{fault}, and found {wrong[0]} px. Set `resize` or `pad` of the model's `input`."
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from models.pretrained import encoder_error, load_encoder
 
 
 class Unet(Network):
-    """U-Net on an encoder by name, scSE in the decoder, spatial dropout before the output."""
+    """U-Net on a named encoder, with scSE in the decoder and spatial dropout before the output."""
 
     def __init__(
         self,

@@ -1,21 +1,21 @@
-"""Faults between parts of a config whose shape is right: names that lead nowhere, what cannot be together."""
+"""Faults between sections of a config that are valid by themselves: undefined names, incompatible settings."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from schemas import rounds
 from schemas.config import Config
-from schemas.faults import instead, shown
+from schemas.faults import shown, suggestion
 from schemas.training import Model
 
 
 def faults(config: Config) -> list[str]:
-    """Every fault as one line. What follows from names is looked at where the names are right."""
+    """Every fault as one line. Checks that follow names run only if the names are defined."""
     return [*misspelt(config), *_misfit(config)] or [*_circular(config), *_leaking(config)]
 
 
 def misspelt(config: Config) -> Iterator[str]:
-    """Names that refer to something the config does not define."""
+    """Names that the config uses but does not define."""
     ensembles = [*config.ensembles, *config.models]
     for name, model in config.models.items():
         if model.pretrain:
@@ -28,23 +28,23 @@ def misspelt(config: Config) -> Iterator[str]:
             yield from _defined(f"models.{name}.members", member, "a snapshot of its phases", model.snapshots)
     for name, members in config.ensembles.items():
         if name in config.models:
-            yield f"ensembles.{name}: expected a name of its own, found that of a model, which is an ensemble anyway"
+            yield f"ensembles.{name}: expected a unique name, found that of a model, itself an ensemble; rename it"
         for member in members:
             yield from _defined(f"ensembles.{name}", member, "a model", config.models)
     for name, labels in config.pseudo_labels.items():
         yield from _defined(f"pseudo_labels.{name}.ensemble", labels.ensemble, "an ensemble or a model", ensembles)
     if Path(config.pathvars.results) in map(Path, config.report.compare):
-        yield f"report.compare: expected other runs, found {config.pathvars.results}, which is this one; take it out"
+        yield f"report.compare: expected other runs, found {config.pathvars.results}, which is this one; remove it"
     yield from _defined("submission.ensemble", config.submission.ensemble, "an ensemble or a model", ensembles)
 
 
 def _defined(place: str, name: str, what: str, defined: Iterable[str]) -> Iterator[str]:
     if name not in (known := list(defined)):
-        yield f"{place}: expected the name of {what}, found {shown(name)}; {instead(name, known)}"
+        yield f"{place}: expected the name of {what}, found {shown(name)}; {suggestion(name, known)}"
 
 
 def _misfit(config: Config) -> Iterator[str]:
-    """Parts that each are right, and not together."""
+    """Settings that are valid one by one, but not together."""
     for name, model in config.models.items():
         yield from _input_misfits(f"models.{name}.input", model, config)
         yield from _weights_misfits(f"models.{name}.network.weights", model)
@@ -52,13 +52,13 @@ def _misfit(config: Config) -> Iterator[str]:
     height, width = config.data.shape or (0, 1)
     if config.survey and (config.data.layout == "folders" or height != width):
         yield (
-            "survey: expected data in the competition's layout with square tiles, found other ones; leave out "
-            "data.layout and data.tile"
+            "survey: expected data in the competition's layout with square tiles, found another layout or shape; "
+            "remove data.layout and data.tile"
         )
 
 
 def _size_misfits(config: Config) -> Iterator[str]:
-    """Sizes of pseudo-labels that no tile has, where the size of the tiles is known."""
+    """Mask sizes of pseudo-labels that exceed a tile, if the tile size is known."""
     if config.data.shape is None:
         return
     height, width = config.data.shape
@@ -72,10 +72,10 @@ def _size_misfits(config: Config) -> Iterator[str]:
 
 
 def _input_misfits(place: str, model: Model, config: Config) -> Iterator[str]:
-    """An input that does not fit its tiles or its network, as far as the config tells; the training knows more."""
+    """An input that does not fit its tiles or its network, as far as the config shows; a training checks the rest."""
     given, stride = model.input, model.network.stride
     if given.channels == "rgb" and config.data.colour != "rgb":
-        yield f"{place}.channels: expected another than rgb, since no colours are kept; set data.colour: rgb"
+        yield f"{place}.channels: expected others than rgb, since data.colour drops colours; set data.colour: rgb"
     tile = config.data.shape or given.resize
     if tile is None:
         return
@@ -84,24 +84,24 @@ def _input_misfits(place: str, model: Model, config: Config) -> Iterator[str]:
     elif wrong := [side for side in given.shape(tile) if side % stride]:
         nearest = max(stride, round(wrong[0] / stride) * stride)
         yield (
-            f"{place}: expected a side that divides by {stride}, as {model.network.name} needs, found {wrong[0]} px; "
+            f"{place}: expected a side divisible by {stride}, as {model.network.name} needs, found {wrong[0]} px; "
             f"set resize or pad to {nearest}"
         )
 
 
 def _weights_misfits(place: str, model: Model) -> Iterator[str]:
-    """A file of weights that is none of safetensors, and would be taken for a name."""
+    """A weights file in a format other than safetensors, which would pass for a name."""
     weights = getattr(model.network, "weights", "none")
     looks_like_a_file = "/" in weights or weights.endswith((".pth", ".pt", ".bin", ".ckpt", ".h5", ".onnx"))
     if looks_like_a_file and not weights.endswith(".safetensors"):
         yield (
-            f"{place}: expected a name of weights or a file of safetensors, which hold nothing that runs, found "
+            f"{place}: expected a name of weights or a safetensors file, which holds no code, found "
             f"{shown(weights)}; convert it, or set weights: imagenet"
         )
 
 
 def _circular(config: Config) -> Iterator[str]:
-    """A model that would learn from pseudo-labels that its own predictions make."""
+    """A model that would learn from pseudo-labels of its own predictions."""
     if path := rounds.circle(config):
         yield (
             f"models.{path[0]}: expected pseudo-labels of models that do not learn from it, found that it learns "
@@ -110,10 +110,10 @@ def _circular(config: Config) -> Iterator[str]:
 
 
 def _leaking(config: Config) -> Iterator[str]:
-    """Sets of scope fold whose models saw all validation tiles through what they learned from."""
+    """Sets of scope fold whose models saw all validation tiles through their own pseudo-labels."""
     for name, model, source in rounds.mixed_scopes(config):
         yield (
-            f"pseudo_labels.{name}.scope: expected models that learn from sets of scope fold alone, found "
-            f"that {model} learns from {source}, which models of all folds make; set "
-            f"pseudo_labels.{source}.scope: fold as well"
+            f"pseudo_labels.{name}.scope: expected models that learn only from sets of scope fold, found "
+            f"that {model} learns from {source}, made by models of all folds; set "
+            f"pseudo_labels.{source}.scope: fold too"
         )

@@ -1,4 +1,4 @@
-"""Sections of the config about the tiles: where they are, how they are read, dealt into folds, laid out in mosaics."""
+"""Config sections about the tiles: where they are, how they are read, split into folds and laid out in mosaics."""
 
 from typing import Annotated, Any, Literal, Self
 
@@ -9,13 +9,15 @@ from schemas.section import COMPETITION, Count, Section, Shape, Share, Size, Tex
 
 
 class Survey(Section):
-    """A synthetic survey in the competition's layout, made before everything else (salt/survey/survey.py)."""
+    """A synthetic survey in the competition's layout, generated before everything else (salt/survey/survey.py)."""
 
-    seed: int = Field(2018, ge=0, description="Of the survey, which is a function of this section alone.")
-    sections: Count = Field(8, description="Seismic sections that the tiles are cut from.")
-    rows: tuple[Count, Count] = Field((5, 8), description="Fewest and most tiles a section is high.")
-    columns: tuple[Count, Count] = Field((6, 14), description="Fewest and most tiles a section is wide.")
-    missing: Share = Field(0.05, lt=1, description="Share of the tiles that are left out, as gaps in the mosaics.")
+    seed: int = Field(2018, ge=0, description="Seed of the random draws; the survey depends on this section alone.")
+    sections: Count = Field(8, description="Number of seismic sections to cut tiles from.")
+    rows: tuple[Count, Count] = Field((5, 8), description="Fewest and most tiles in the height of a seismic section.")
+    columns: tuple[Count, Count] = Field(
+        (6, 14), description="Fewest and most tiles in the width of a seismic section."
+    )
+    missing: Share = Field(0.05, lt=1, description="Share of the tiles left out, as gaps in the mosaics.")
     test: Share = Field(0.5, gt=0, lt=1, description="Share of the tiles that go to the test split.")
 
     @model_validator(mode="after")
@@ -25,7 +27,7 @@ class Survey(Section):
         return self
 
 
-RANGE = "type, tile or [low, high], the low one less"
+RANGE = "type, tile or [low, high] with low below high"
 
 
 def _known_range(values: Any) -> Any:
@@ -45,48 +47,49 @@ Range = Annotated[  # which values of an image become 0 and 255
 
 
 class Data(Section):
-    """Where the images are, in which layout, and what is read out of them."""
+    """Where the images are, in which layout, and how they are read."""
 
     layout: Literal["competition", "folders"] = Field(
         "competition",
         description="competition: train.csv, depths.csv, sample_submission.csv and PNGs in folders or zips. "
-        "folders: images and masks of any kind and size in train/images, train/masks and test/images.",
+        "folders: images and masks of any format and size in train/images, train/masks and test/images.",
     )
-    root: Text = Field(description="The folder of all that.")
+    root: Text = Field(description="The folder with the data.")
     tile: Size | None = Field(
         None,
-        description="Side of a tile, or [height, width], px; none: 101, the competition's, and in layout folders the "
-        "size that all images have. There, larger images are cut into tiles.",
+        description="Side of a tile, or [height, width], px; none: 101, the competition's, or in layout folders the "
+        "common size of all images. Layout folders cuts larger images into tiles.",
     )
     range: Range = Field(
         "type",
-        description="Which values become 0 and 255. type: those of the data type, 0 and 65535 for 16 bits. tile: the "
-        "least and largest of each tile, as in the competition's. [low, high]: these, for all tiles. Layout folders.",
+        description="The values that become 0 and 255. type: the limits of the data type, 0 and 65535 for 16 bits. "
+        "tile: the minimum and maximum of each tile, as in the competition's. [low, high]: these, for all tiles. "
+        "Layout folders only.",
     )
     colour: Literal["grey", "rgb"] = Field(
-        "grey", description="What becomes of colours. grey: their luminance. rgb: they stay. Layout folders."
+        "grey", description="Colours of the images. grey: convert to luminance. rgb: keep. Layout folders only."
     )
-    salt: float | None = Field(
-        None, description="The masks' value for salt; none: the larger of the two that they have. Layout folders."
+    mask_value: float | None = Field(
+        None, description="The masks' value for salt; none: the larger of their two values. Layout folders only."
     )
 
     @property
     def shape(self) -> Shape | None:
-        """Height and width of a tile, px, where the images need not be looked at to tell."""
+        """Height and width of a tile, px; None if only the images show it."""
         return self.tile or (COMPETITION if self.layout == "competition" else None)
 
     @model_validator(mode="after")
-    def _competitions_pixels_are_known(self) -> Self:
-        for key in ("range", "colour", "salt"):
+    def _layout_folders_only(self) -> Self:
+        for key in ("range", "colour", "mask_value"):
             if self.layout == "competition" and getattr(self, key) != type(self).model_fields[key].default:
-                raise ValueError(f"expected {key} with `layout: folders` alone, found it without; leave it out")
+                raise ValueError(f"expected {key} only with `layout: folders`, found it without; remove it")
         return self
 
 
 class DataSettings(Data):
     """The settings of prepare_tiles."""
 
-    pictures: str = Field("", description="Digest of the image folders: a change reruns the job.")
+    images_digest: str = Field("", description="Digest of the image folders: a change reruns the job.")
 
 
 class SurveySettings(Survey):
@@ -98,23 +101,23 @@ class SurveySettings(Survey):
 class Folds(Section):
     """How the labelled tiles are split for cross-validation."""
 
-    count: int = Field(5, ge=2, description="Folds, and so trainings a model.")
+    count: int = Field(5, ge=2, description="Number of folds, and so of trainings per model.")
     by: Literal["depth", "coverage", "mosaic"] = Field(
         "depth",
-        description="depth: sorted by depth over train and test, dealt round-robin (the original's). "
-        "coverage: the same by share of salt. mosaic: neighbours and copies stay in one fold.",
+        description="depth: sort by depth over train and test, deal round-robin (the original's). "
+        "coverage: the same by share of salt. mosaic: keep neighbours and copies in one fold.",
     )
 
 
 class Mosaics(Section):
-    """Which tiles are neighbours, found from their borders."""
+    """How neighbouring tiles are found from their borders."""
 
     min_similarity: float = Field(
-        0.5, gt=0, le=1, description="Least correlation of two borders for their tiles to be neighbours."
+        0.5, gt=0, le=1, description="Least correlation of two borders that makes their tiles neighbours."
     )
     max_ambiguity: float = Field(
         0.4,
         gt=0,
         le=1,
-        description="Largest (1 - similarity) / (1 - next best similarity) where no square of tiles confirms a pair.",
+        description="Largest (1 - similarity) / (1 - next best similarity) of a pair that no square of tiles confirms.",
     )

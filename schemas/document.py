@@ -1,4 +1,4 @@
-"""Write docs/configuration.md from the schema: every key of the config with what it takes, its default and meaning."""
+"""Write docs/configuration.md from the schema: what every key accepts, its default and its meaning."""
 
 import argparse
 import json
@@ -14,13 +14,13 @@ from schemas.words import Node
 HEAD = """\
 # Configuration
 
-Every key of [workflow_config.yaml](../workflow_config.yaml) and of the recipes on top of it.
-This page is written from the schema in [schemas/](../schemas) by `make docs`.
+This page lists every key of [workflow_config.yaml](../workflow_config.yaml) and of the recipes on top of it.
+`make docs` generates it from the schema in [schemas/](../schemas).
 
-A recipe is an overlay, `snakemake ... --configfile recipes/NAME.yaml`: mappings merge, lists are replaced, and `null` takes a key out, so that its default holds or the named thing is gone.
+A recipe is an overlay, `snakemake ... --configfile recipes/NAME.yaml`: mappings merge, a list replaces the inherited one, and `null` removes a key, which restores its default or removes the named entry.
 `--config 'folds={count: 3}'` changes single values in the same way.
-In the paths below, `<name>` is a name that you give, and `<n>` a number in a list, from 0.
-`snakemake -n` checks the whole config and lists which settings have changed since the last run.
+In the paths below, `<name>` is a name of your choice and `<n>` an index in a list, from 0.
+`snakemake -n` checks the whole config and lists the settings that changed since the last run.
 """  # noqa: E501
 
 
@@ -34,7 +34,7 @@ def page() -> str:
 
 
 def _sections(root: Node) -> dict[str, tuple[str, Node]]:
-    """All sections by their kind: each with its shortest path, in the order of the top ones."""
+    """All sections by kind, each with its shortest path, in the order of the top-level keys."""
     found: dict[str, tuple[str, Node]] = {}
     waiting = list(root.keys.items())
     while waiting:
@@ -48,7 +48,7 @@ def _sections(root: Node) -> dict[str, tuple[str, Node]]:
 
 
 def _inside(path: str, node: Node) -> tuple[str, Node]:
-    """What a list or a mapping of names holds, with its path; other nodes as they are."""
+    """The items of a list or the values of a mapping of names, with their path; other nodes unchanged."""
     for part in (node, *node.alternatives):
         if part.item:
             return _inside(f"{path}.<n>", part.item)
@@ -58,38 +58,38 @@ def _inside(path: str, node: Node) -> tuple[str, Node]:
 
 
 def _kind(node: Node) -> str:
-    """What tells sections apart; nothing where the node is none."""
+    """A key that identifies a section; empty if the node is not a section."""
     return " ".join(node.variants) or (str(node.schema["title"]) if node.keys else "")
 
 
 def _section(path: str, node: Node, paths: Mapping[str, str]) -> Iterator[str]:
-    """One section, or all that a union chooses from."""
+    """One section, or all members of a union."""
     yield from ("", f"{'#' * min(4, 2 + path.count('.') - path.count('<'))} `{path}`", "")
     if not node.variants:
         yield from (node.schema.get("about", ""), "", *_table(node, paths))
         return
-    yield str(node.schema.get("about", "One of these, by its `name`."))
+    yield str(node.schema.get("about", "One of these, chosen by its `name`."))
     alike: dict[tuple[str, ...], list[str]] = {}  # sections by their table
     for name, section in node.variants.items():
         alike.setdefault(tuple(_table(section, paths)), []).append(f"- **{name}**: {section.schema['about']}")
     for table, names in alike.items():
         yield from ("", *names, *(["", *table] if table[2:] else []))
     if "flip" in node.variants:
-        yield from ("", "Presets, which stand for lists of these:", "", *(_preset(name) for name in PRESETS))
+        yield from ("", "Presets, each short for a list of these:", "", *(_preset(name) for name in PRESETS))
 
 
 def _table(section: Node, paths: Mapping[str, str]) -> Iterator[str]:
-    yield from ("| key | takes | default | meaning |", "|---|---|---|---|")
+    yield from ("| key | accepts | default | meaning |", "|---|---|---|---|")
     for key, node in section.keys.items():
         if "const" in node.schema:
             continue
-        default = "*needed*" if key in section.schema.get("required", ()) else _value(node.schema.get("default"))
-        cells = (f"`{key}`", _takes(node, paths), default, node.schema.get("description", ""))
+        default = "*required*" if key in section.schema.get("required", ()) else _value(node.schema.get("default"))
+        cells = (f"`{key}`", _accepted(node, paths), default, node.schema.get("description", ""))
         yield f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |"
 
 
-def _takes(node: Node, paths: Mapping[str, str]) -> str:
-    """What a key takes, with a link to where a section is described."""
+def _accepted(node: Node, paths: Mapping[str, str]) -> str:
+    """What a key accepts, with a link to the description of a section."""
     path, inner = _inside("", node)
     if not (kind := _kind(inner)):
         return node.words
@@ -99,12 +99,12 @@ def _takes(node: Node, paths: Mapping[str, str]) -> str:
 
 
 def _anchor(heading: str) -> str:
-    """As Markdown makes it from a heading."""
+    """The anchor that Markdown derives from a heading."""
     return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
 
 
 def _value(default: Any) -> str:
-    """A default as it would be written; that of a section is in its own table."""
+    """A default as a config would write it; empty for a section, whose own table lists its defaults."""
     if default is None:
         return "none"
     return "" if isinstance(default, dict) else f"`{default if isinstance(default, str) else json.dumps(default)}`"
@@ -116,7 +116,7 @@ def _preset(name: str) -> str:
 
 
 def _flow(value: Any) -> str:
-    """As it would be written in one line of YAML, the name first."""
+    """A value as one line of YAML, the name first."""
     if isinstance(value, list):
         return f"[{', '.join(map(_flow, value))}]"
     if isinstance(value, dict):

@@ -1,6 +1,6 @@
-"""What is wrong with the shape of a config, in the user's words: where, what was expected, what was found.
+"""Validation errors in the user's words: the place, what was expected, what was found. One line per fault.
 
-pydantic finds the faults; the words come from the schema. A fault is one line.
+pydantic finds the faults; the schema gives the words.
 """
 
 import json
@@ -13,17 +13,17 @@ from pydantic_core import ErrorDetails
 from schemas.words import Node, nearest, one_of
 
 MOST_SHOWN = 60  # characters of a wrong value
-KEY = "[key]"  # pydantic's mark of a fault in a name of a mapping
+KEY = "[key]"  # pydantic marks a fault in a mapping's key with it
 
-Path = tuple[str | int, ...]  # keys, and numbers in lists
+Path = tuple[str | int, ...]  # keys and list indices
 
 
 class Place(NamedTuple):
-    """Where a fault is.
+    """The place of a fault.
 
     path: as the user wrote it
-    node: what may stand there
-    above: what may stand one step up
+    node: what the place accepts
+    above: what its parent accepts
     """
 
     path: Path
@@ -34,8 +34,8 @@ class Place(NamedTuple):
         return ".".join(str(part) for part in self.path) or "the settings"
 
 
-def told(error: ValidationError, schema: Mapping[str, Any]) -> dict[Path, str]:
-    """Every fault as one line, by its path, in the order of the schema.
+def messages(error: ValidationError, schema: Mapping[str, Any]) -> dict[Path, str]:
+    """One line per fault, by its path, in the order of the schema.
 
     schema: pydantic's JSON Schema of what was validated
     """
@@ -49,7 +49,7 @@ def told(error: ValidationError, schema: Mapping[str, Any]) -> dict[Path, str]:
         if detail["type"] == "missing" and place.path in meant:
             continue
         if detail["type"] == "too_short" and any(_is_below(path, place.path) for path in paths):
-            continue  # pydantic counts the parts that are right
+            continue  # pydantic counts only the valid items
         if line := _line(detail, place):
             lines.setdefault(place.path, line)
     return lines
@@ -59,28 +59,32 @@ def _is_below(path: Path, other: Path) -> bool:
     return len(path) > len(other) and path[: len(other)] == other
 
 
-def instead(word: object, known: Iterable[str]) -> str:
-    """What to do about a word that is not known: the nearest one that is, or all of them."""
+def suggestion(word: object, known: Iterable[str]) -> str:
+    """The remedy for an unknown word: the nearest known one, else all of them."""
     names = list(known)
-    close = nearest(word, names)
-    return f"did you mean {close}?" if close else f"there are {', '.join(names) or 'none'}"
+    if close := nearest(word, names):
+        return f"did you mean {close}?"
+    return f"choose {one_of(names)}" if names else "there are none"
 
 
 def shown(value: object) -> str:
-    """A value as it may be written in a config, cut where it is long."""
+    """A value as a config would write it, cut to MOST_SHOWN characters."""
     text = json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]} ..."
 
 
 def _line(detail: ErrorDetails, place: Place) -> str | None:
-    """None where another fault says it better: of a mapping in a place for a text or a mapping, that it is no text."""
+    """The line of one fault; None if another fault describes it better.
+
+    A bad mapping, where a string or a mapping is expected, gives two faults; only the one about the mapping helps.
+    """
     kind, found, (path, node, above) = detail["type"], detail["input"], place
     if kind == "extra_forbidden" and (instead_of_it := above.schema.get("moved", {}).get(path[-1])):
         return f"{place}: there is no such key any more; {instead_of_it}"
     if kind in ("extra_forbidden", "invalid_key") or (kind == "literal_error" and detail["loc"][-1] == KEY):
         known = node.choices or list(above.keys)
-        inherited = "" if nearest(path[-1], known) else "; set it to null if another file gives it"
-        return f"{place}: there is no such key; {instead(path[-1], known)}{inherited}"
+        inherited = "" if nearest(path[-1], known) else "; set it to null if another file sets it"
+        return f"{place}: there is no such key; {suggestion(path[-1], known)}{inherited}"
     if kind == "value_error":
         return f"{place}: {detail['ctx']['error']}"
     if kind.startswith("union_tag"):
@@ -88,7 +92,7 @@ def _line(detail: ErrorDetails, place: Place) -> str | None:
     if kind == "missing" and isinstance(path[-1], int):  # of a list of fixed length
         place, node = Place(path[:-1], above, above), above
     elif kind == "missing":
-        meaning = node.schema.get("description", "it is needed").rstrip(".")
+        meaning = node.schema.get("description", "required").rstrip(".")
         return f"{place}: expected {node.words}, found nothing; add it ({meaning})"
     if kind not in ("too_short", "too_long") and any(part.holds(found) for part in node.alternatives):
         return None
@@ -97,7 +101,7 @@ def _line(detail: ErrorDetails, place: Place) -> str | None:
 
 
 def _line_of_union(place: Place, found: Any) -> str:
-    """The line for a section whose `name` is missing or not one of those that there are."""
+    """The line for a section whose `name` is missing or unknown."""
     variants, name = place.node.variants, found.get("name")
     if name is None and (misspelt := nearest("name", map(str, found))):
         return f"{place}.{misspelt}: there is no such key; did you mean name?"
@@ -106,11 +110,11 @@ def _line_of_union(place: Place, found: Any) -> str:
 
 
 def _place(loc: Path, node: Node) -> Place:
-    """Where pydantic's location leads. It also names the parts of unions, which the user did not write."""
+    """The place of pydantic's location, which also names members of unions that the user did not write."""
     path: list[str | int] = []
     above = node
     for part in loc:
-        if part == KEY:  # a name, not what stands at it
+        if part == KEY:  # the key itself, not its value
             node = above.name
         elif part in node.variants:
             node = node.variants[str(part)]
@@ -119,5 +123,5 @@ def _place(loc: Path, node: Node) -> Place:
             node = parts[0] if parts and part.startswith(("dict[", "tuple[")) and part != loc[-1] else node
         else:
             path.append(part)
-            above, node = node, node.below(part)
+            above, node = node, node.child(part)
     return Place(tuple(path), node, above)

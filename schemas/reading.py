@@ -1,7 +1,7 @@
-"""From what a user wrote to a checked config, and from a program's option to its settings.
+"""Read and check the config of a run and the settings of a program.
 
 `check_config` reads what Snakemake merged from workflow_config.yaml and the recipes on top of it. Stage programs get
-one section of it, as JSON, and read it with `read_settings`.
+one section of it as JSON and read that with `read_settings`.
 """
 
 import copy
@@ -20,34 +20,34 @@ S = TypeVar("S")
 
 
 def read_settings(kind: type[S], text: str) -> S:
-    """Read one section from the JSON that the workflow hands to a program. Raises UserError where it is wrong."""
+    """Read one section from the JSON that the workflow passes to a program. Raises UserError listing every fault."""
     try:
         return TypeAdapter(kind).validate_json(text)
     except ValidationError as error:
-        raise UserError("\n".join(faults.told(error, TypeAdapter(kind).json_schema()).values())) from None
+        raise UserError("\n".join(faults.messages(error, TypeAdapter(kind).json_schema()).values())) from None
 
 
 def check_config(raw: Mapping[str, Any]) -> Config:
-    """Check the merged config: shape first, then what its parts say of each other.
+    """Check the merged config: first each section, then the sections together.
 
-    A key set to null is as if it were not there, so that a recipe can take out what it inherits.
-    Raises UserError with every fault found.
+    A key set to null counts as absent, so that a recipe can remove what it inherits.
+    Raises UserError listing every fault.
     """
     given = _drop_nulls(raw)
     try:
         config = Config.model_validate(given)
     except ValidationError as error:
-        wrong = faults.told(error, Config.model_json_schema())
-        raise UserError("\n".join([*wrong.values(), *_misspelt_besides(given, wrong)])) from None
+        wrong = faults.messages(error, Config.model_json_schema())
+        raise UserError("\n".join([*wrong.values(), *_misspelt_elsewhere(given, wrong)])) from None
     if found := consistency.faults(config):
         raise UserError("\n".join(found))
     return config
 
 
-def _misspelt_besides(given: Any, wrong: Collection[faults.Path]) -> list[str]:
-    """Faults of names in a config whose shape is wrong elsewhere, where the rest is a config.
+def _misspelt_elsewhere(given: Any, wrong: Collection[faults.Path]) -> list[str]:
+    """Undefined names in an invalid config, if it is valid without its faulty keys.
 
-    wrong: paths of the faults. Where one is a model's, an ensemble's or a set's, its name would be missed.
+    wrong: paths of the faults. None is searched for if a path is a model, an ensemble or a set: names would miss it.
     """
     if any(len(path) == 2 and path[0] in ("models", "ensembles", "pseudo_labels") for path in wrong):
         return []

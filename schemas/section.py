@@ -1,4 +1,4 @@
-"""What the sections of the config are made of: their base, and types that several of them use."""
+"""The base class of config sections, and the types that several of them use."""
 
 from typing import Annotated, Any, get_args
 
@@ -7,7 +7,7 @@ from pydantic.config import JsonDict
 
 from schemas import faults
 
-NAME = "a name (letters, digits and underscores, first a letter)"  # it becomes a folder's
+NAME = "a name (letters, digits and underscores, first a letter)"  # it names a folder
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$", json_schema_extra={"expected": NAME})]
 FOLDER = "a path of letters, digits, underscores, dots, slashes and hyphens"  # it is part of commands
 Folder = Annotated[str, Field(pattern=r"^[\w./-]+$", json_schema_extra={"expected": FOLDER})]
@@ -16,7 +16,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 Shape = tuple[int, int]  # height and width, px
-COMPETITION: Shape = (101, 101)  # of its tiles
+COMPETITION: Shape = (101, 101)  # size of the competition's tiles
 
 
 def _shortest(shape: Shape) -> int | Shape:
@@ -24,7 +24,7 @@ def _shortest(shape: Shape) -> int | Shape:
 
 
 def _sized(least: int) -> tuple[Any, ...]:
-    """What makes a type of a height and width: `101` or `[64, 96]` in the config, a pair here."""
+    """Annotations of a (height, width) type, written `101` or `[64, 96]` in the config; `least`: px of a side."""
     expected = f"a side, or [height, width], of at least {least} px"
 
     def read(size: Any) -> Any:
@@ -44,7 +44,7 @@ InputSize = Annotated[tuple[InputSide, InputSide], *INPUT_SIDES]
 
 
 def must_ascend(pair: tuple[float, float], words: str) -> None:
-    """Raises ValueError where the first of two numbers is more than the second; `words` say what they are."""
+    """Raises ValueError if the first number exceeds the second; `words` name the pair."""
     first, second = pair
     if first > second:
         raise ValueError(f"expected {words}, found [{first:g}, {second:g}]; swap them")
@@ -56,7 +56,7 @@ def moved(**keys: str) -> JsonDict:
 
 
 class Section(BaseModel):
-    """A part of the config: immutable, no unknown keys, no numbers that are infinite or none."""
+    """A section of the config: immutable, without unknown keys, without NaN or infinite numbers."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 

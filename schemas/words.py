@@ -1,24 +1,24 @@
-"""A JSON Schema in words: what may stand at a place of the config. For its faults and for docs/configuration.md."""
+"""Describe a JSON Schema in words: what each place of the config accepts. For messages and docs/configuration.md."""
 
 import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-BOUNDS = {  # keywords of JSON Schema for numbers
+BOUNDS = {  # JSON Schema keywords for numbers
     "minimum": "of at least {:g}",
     "exclusiveMinimum": "above {:g}",
     "maximum": "of at most {:g}",
     "exclusiveMaximum": "below {:g}",
 }
-KINDS = {"integer": "a whole number", "number": "a number", "boolean": "true or false", "string": "a text"}
+KINDS = {"integer": "a whole number", "number": "a number", "boolean": "true or false", "string": "a string"}
 
 
 @dataclass(frozen=True)
 class Node:
-    """What may stand at one place, as pydantic's JSON Schema has it.
+    """What one place of the config accepts, from pydantic's JSON Schema.
 
-    definitions: the schemas that references name
+    definitions: schemas by the name that references use
     """
 
     schema: Mapping[str, Any]
@@ -33,9 +33,9 @@ class Node:
         return Node(schema, self.definitions)._resolved()
 
     def _resolved(self) -> Self:
-        """Without references, and without the null that stands for a key that is not there.
+        """The node without references, and without the null that stands for an absent key.
 
-        `about` is what a section says of itself, `description` what a key says of what stands there.
+        `about` is the docstring of a section, `description` that of the key that holds it.
         """
         schema = dict(self.schema)
         while "$ref" in schema or len(schema.get("anyOf", ())) == 1:
@@ -53,7 +53,7 @@ class Node:
 
     @property
     def keys(self) -> dict[str, "Node"]:
-        """What may stand at each key of a section; of a union of sections, nothing."""
+        """What each key of a section accepts; empty for a union of sections."""
         return {key: self._to(part) for key, part in self.schema.get("properties", {}).items()}
 
     @property
@@ -72,35 +72,35 @@ class Node:
 
     @property
     def item(self) -> "Node | None":
-        """What may stand in a list."""
+        """What a list accepts as items."""
         parts = self.schema.get("prefixItems") or [self.schema.get("items")]
         return self._to(parts[0]) if parts[0] else None
 
     @property
     def value(self) -> "Node | None":
-        """What may stand at the names of a mapping that the user gives."""
+        """What a mapping of user-defined names accepts as values."""
         by_pattern = list(self.schema.get("patternProperties", {}).values())
         value = by_pattern[0] if by_pattern else self.schema.get("additionalProperties")
         return self._to(value) if isinstance(value, Mapping) else None
 
     @property
     def name(self) -> "Node":
-        """What the names of such a mapping may be."""
+        """What such a mapping accepts as names."""
         return self._to({"type": "string", **self.schema.get("propertyNames", {})})
 
     @property
     def choices(self) -> list[str]:
-        """The texts that may stand here, where they can be listed."""
+        """The strings accepted here, if they can be listed."""
         own = [self.schema["const"]] if "const" in self.schema else self.schema.get("enum", [])
         return [*map(str, own), *(choice for part in self.alternatives for choice in part.choices)]
 
     def holds(self, value: object) -> bool:
-        """Whether a value is of the kind, list or mapping, that this takes."""
+        """Whether a value is a list or a mapping and this place accepts one."""
         mapping = self.value or self.keys or self.variants
         return bool((isinstance(value, list) and self.item) or (isinstance(value, Mapping) and mapping))
 
-    def below(self, part: str | int) -> "Node":
-        """What may stand at a key or in a list; itself where nothing may."""
+    def child(self, part: str | int) -> "Node":
+        """What a key or the items of a list accept; the node itself if it has neither."""
         parts = [self, *self.alternatives]
         found = [node.item if isinstance(part, int) else node.keys.get(part, node.value) for node in parts]
         return next(filter(None, found), self)
@@ -109,7 +109,7 @@ class Node:
 
     @property
     def words(self) -> str:
-        """What is expected: "a whole number of at least 2"."""
+        """The expectation as a phrase: "a whole number of at least 2"."""
         schema = self.schema
         if "expected" in schema:
             return str(schema["expected"])
@@ -124,6 +124,8 @@ class Node:
         if schema.get("type") == "object":
             names = "at least one name" if schema.get("minProperties") else "names"
             return f"a mapping of {names} to {self.value.words}" if self.value else f"a mapping {some_of(self.keys)}"
+        if schema.get("minLength"):
+            return "a non-empty string"
         return " ".join([KINDS.get(schema.get("type", ""), "a value"), " and ".join(self._bounds())]).strip()
 
     def _words_of_list(self) -> str:
@@ -134,9 +136,7 @@ class Node:
 
     def _bounds(self) -> Iterator[str]:
         schema = self.schema
-        if schema.get("minLength"):
-            yield "that is not empty"
-        # An exclusive bound beside another is the tighter one: a share that may not be 0.
+        # Of an exclusive and an inclusive bound, the exclusive one is the tighter: a share above 0.
         slack = [key.replace("exclusiveM", "m") for key in schema if key.startswith("exclusiveM")]
         bounds = {key: schema[key] for key in BOUNDS if key in schema and key not in slack}
         if bounds.keys() == {"minimum", "maximum"}:
@@ -146,24 +146,24 @@ class Node:
 
 
 def one_of(choices: Iterable[str]) -> str:
-    """Choices in a row."""
+    """Choices as a phrase: "one of a, b"."""
     listed = list(choices)
     return listed[0] if len(listed) == 1 else f"one of {', '.join(listed)}"
 
 
 def some_of(keys: Iterable[str], most: int = 12) -> str:
-    """Keys of a mapping in a row."""
+    """The first few keys of a mapping as a phrase: "with a, b"."""
     return f"with {first_of(keys, most)}"
 
 
 def first_of(items: Iterable[object], most: int, between: str = ", ") -> str:
-    """The first few of some items in a row, with dots where there are more."""
+    """The first few items joined, with dots if there are more."""
     listed = [str(item) for item in items]
     return between.join(listed[:most]) + (" ..." if len(listed) > most else "")
 
 
 def nearest(word: object, known: Iterable[str]) -> str | None:
-    """The known word that a misspelt one is nearest to; case does not count."""
+    """The known word nearest to a misspelt one, ignoring case; None if none is near."""
     folded = {name.lower(): name for name in known}
     close = difflib.get_close_matches(str(word).lower(), folded, n=1, cutoff=0.7)
     return folded[close[0]] if close else None

@@ -1,4 +1,4 @@
-"""Cross-validation: which fold holds each labelled tile out (recipe 2)."""
+"""Cross-validation: the fold that holds out each labelled tile (recipe 2)."""
 
 from pathlib import Path
 
@@ -14,20 +14,20 @@ PLACE = ["mosaic", "row", "column"]
 
 
 def assign(table: pd.DataFrame, families: "pd.Series[int] | None", settings: Folds) -> pd.DataFrame:
-    """Give every training tile, constant ones too, the fold that holds it out.
+    """Assign to every training tile, even constant ones, the fold that holds it out.
 
-    Nothing is drawn at random: the same tiles get the same folds on every machine.
+    The assignment is deterministic: the same tiles get the same folds on every machine.
 
     table: id, split, z, constant, coverage of both splits (salt.data.tiles)
-    families: from `families`; needed for `by: mosaic` alone
+    families: from `families`; needed only for `by: mosaic`
     Returns id, fold (int, 0 to count - 1) in the order of the table's training rows.
-    Raises UserError where depths are unknown or a fold would have nothing to hold out.
+    Raises UserError if a depth is unknown or a fold would hold out nothing.
     """
     training = table[table["split"] == "train"]
     if len(training) < settings.count:
         raise UserError(
-            f"folds.count is {settings.count}, but there are only {len(training)} training tiles. "
-            "Use fewer folds or more tiles."
+            f"Expected at least as many training tiles as folds, and found {len(training)} tiles for folds.count: "
+            f"{settings.count}. Use fewer folds or more tiles."
         )
     if settings.by == "depth":
         fold = _deal_by_depth(table, settings.count)
@@ -41,10 +41,10 @@ def assign(table: pd.DataFrame, families: "pd.Series[int] | None", settings: Fol
 
 
 def families(mosaics: pd.DataFrame, duplicates: pd.DataFrame) -> "pd.Series[int]":
-    """Which tiles show the same ground: those of a mosaic, those that are copies, and what these have in common.
+    """Group the tiles that show the same ground: tiles of one mosaic, copies, and everything these connect.
 
     mosaics: id, mosaic, of both splits (salt.mosaics.layout); duplicates: id, of (salt.mosaics.duplicates)
-    Returns the number of the family by id, for all tiles that are named.
+    Returns the number of the family by id, for all tiles in either table.
     """
     first_of_mosaic = mosaics.groupby("mosaic")["id"].transform("first")
     ids = pd.concat([mosaics["id"], duplicates["id"]])
@@ -56,7 +56,7 @@ def families(mosaics: pd.DataFrame, duplicates: pd.DataFrame) -> "pd.Series[int]
 
 
 def shared_across_folds(folds: pd.DataFrame, mosaics: pd.DataFrame, duplicates: pd.DataFrame) -> int:
-    """How many labelled tiles have a neighbour (left, right, above, below) or a copy among those of another fold.
+    """Number of labelled tiles with a neighbour (left, right, above, below) or a copy in another fold.
 
     folds: id, fold; mosaics: id, mosaic, row, column (salt.mosaics.layout); duplicates: id, of (salt.mosaics.duplicates)
     """
@@ -75,14 +75,14 @@ def shared_across_folds(folds: pd.DataFrame, mosaics: pd.DataFrame, duplicates: 
 def split(table: pd.DataFrame, folds: pd.DataFrame, fold: int) -> tuple[list[str], list[str]]:
     """Ids to train on and ids held out, in the table's order, both without constant tiles.
 
-    Constant tiles show nothing to learn from; they are predicted empty.
-    table: as for `assign`; folds: what `assign` returned
-    Raises UserError where there is no such fold.
+    Constant tiles show nothing to learn from; their predictions are empty.
+    table: as for `assign`; folds: from `assign`
+    Raises UserError if there is no such fold.
     """
     if fold not in set(folds["fold"]):
         raise UserError(
-            f"Expected a fold from 0 to {folds['fold'].max()}, and found {fold}. Give one of those that make_folds "
-            "dealt, or set folds.count in the config."
+            f"Expected a fold from 0 to {folds['fold'].max()}, and found {fold}. Choose one of the folds that "
+            "make_folds assigned, or raise folds.count in the config."
         )
     return _split(table, folds, fold)
 
@@ -99,12 +99,12 @@ def load_folds(path: Path | str) -> pd.DataFrame:
 
 
 def _deal_by_depth(table: pd.DataFrame, count: int) -> "pd.Series[int]":
-    """Over both splits, as the original did: the training tiles of the folds differ in number."""
+    """Deal the tiles of both splits, as the original did: folds differ in their number of training tiles."""
     unknown = table.loc[table["z"].isna(), "id"].tolist()
     if unknown:
         raise UserError(
-            f"folds.by: depth needs the depth of every tile, but {len(unknown)} of {len(table)} have none "
-            f"(the first is {unknown[0]}). Add them to depths.csv, or set folds.by: coverage."
+            f"Expected the depth of every tile, since folds.by is depth, and found {len(unknown)} of {len(table)} tiles "
+            f"without (the first is {unknown[0]}). Add them to depths.csv, or set folds.by: coverage."
         )
     return _deal_sorted(table, "z", count)
 
@@ -116,9 +116,9 @@ def _deal_sorted(table: pd.DataFrame, column: str, count: int) -> "pd.Series[int
 
 
 def _deal_families(ids: "pd.Series[str]", families: "pd.Series[int] | None", count: int) -> "pd.Series[int]":
-    """Deal whole families, the largest first, each to the smallest fold; a tile without one is a group of one."""
+    """Deal whole families, the largest first, each to the smallest fold; a tile without family is its own."""
     if families is None:
-        raise UserError("folds.by: mosaic needs the mosaics of the tiles: give --mosaics mosaics.csv duplicates.csv.")
+        raise UserError("Expected the mosaics of the tiles, since folds.by is mosaic. Give --mosaics mosaics.csv duplicates.csv.")
     family = ids.map(families)
     groups = [group.tolist() for _, group in ids.groupby(family)] + [[name] for name in ids[family.isna()]]
     sizes, fold_of = [0] * count, {}
@@ -133,6 +133,6 @@ def _check_held_out(table: pd.DataFrame, folds: pd.DataFrame, settings: Folds) -
     for fold in range(settings.count):
         if not _split(table, folds, fold)[1]:
             raise UserError(
-                f"Fold {fold} of {settings.count} (folds.by: {settings.by}) would hold out no tile, or only "
-                "constant ones. Use fewer folds, or set folds.by: coverage."
+                f"Expected tiles to hold out in every fold, and found none but constant ones in fold {fold} of "
+                f"{settings.count} (folds.by: {settings.by}). Use fewer folds, or set folds.by: coverage."
             )

@@ -1,7 +1,7 @@
-"""Arrays of tiles that carry their ids: a .npy file of records (id, one or more (H, W) fields).
+"""Arrays of tiles with their ids: a .npy file of records (id, one or more (H, W) fields).
 
-An array and a list of ids in two files can be paired wrongly; a record cannot. The file is a plain NumPy
-structured array, so it is read as a memory map: a pass over 18,000 tiles needs the memory of one chunk.
+An array and a list of ids in two files can be mismatched; records cannot. The file is a plain NumPy structured
+array, so it can be memory-mapped: a pass over 18,000 tiles needs the memory of one chunk.
 """
 
 import os
@@ -16,7 +16,7 @@ from salt.runtime.atomic import atomic_path
 
 Records = npt.NDArray[np.void]
 
-CHUNK = 256  # tiles a pass holds in memory at once: 256 x 101 x 101 float32 = 10 MB
+CHUNK = 256  # tiles that a pass holds in memory at once: 256 x 101 x 101 float32 = 10 MB
 
 
 def record_type(ids: Sequence[str], fields: Mapping[str, npt.DTypeLike], height: int, width: int) -> np.dtype:
@@ -29,7 +29,7 @@ def record_type(ids: Sequence[str], fields: Mapping[str, npt.DTypeLike], height:
 def create_records(
     path: Path | str, ids: Sequence[str], fields: Mapping[str, npt.DTypeLike], height: int, width: int
 ) -> Iterator[Records]:
-    """Yield a writable memory map with the ids filled in and the fields zero; the file appears on success."""
+    """Yield a writable memory map with the ids set and the fields zero; the file appears on success."""
     if len(set(ids)) != len(ids):
         raise ValueError(f"ids of {path} are not unique")
     dtype = record_type(ids, fields, height, width)
@@ -41,7 +41,7 @@ def create_records(
             yield empty
             return
         records = np.lib.format.open_memmap(temporary, mode="w+", dtype=dtype, shape=(len(ids),))
-        with temporary.open("r+b") as file:  # a full disk is an error here, not a SIGBUS at some later write
+        with temporary.open("r+b") as file:  # so a full disk is an error here, not a SIGBUS at a later write
             os.posix_fallocate(file.fileno(), 0, temporary.stat().st_size)
         records["id"] = ids
         yield records
@@ -49,11 +49,11 @@ def create_records(
 
 
 def open_records(path: Path | str) -> Records:
-    """Open records for reading, as a memory map, in the order they were written."""
+    """Open records as a read-only memory map, in the order in which they were written."""
     return np.load(path, mmap_mode="r", allow_pickle=False)
 
 
 def chunks(count: int, size: int = CHUNK) -> Iterator[slice]:
-    """Slices that cover range(count), `size` at a time."""
+    """Consecutive slices that cover range(count), each `size` long except the last."""
     for start in range(0, count, size):
         yield slice(start, min(start + size, count))

@@ -43,7 +43,7 @@ class Tiles:
 
     @property
     def grey(self) -> npt.NDArray[np.uint8]:
-        """Images (n, H, W), of colours their luminance."""
+        """Images (n, H, W); colours as luminance."""
         if self.images.ndim == 3:
             return self.images
         return np.stack([image_files.grey(image) for image in self.images])
@@ -59,7 +59,7 @@ class Tiles:
         return self.images, self.masks
 
     def select(self, rows: npt.NDArray[np.integer]) -> "Tiles":
-        """The tiles at `rows` (integer positions), in that order, as arrays in memory."""
+        """The tiles at `rows` (integer positions), in that order, copied into memory."""
         masks = None if self.masks is None else self.masks[rows]
         return Tiles(self.table.iloc[rows].reset_index(drop=True), self.images[rows], masks)
 
@@ -87,7 +87,7 @@ def load_tiles(folder: Path | str, split: str) -> Tiles:
 
 
 def relative(z: "pd.Series[float]") -> "pd.Series[float]":
-    """Depths in any unit -> 0 for the least of them to 1 for the largest; 0 where they are all the same."""
+    """Depths in any unit -> 0 (the smallest) to 1 (the largest); all 0 if they are equal."""
     return (z - z.min()) / ((z.max() - z.min()) or 1.0)
 
 
@@ -103,13 +103,13 @@ def save_tiles(folder: Path | str, train: Tiles, test: Tiles) -> None:
 
 
 def rows_of(ids: Iterable[str], wanted: Iterable[str]) -> npt.NDArray[np.int64]:
-    """The position in `ids` of each wanted id. Raises KeyError naming the first that is not there."""
+    """The position in `ids` of each wanted id. Raises KeyError naming the first missing one."""
     position = {name: row for row, name in enumerate(ids)}
     return np.array([position[name] for name in wanted], dtype=np.int64)
 
 
 def concatenate(first: Tiles, second: Tiles) -> Tiles:
-    """The tiles of both, in memory."""
+    """The tiles of both, copied into memory."""
     (images, masks), (more_images, more_masks) = first.arrays, second.arrays
     table = pd.concat([first.table, second.table], ignore_index=True)
     return Tiles(table, np.concatenate([images, more_images]), np.concatenate([masks, more_masks]))

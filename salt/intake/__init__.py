@@ -1,1 +1,1 @@
-"""From users' files to tiles: layouts, formats, tables, and all that may be wrong with them. Imports data, runtime."""
+"""From users' files to tiles: layouts, formats, tables, and the checks of all three. Imports data, runtime."""

@@ -1,4 +1,4 @@
-"""Images larger than a tile are cut into tiles that cover all of them."""
+"""Cut images that are larger than a tile into tiles that cover them."""
 
 from typing import NamedTuple
 
@@ -8,7 +8,7 @@ from schemas.section import Shape
 
 
 class Place(NamedTuple):
-    """Where a tile was cut: in which row and column of tiles (from 0), and at which pixel its corner is."""
+    """Where a tile was cut: its row and column of tiles (from 0), and its top left pixel."""
 
     row: int
     column: int
@@ -17,10 +17,10 @@ class Place(NamedTuple):
 
 
 def places(image: Shape, tile: Shape) -> list[Place]:
-    """The tiles of an image, row by row; none where it is smaller than a tile.
+    """The tiles of an image, row by row; none if the image is smaller than a tile.
 
-    They lie edge to edge; the last of a row or column ends with the image, and overlaps the one before where the
-    tile's side does not divide the image's.
+    Tiles lie edge to edge. The last of each row and column ends at the image's border, and overlaps its predecessor
+    if the tile's side does not divide the image's.
     """
     tops, lefts = (_starts(whole, part) for whole, part in zip(image, tile, strict=True))
     return [Place(row, column, top, left) for row, top in enumerate(tops) for column, left in enumerate(lefts)]
@@ -34,7 +34,7 @@ def cut(pixels: npt.NDArray, tile: Shape) -> list[npt.NDArray]:
 
 
 def names(image: str, cuts: list[Place]) -> list[str]:
-    """Ids of the tiles: that of the image where it is one tile, else with row and column."""
+    """Ids of the tiles: the image's own if it is a single tile, else with row and column."""
     return [image] if len(cuts) == 1 else [f"{image}_r{place.row}_c{place.column}" for place in cuts]
 
 

@@ -1,6 +1,6 @@
-"""Masks of two values, whatever these are: which of them is salt is decided over all masks together.
+"""Masks of any two values. Which of the two means salt is decided over all masks together.
 
-A mask of a single value tells nothing about itself: all 255 is full where others hold 0 and 255.
+A mask of a single value is ambiguous by itself: all 255 is full only because other masks hold 0 and 255.
 """
 
 import logging
@@ -16,53 +16,56 @@ log = logging.getLogger(__name__)
 
 
 def read_mask(data: bytes, name: str) -> tuple[npt.NDArray[np.uint8], list[float]]:
-    """Where a mask has the larger of its values, (H, W) in {0, 1}, and its values, one or two. Raises ValueError."""
+    """A mask, (H, W) in {0, 1}, 1 for the larger of its values; and its one or two values. Raises ValueError."""
     pixels = image_files.grey(image_files.read(data, name))
     values = np.unique(pixels)
     if len(values) > 2:
         more = " ..." if len(values) > 4 else ""
-        hint = "; a JPEG keeps no values, save masks as PNG" if data.startswith(image_files.JPEG) else ""
-        raise ValueError(f"{len(values)} values: {words(values[:4].tolist())}{more}{hint}")
+        hint = "; JPEG does not preserve values, save masks as PNG" if data.startswith(image_files.JPEG) else ""
+        raise ValueError(f"{len(values)} values: {format_values(values[:4].tolist())}{more}{hint}")
     return (pixels == values[-1]).astype(np.uint8), values.tolist()
 
 
 class MaskValues:
-    """The values of all masks that were read."""
+    """The values of all masks."""
 
     def __init__(self) -> None:
         self.of: dict[str, list[float]] = {}  # by file
 
-    def salt(self, wanted: float | None, faults: Faults) -> float | None:
-        """Which value is salt: the one that is wanted (the config's data.salt), or else the larger of two.
+    def choose(self, wanted: float | None, faults: Faults) -> float | None:
+        """The value that means salt: `wanted` (the config's data.mask_value), else the larger of the two.
 
-        None, and a fault, where there are more values or fewer, or not that one.
+        None, and a fault, unless there are exactly two values, `wanted` among them.
         """
         first = {value: name for name, values in reversed(self.of.items()) for value in values}
         found = sorted(first)
         if len(found) > 2:
             examples = [f"{value:g} (such as in {first[value]})" for value in found]
-            faults.add("values of the masks, expected two", examples, "Save all masks with the same two.")
+            faults.add("mask values, expected two", examples, "Save all masks with the same two values.")
         elif len(found) == 1:
-            remedy = "Without both there is nothing to learn: look at the masks."
-            faults.add("values of the masks, expected two: salt and the rest", [f"{words(found)} alone"], remedy)
+            remedy = "Check the masks: without both there is nothing to learn."
+            faults.add("mask values, expected two: salt and background", [f"only {format_values(found)}"], remedy)
         elif wanted is not None and np.float32(wanted) not in found:
-            what = f"values of the masks, none of them the config's data.salt, {wanted:g}"
-            faults.add(what, [words(found)], "Set it to one of these, or leave it out.")
+            kind = f"mask values, none of them the config's data.mask_value, {wanted:g}"
+            faults.add(kind, [format_values(found)], "Set it to one of these, or leave it out.")
         elif found:
-            salt = found[-1] if wanted is None else float(np.float32(wanted))
-            log.info("masks hold %s; %g is salt (the config's data.salt)", words(found), salt)
-            return salt
+            value = found[-1] if wanted is None else float(np.float32(wanted))
+            log.info("masks hold %s; %g is salt (the config's data.mask_value)", format_values(found), value)
+            return value
         return None
 
-    def settle(self, name: str, masks: npt.NDArray[np.uint8], salt: float) -> None:
-        """Make the masks that were cut from a file those of salt, in place."""
+    def binarize(self, name: str, masks: npt.NDArray[np.uint8], value: float) -> None:
+        """Set the masks cut from a file to 1 where the file has `value` and 0 elsewhere, in place.
+
+        masks: cut from the mask that `read_mask` returned for the file
+        """
         values = self.of[name]
         if len(values) == 1:
-            masks[:] = values[0] == salt
-        elif values[0] == salt:
+            masks[:] = values[0] == value
+        elif values[0] == value:
             masks ^= 1
 
 
-def words(values: Iterable[float]) -> str:
-    """Values as they are shown: 0, 255."""
+def format_values(values: Iterable[float]) -> str:
+    """Values in a row: `0, 255`."""
     return ", ".join(f"{value:g}" for value in values)

@@ -1,4 +1,4 @@
-"""Which files and folders of a data folder are read. Light: the Snakefile asks it each time it is read."""
+"""The files and folders of a data folder that are read. Imports little: every reading of the Snakefile uses it."""
 
 import hashlib
 from pathlib import Path
@@ -10,22 +10,22 @@ from schemas.words import first_of
 
 COMPETITION = "tgs-salt-identification-challenge"
 TABLES = ("train.csv", "depths.csv", "sample_submission.csv")
-TRAIN, MASKS, TEST = FOLDERS = ("train/images", "train/masks", "test/images")  # of the layout `folders`
+TRAIN, MASKS, TEST = FOLDERS = ("train/images", "train/masks", "test/images")  # of layout `folders`
 
 
 def sources(data: Data) -> list[Path]:
-    """The files and folders that the tiles are read from, in a fixed order. Raises UserError where there are none."""
+    """The files and folders that hold the tiles, in a fixed order. Raises UserError if there are none."""
     root = Path(data.root)
     return competition(root) if data.layout == "competition" else folders(root)
 
 
 def folders(root: Path) -> list[Path]:
-    """The tables and folders that there are of the layout `folders`. Raises UserError where there is no folder."""
+    """The tables and folders of layout `folders` that exist. Raises UserError if there is no folder."""
     if not any((root / name).is_dir() for name in FOLDERS):
         expected = ", ".join(f"{name}/" for name in FOLDERS)
         raise UserError(
-            f"The images are missing: expected the folders {expected} in {root} (data.root of the config, in "
-            f"`layout: folders`), and found {_found(root)}. data/README.md tells what goes where."
+            f"The images are missing: expected the folders {expected} in {root} (the config's data.root, with "
+            f"`layout: folders`), and found {_found(root)}. data/README.md describes what goes where."
         )
     return [path for name in (*TABLES[1:], *FOLDERS) if (path := root / name).exists()]
 
@@ -33,9 +33,8 @@ def folders(root: Path) -> list[Path]:
 def competition(root: Path) -> list[Path]:
     """The files and folders below `root` that hold the competition's tiles.
 
-    They are the tables that are there, and for each split its folders of PNGs or else its zip; or the one zip
-    that the competition gives out and that holds all of these. Raises UserError where images are missing, or a
-    folder is closed.
+    These are the tables that exist and, for each split, its folders of PNGs or else its zip; or the single zip from
+    Kaggle that holds everything. Raises UserError if images are missing or a folder is not readable.
     """
     try:
         splits = {split: _images(root, split) for split in ("train", "test")}
@@ -46,13 +45,13 @@ def competition(root: Path) -> list[Path]:
             return [whole]
         missing = _missing(root, [split for split, found in splits.items() if not found])
     except OSError as error:
-        closed = f"expected to look into {error.filename}, and found it closed ({error.strerror}). Make it readable."
+        closed = f"expected a readable folder, found that {error.filename} is not ({error.strerror}). Make it readable."
         raise UserError(f"The data in {root} cannot be used: {closed}") from error
     raise UserError(missing)
 
 
 def rows(root: Path, table: str) -> int | None:
-    """Tiles that a table of the data lists, as a file or in the zip with everything; None where there is none."""
+    """Number of tiles in a table, which is a file or in the zip with everything; None without such a table."""
     whole = whole_zip(root)
     try:
         if (root / table).is_file():
@@ -61,33 +60,33 @@ def rows(root: Path, table: str) -> int | None:
             content = archive.read(table)
         else:
             return None
-    except (OSError, Unreadable):  # prepare_tiles says so
+    except (OSError, Unreadable):  # prepare_tiles reports it
         return None
     return sum(bool(line.strip()) for line in content.splitlines()[1:])
 
 
-def pictures(data: Data, folders: list[Path]) -> list[Path]:
-    """The images in folders; of the competition's layout, its PNGs. Hidden files are none."""
+def image_paths(data: Data, folders: list[Path]) -> list[Path]:
+    """The image files in folders, without hidden ones; in the competition's layout, the PNGs."""
     return [
         path for folder in folders for path in sorted(folder.glob("*.png" if data.layout == "competition" else "[!.]*"))
     ]
 
 
 def fingerprint(files: list[Path]) -> str:
-    """A digest of the names, sizes and times of change of files."""
+    """A digest of the names, sizes and modification times of files; empty without files."""
     digest = hashlib.sha256()
     for path in files:
         try:
             status = path.stat()
             change = f"{status.st_size}\0{status.st_mtime_ns}"
-        except OSError as error:  # a link that leads nowhere; who reads the files says so
+        except OSError as error:  # a broken link; the reader of the files reports it
             change = str(error.strerror)
         digest.update(f"{path}\0{change}\n".encode(errors="surrogateescape"))
     return digest.hexdigest() if files else ""
 
 
 def whole_zip(root: Path) -> Path | None:
-    """The zip in `root` that may hold everything: the one with the competition's name, or the only one."""
+    """The zip in `root` that may hold everything: the one with the competition's name, else the only one."""
     named = root / f"{COMPETITION}.zip"
     if named.is_file():
         return named
@@ -96,7 +95,7 @@ def whole_zip(root: Path) -> Path | None:
 
 
 def _images(root: Path, split: str) -> list[Path]:
-    """The split's folders of PNGs, or else its zip, or nothing."""
+    """The split's folders of PNGs, else its zip, else nothing."""
     if _has_entries(root / split / "images"):
         masks = root / split / "masks"
         return [root / split / "images", *([masks] if split == "train" and masks.is_dir() else [])]
@@ -115,7 +114,7 @@ def _missing(root: Path, splits: list[str]) -> str:
         f'"TGS Salt Identification Challenge": accept its rules at '
         f"https://www.kaggle.com/competitions/{COMPETITION}, then run "
         f"`kaggle competitions download -c {COMPETITION} -p {root}` and leave the zip as it is. "
-        "To see the whole workflow without them, on tiles that it makes itself, run `make demo`."
+        "To try the whole workflow without them, on synthetic tiles, run `make demo`."
     )
 
 

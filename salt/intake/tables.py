@@ -1,4 +1,4 @@
-"""The competition's CSV tables, read strictly: what is not as it should be is a fault, and nothing is guessed."""
+"""Strict reading of the competition's CSV tables: every deviation is a fault, nothing is guessed."""
 
 import csv
 import io
@@ -10,20 +10,20 @@ from salt.intake.files import Files, Unreadable
 
 Table = dict[str, dict[str, str]]  # rows by id, in the file's order
 
-SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}  # of what goes for a CSV elsewhere
+SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}  # of CSV dialects that are refused
 
 
 def read_table(
     files: Files, name: str, columns: Collection[str], faults: Faults, optional: Collection[str] = ()
 ) -> Table | None:
-    """The rows of a table that has `columns`, one of them `id`; none where it is of no use, None where it is absent.
+    """The rows of a table that has `columns`, one of them `id`. Empty, and a fault, if unusable; None if absent.
 
-    Spaces around values, lines without values, quotes, a byte-order mark and the ends of lines of any system mean
-    nothing. Columns that are not `optional` either are warned of.
+    Spaces around values, lines without values, quotes, a byte-order mark and the line endings of any system are
+    ignored. Columns that are neither required nor `optional` give a warning.
     """
     if name not in files.names:
         alike = [f"{other} (expected {name})" for other in files.names if other.lower() in (name, f"{name}.zip")]
-        faults.add("tables that are named or packed otherwise", alike, "Rename or unpack them.")
+        faults.add("tables with another name or in a zip", alike, "Rename or unpack them.")
         return {} if alike else None
     try:
         text = _text(files.read(name))
@@ -31,22 +31,22 @@ def read_table(
     except Unreadable as damage:
         faults.add(DAMAGED, [str(damage)])
     except UnicodeError as error:
-        faults.add("tables that are no text in UTF-8", [f"{name} ({error})"], "Save them as CSV in UTF-8.")
+        faults.add("tables that are not UTF-8 text", [f"{name} ({error})"], "Save them as CSV in UTF-8.")
     except csv.Error as error:
-        faults.add("tables that are no CSV", [f"{name} ({error})"], "Look at the quotes around its values.")
+        faults.add("tables that are not valid CSV", [f"{name} ({error})"], "Check the quotes around the values.")
     else:
         header = lines[0][1] if lines else []
         if _is_header(header, name, columns, faults):
             unknown = [column for column in header if column not in {*columns, *optional}]
-            faults.warn(f"columns of {name} that mean nothing here", unknown, "They are not read.")
+            faults.warn(f"unknown columns in {name}", unknown, "They are ignored.")
             return _rows(header, lines[1:], name, faults)
     return {}
 
 
 def _text(data: bytes) -> str:
-    """Raises UnicodeError saying what the bytes are instead."""
+    """The bytes as text. Raises UnicodeError saying why they are not UTF-8."""
     if b"\0" in data:
-        raise UnicodeError("zeros among its bytes, as in UTF-16 or in what is no text")
+        raise UnicodeError("zero bytes, as in UTF-16 or in a binary file")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -54,8 +54,8 @@ def _text(data: bytes) -> str:
 
 
 def _lines(text: str) -> Iterator[tuple[int, list[str]]]:
-    """The values of each line that has any, and its number. Raises csv.Error."""
-    # The mask of a large tile is longer than the default allows. The limit is the whole process's: never lower it.
+    """The number and the values of each line that is not empty. Raises csv.Error."""
+    # The mask of a large tile exceeds the default limit. The limit holds for the whole process: never lower it.
     csv.field_size_limit(max(csv.field_size_limit(), len(text) + 1))
     reader = csv.reader(io.StringIO(text, newline=""), strict=True, skipinitialspace=True)
     for line in reader:
@@ -65,26 +65,26 @@ def _lines(text: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def _is_header(found: list[str], name: str, columns: Collection[str], faults: Faults) -> bool:
-    """Whether the first line names the columns, each of them once."""
+    """Whether the first line names the columns, each once. Notes otherwise."""
     twice = [column for column, count in Counter(found).items() if count > 1 and column in columns]
-    faults.add(f"columns that {name} has more than once", twice, "Leave one of each.")
+    faults.add(f"columns that appear more than once in {name}", twice, "Keep one of each.")
     missing = [column for column in columns if column not in found]
     if missing:
-        said = ", ".join(found)[:80] or "nothing"
-        separator = next((word for sign, word in SEPARATORS.items() if sign in said and len(found) == 1), None)
+        shown = ", ".join(found)[:80] or "nothing"
+        separator = next((word for sign, word in SEPARATORS.items() if sign in shown and len(found) == 1), None)
         faults.add(
-            "tables without a column",
-            [f"{name} (expected {', '.join(columns)}; found {said}{f', with {separator}' if separator else ''})"],
-            "The first line must name the columns, with commas between them.",
+            "tables with missing columns",
+            [f"{name} (expected {', '.join(columns)}; found {shown}{f', with {separator}' if separator else ''})"],
+            "The first line must name the columns, separated by commas.",
         )
     return not (twice or missing)
 
 
 def _rows(header: list[str], lines: list[tuple[int, list[str]]], name: str, faults: Faults) -> Table:
-    """The rows by id; none where a line is wrong, since what is missing then is no fault of its own."""
+    """The rows by id. Empty if a line is malformed, so that no further faults follow from it."""
     rows: Table = {}
     wrong = [f"line {number} ({len(values)})" for number, values in lines if len(values) != len(header)]
-    faults.add(f"lines of {name} that are not {len(header)} values", wrong, "Write one value for each column.")
+    faults.add(f"lines of {name} without exactly {len(header)} values", wrong, "Write one value for each column.")
     if wrong:
         return rows
     for _, values in lines:
@@ -93,9 +93,11 @@ def _rows(header: list[str], lines: list[tuple[int, list[str]]], name: str, faul
         if row is first:
             continue
         if row == first:
-            faults.warn(f"ids that {name} has more than once, with equal rows", [row["id"]], "One of each is read.")
+            faults.warn(
+                f"ids that appear more than once in {name}, with equal rows", [row["id"]], "One of each is used."
+            )
         else:
-            faults.add(f"ids that {name} has more than once", [row["id"]], "Leave the row that is right.")
+            faults.add(f"ids that appear more than once in {name}", [row["id"]], "Keep the correct row.")
     if not lines:
-        faults.add("tables without a row below their header", [name], "Get them again, or take them away.")
+        faults.add("tables without rows below their header", [name], "Replace or remove them.")
     return rows

@@ -1,1 +1,1 @@
-"""Which tiles lie side by side, and which show the same. Imports data, runtime."""
+"""Neighbouring tiles, duplicates, and the mosaics that they form. Imports data, runtime."""

@@ -1,4 +1,4 @@
-"""Tiles that show the same: copies of another tile, as it is, turned or mirrored."""
+"""Duplicate tiles: identical, rotated or mirrored copies of another tile."""
 
 import hashlib
 from collections.abc import Sequence
@@ -15,11 +15,11 @@ COLUMNS = ["id", "of", "how"]
 
 
 def find_duplicates(ids: Sequence[str], images: Bytes) -> pd.DataFrame:
-    """The tiles whose image another tile with a smaller id has, in some position.
+    """The tiles whose image another tile with a smaller id also shows, in some position.
 
-    ids: n, all different; images: (n, H, W) uint8; constant tiles are nobody's duplicates
-    Returns id, of (the smallest id that shows the same), how (what was done to the latter: a name of `positions`,
-    the first that fits), sorted by id. Tiles with the same `of` and `how` are identical.
+    ids: n, all different; images: (n, H, W) uint8; constant tiles are never duplicates
+    Returns id, of (the smallest id with that image), how (the transformation of `of`: the first name in `positions`
+    that fits), sorted by id. Tiles with the same `of` and `how` are identical.
     """
     first: dict[bytes, int] = {}
     rows = []
@@ -35,9 +35,9 @@ def find_duplicates(ids: Sequence[str], images: Bytes) -> pd.DataFrame:
 
 
 def positions(image: Bytes) -> dict[str, Bytes]:
-    """The image (H, W) in all positions that have its shape: 8 of a square, 4 of another rectangle.
+    """The image (H, W) in all positions that keep its shape: 8 for a square, 4 for any other rectangle.
 
-    Degrees are counter-clockwise; mirrored is left to right, before it is turned.
+    Rotations are counter-clockwise, in degrees; mirroring swaps left and right, before the rotation.
     """
     forms = {}
     for mirrored, side in (("", image), ("mirrored", image[:, ::-1])):
@@ -48,7 +48,7 @@ def positions(image: Bytes) -> dict[str, Bytes]:
 
 
 def is_copy(duplicates: pd.DataFrame) -> "pd.Series[bool]":
-    """Which of the duplicates are identical with a tile of a smaller id, be it the one that they are `of` or not."""
+    """Which duplicates are identical to a tile with a smaller id: to their `of` or to another duplicate of it."""
     return (duplicates["how"] == IDENTICAL) | duplicates.duplicated(["of", "how"])
 
 
@@ -58,5 +58,5 @@ def load_duplicates(path: Path | str) -> pd.DataFrame:
 
 
 def _fingerprint(image: Bytes) -> bytes:
-    """A digest of the image that all its positions share: of the one whose bytes are the smallest."""
+    """A digest that all positions of the image share: that of the position with the smallest bytes."""
     return hashlib.sha256(min(form.tobytes() for form in positions(image).values())).digest()

@@ -1,4 +1,4 @@
-"""Mosaics: the tiles laid out as in the images that they were cut from."""
+"""Mosaics: tiles laid out as in the images that they were cut from."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,16 +13,16 @@ from salt.mosaics.neighbours import SIDES, find_neighbours, seam_lines
 from schemas.data import Mosaics
 
 COLUMNS = ["id", "mosaic", "row", "column"]
-DIGITS = 4  # of similarities in files
+DIGITS = 4  # decimals of similarities in files
 
 
 class Layout(NamedTuple):
-    """What `lay_out` finds; ids are str.
+    """The result of `lay_out`; ids are str.
 
-    mosaics: id, mosaic, row, column (from 0) of the tiles that have a neighbour, sorted by place; mosaics are
-        numbered by decreasing size, equal ones by their first id
-    neighbours: first, second (ids), direction (where the second lies: right or below), similarity, next_best,
-        loops (salt.mosaics.neighbours), kept (bool: they lie so in the mosaics); the surest first
+    mosaics: id, mosaic, row, column (from 0) of the tiles with a neighbour, sorted by place; mosaics are
+        numbered by decreasing size, then by first id
+    neighbours: first, second (ids), direction (of the second: right or below), similarity, next_best, loops
+        (salt.mosaics.neighbours), kept (bool: the mosaics place them so); the most certain first
     duplicates: id, of, how (salt.mosaics.duplicates)
     """
 
@@ -32,11 +32,11 @@ class Layout(NamedTuple):
 
 
 def lay_out(ids: Sequence[str], images: npt.NDArray[np.uint8], settings: Mosaics) -> Layout:
-    """Find duplicates and neighbours, and put the tiles together in mosaics.
+    """Find duplicates and neighbours, and assemble the tiles into mosaics.
 
-    Of identical tiles the one with the smallest id stands for all; the others are in no mosaic. Turned and mirrored
-    copies have neighbours of their own, but never each other. The order of the tiles does not matter: where
-    anything is tied, the smaller id decides.
+    Of identical tiles, only the one with the smallest id is in a mosaic. Rotated and mirrored copies have neighbours of
+    their own, but are never neighbours of each other. The order of the tiles does not matter: the smaller id breaks
+    ties.
 
     ids: n, all different; images: (n, H, W) uint8, H and W at least 3
     """
@@ -52,13 +52,13 @@ def lay_out(ids: Sequence[str], images: npt.NDArray[np.uint8], settings: Mosaics
 
 
 def assemble(ids: Sequence[str], pairs: pd.DataFrame) -> tuple[pd.DataFrame, npt.NDArray[np.bool_]]:
-    """Lay neighbouring tiles out in mosaics, pair by pair.
+    """Lay out neighbouring tiles in mosaics, pair by pair.
 
-    A pair that would put two tiles in one place, or one tile in two, is dropped: it contradicts surer ones.
+    A pair that would put two tiles in one place, or one tile in two, is dropped: it contradicts more certain pairs.
 
-    ids: of the tiles that `pairs` numbers
-    pairs: first, second, down, right (salt.mosaics.neighbours), the surest first
-    Returns the mosaics (see Layout), and which of the pairs lie in them as they should.
+    ids: of the tiles that `pairs` refers to by number
+    pairs: first, second, down, right (salt.mosaics.neighbours), the most certain first
+    Returns the mosaics (see Layout), and which pairs they satisfy.
     """
     mosaics = {number: {(0, 0): number} for number in range(len(ids))}  # tiles by (row, column)
     found = {number: (number, 0, 0) for number in range(len(ids))}  # mosaic, row, column of each tile
@@ -76,11 +76,11 @@ def assemble(ids: Sequence[str], pairs: pd.DataFrame) -> tuple[pd.DataFrame, npt
             mosaics[target].update(moved)
             found.update({tile: (target, *place) for place, tile in moved.items()})
             del mosaics[source]
-    return _numbered(ids, [places for places in mosaics.values() if len(places) > 1]), _lie_so(found, steps)
+    return _numbered(ids, [places for places in mosaics.values() if len(places) > 1]), _satisfied(found, steps)
 
 
-def _lie_so(found: dict[int, tuple[int, int, int]], steps: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-    """Which steps (first, second, down, right) the places (mosaic, row, column) follow."""
+def _satisfied(found: dict[int, tuple[int, int, int]], steps: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Which steps (first, second, down, right) the places (mosaic, row, column) satisfy."""
     places = np.array([found[number] for number in range(len(found))], np.int64).reshape(-1, 3)
     first, second, *_ = steps.T
     moved = places[second] - places[first]
@@ -88,7 +88,7 @@ def _lie_so(found: dict[int, tuple[int, int, int]], steps: npt.NDArray[np.int64]
 
 
 def _named(ids: "pd.Series[str]", pairs: pd.DataFrame) -> pd.DataFrame:
-    """The pairs as in Layout, but for `kept`."""
+    """The pairs as in Layout, without `kept`."""
     named = pairs.assign(
         first=ids.to_numpy()[pairs["first"]],
         second=ids.to_numpy()[pairs["second"]],
@@ -98,7 +98,7 @@ def _named(ids: "pd.Series[str]", pairs: pd.DataFrame) -> pd.DataFrame:
 
 
 def load_mosaics(path: Path | str) -> pd.DataFrame:
-    """`mosaics.csv`: id (str), mosaic, row, column (int); tiles of both splits that have a neighbour."""
+    """`mosaics.csv`: id (str), mosaic, row, column (int), for the tiles of both splits with a neighbour."""
     types = {"id": str, "mosaic": int, "row": int, "column": int}
     return pd.read_csv(path, dtype=types, keep_default_na=False)
 

@@ -1,1 +1,1 @@
-"""How programs run: files that appear whole, progress, signals, provenance, the machine. Imports schemas alone."""
+"""How programs run: atomic files, progress, signals, provenance, devices. Imports only schemas."""

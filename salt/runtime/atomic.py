@@ -1,7 +1,7 @@
-"""Files that appear whole or not at all: written beside their place, synced, then renamed.
+"""Atomic writes: files appear whole or not at all. They are written beside their target, synced, then renamed.
 
-The temporary name is fixed, so that what a killed program left is overwritten when it runs again. One program at a
-time writes a file: the workflow sees to that.
+The temporary name is fixed, so that a program overwrites what it left when it was killed. The workflow ensures that
+only one program at a time writes a file.
 """
 
 import os
@@ -15,7 +15,7 @@ from pathlib import Path
 def atomic_path(path: Path | str) -> Iterator[Path]:
     """Yield a temporary path in the same folder; rename it to `path` on success, delete it on an error.
 
-    The folder is made where it is missing. Whoever opens `path` sees the old content or all of the new.
+    A missing folder is created. Readers of `path` see the old content or all of the new.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -32,7 +32,7 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(path: Path | str) -> Iterator[Path]:
-    """Yield a temporary folder beside `path`; put it in its place on success, delete it on an error."""
+    """Yield a temporary folder beside `path`; it replaces `path` on success and is deleted on an error."""
     path = Path(path)
     temporary = path.with_name(f".{path.name}.partial")
     shutil.rmtree(temporary, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Where the network runs, and in which precision."""
+"""The device that networks run on, and its precision."""
 
 import os
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from schemas.errors import UserError
 
 
 def set_up(compute: Compute) -> torch.device:
-    """Set the CPU threads and choose the device. Raises UserError where a GPU is asked for and there is none."""
+    """Set the CPU threads and choose the device. Raises UserError if the config requires a GPU and there is none."""
     torch.set_num_threads(compute.threads)
     cv2.setNumThreads(0)
     if compute.deterministic:
@@ -23,24 +23,24 @@ def set_up(compute: Compute) -> torch.device:
     available = torch.cuda.is_available()
     if compute.device == "cuda" and not available:
         raise UserError(
-            "compute.device is 'cuda', but torch finds no usable GPU. Check `nvidia-smi` and the driver, "
+            "Expected a GPU, since compute.device is 'cuda', and torch found none. Check `nvidia-smi` and the driver, "
             "or set compute.device to 'auto' or 'cpu'."
         )
     return torch.device("cuda" if available and compute.device != "cpu" else "cpu")
 
 
 def autocast(device: torch.device) -> AbstractContextManager[None]:
-    """bf16 where the GPU computes in it, else float32."""
+    """bf16 if the GPU supports it natively, else float32."""
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=computes_in_bf16(device))
 
 
 def computes_in_bf16(device: torch.device) -> bool:
-    """Whether the device has bf16 of its own; older GPUs only emulate it, slowly."""
+    """Whether the device supports bf16 natively; older GPUs only emulate it, slowly."""
     return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
 
 
 def describe(device: torch.device) -> str:
-    """One phrase for the log."""
+    """The device as a phrase for the log."""
     if device.type == "cuda":
         return f"{torch.cuda.get_device_name(device)}, {'bf16' if computes_in_bf16(device) else 'float32'}"
     return f"CPU, {torch.get_num_threads()} threads, float32"
@@ -48,7 +48,7 @@ def describe(device: torch.device) -> str:
 
 @contextmanager
 def faults_of_the_machine() -> Iterator[None]:
-    """Turn what a machine too small raises somewhere inside torch into a UserError that says what to do."""
+    """Turn errors that torch raises on a machine that is too small into UserErrors that say what to do."""
     try:
         yield
     except torch.OutOfMemoryError as error:
@@ -61,7 +61,7 @@ def faults_of_the_machine() -> Iterator[None]:
         text = str(error).splitlines()[0] if str(error) else ""
         if "DataLoader worker" in text:
             raise UserError(
-                f"A process that loads tiles for the training died ({text}). Memory that ran out is the usual cause. "
+                f"A process that loads tiles for the training died ({text}). The usual cause is a lack of memory. "
                 f"{MEMORY}"
             ) from error
         if "can't allocate memory" in text:

@@ -1,4 +1,4 @@
-"""How many GPUs there are, without torch, whose import takes seconds. `python -m salt.runtime.gpus` prints it."""
+"""Count GPUs without importing torch, which takes seconds. `python -m salt.runtime.gpus` prints the count."""
 
 import ctypes
 import subprocess
@@ -9,11 +9,11 @@ from salt.runtime.paths import REPOSITORY
 
 
 def count() -> int:
-    """GPUs that CUDA's driver shows this user, or 0. CUDA_VISIBLE_DEVICES counts. 1 where AMD's driver is there.
+    """Number of GPUs that CUDA's driver shows this user, within CUDA_VISIBLE_DEVICES; 1 if AMD's driver is present.
 
-    A program of its own asks: the driver stays loaded where it was called.
+    A subprocess asks the driver, which would stay loaded in this one.
     """
-    if Path("/dev/kfd").exists():  # torch for AMD calls its GPUs `cuda` as well
+    if Path("/dev/kfd").exists():  # torch for AMD also calls its GPUs `cuda`
         return 1
     command = [sys.executable, "-m", "salt.runtime.gpus"]
     asked = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)  # noqa: S603 (fixed words)
@@ -21,7 +21,7 @@ def count() -> int:
 
 
 def ask_driver(library: str = "libcuda.so.1") -> int:
-    """What CUDA's driver counts (cuInit, cuDeviceGetCount); 0 where there is none or it fails."""
+    """The device count of CUDA's driver (cuInit, cuDeviceGetCount); 0 if it is missing or fails."""
     try:
         driver = ctypes.CDLL(library)
     except OSError:

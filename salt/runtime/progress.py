@@ -1,8 +1,7 @@
-"""How far long work is: a line now and then in the log, and on the terminal that started the run.
+"""Progress of long work: an occasional line in the log and on the terminal of the run.
 
-The log of a program is a file, so that it can be read afterwards; a bar that redraws itself would fill it. Whoever
-started the run looks at a terminal, which the Snakefile hands down as a file descriptor whose number is in the
-environment variable PROGRESS_TO: each line goes there too.
+A program's log is a file, which a self-redrawing bar would fill. So each line also goes to the terminal of the run:
+the Snakefile passes it as a file descriptor, its number in the environment variable PROGRESS_TO.
 """
 
 import contextlib
@@ -14,7 +13,7 @@ from tqdm import tqdm
 
 
 def say(line: str) -> None:
-    """Write one line to the log and to the terminal of the run, where the workflow started the program."""
+    """Write one line to the log and, if the workflow started the program, to the terminal of the run."""
     logging.info(line)
     if terminal := os.environ.get("PROGRESS_TO"):
         with contextlib.suppress(OSError):  # the terminal may be gone
@@ -22,13 +21,13 @@ def say(line: str) -> None:
 
 
 class Clock:
-    """Time left of work whose size is known."""
+    """Estimates the time left of work whose size is known."""
 
     def __init__(self) -> None:
         self.start = time.monotonic()
 
     def left(self, done: float, ahead: float) -> str:
-        """Time left, as hours:minutes:seconds, for what is `ahead` at the pace of what was `done` so far."""
+        """Time for the work `ahead` at the pace of the work `done` so far, as [hours:]minutes:seconds; "?" at first."""
         return duration((time.monotonic() - self.start) / done * ahead) if done else "?"
 
 
@@ -38,19 +37,19 @@ def duration(seconds: float) -> str:
 
 
 class Ticker:
-    """Says how far a pass over many tiles is, every few seconds."""
+    """Reports the progress of a pass over many tiles, at most once in `every` seconds."""
 
     def __init__(self, what: str, total: int, every: float = 10.0, unit: str = "tiles") -> None:
         self.what, self.total, self.every, self.unit = what, total, every, unit
         self.clock = Clock()
-        self.said = self.clock.start
+        self.reported = self.clock.start
 
     def tick(self, done: int) -> None:
-        """Called after each batch with the number of tiles done."""
+        """To be called after each batch with the number of tiles done so far."""
         now = time.monotonic()
-        if now - self.said < self.every:
+        if now - self.reported < self.every:
             return
-        self.said = now
+        self.reported = now
         rate, left = done / (now - self.clock.start), self.clock.left(done, self.total - done)
         rate_of = f"{rate:.{0 if rate >= 1 else 2}f} {self.unit}/s"
         say(f"{self.what} | {done}/{self.total} {self.unit} | {rate_of} | {left} left")

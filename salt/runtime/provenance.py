@@ -1,6 +1,6 @@
-"""Where a result comes from: beside each stands a small JSON file, such as `submission.csv.provenance.json`.
+"""The provenance of results: a small JSON file beside each, such as `submission.csv.provenance.json`.
 
-It is no output of a rule. It holds a commit and times: no result may change, or be made again, because of them.
+It is not an output of a rule: it holds a commit and times, which must not change a result or rerun a job.
 """
 
 import hashlib
@@ -28,7 +28,7 @@ CODE = (
     "models",
     "schemas",
     "report",
-)  # below REPOSITORY; an edited config is no edited code
+)  # below REPOSITORY; an edited config does not count as edited code
 MODULES = ("torch", "segmentation_models_pytorch", "timm", "albumentations", "cv2", "numpy", "pandas")
 UNKNOWN = "unknown"
 
@@ -36,10 +36,10 @@ Record = dict[str, Any]
 
 
 def leave(output: Path, settings: Any, inputs: Mapping[str, Path | Sequence[Path] | None], **facts: str | int) -> None:
-    """Write the provenance of a program's first output, a file or a folder, beside it. Called when all is written.
+    """Write the provenance of a program's first output, a file or a folder, beside it. To be called last.
 
-    settings: those that the program got, as JSON; inputs: the files and folders that it read, by option;
-    facts: what else the result depends on: device, threads, seed, the source of what was fetched
+    settings: the program's settings, as JSON; inputs: the files and folders that it read, by option
+    facts: anything else that the result depends on: device, threads, seed, the source of a download
     """
     paths = {name: [given] if isinstance(given, Path) else given or [] for name, given in inputs.items()}
     record = origin() | {
@@ -47,14 +47,14 @@ def leave(output: Path, settings: Any, inputs: Mapping[str, Path | Sequence[Path
         "versions": versions(),
         **facts,
         "settings": json.loads(settings) if isinstance(settings, str) else settings,
-        "inputs": {name: {str(path): sha256(path) for path in some} for name, some in paths.items() if some},
+        "inputs": {name: {str(path): sha256(path) for path in read} for name, read in paths.items() if read},
     }
     with atomic_path(beside(output)) as path:
         path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
 def read(output: Path) -> Record:
-    """The provenance of a program's first output; where there is none, that its code is unknown."""
+    """The provenance of a program's first output; if it is missing, a record of unknown code."""
     try:
         return json.loads(beside(output).read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -67,7 +67,7 @@ def beside(output: Path) -> Path:
 
 
 def results(config: Config, run: Run) -> dict[str, list[Path]]:
-    """The first output of every program that has a part in a run's report, by stage."""
+    """The first output of every program that contributes to a run's report, by stage."""
     encoders = {model.network.pretrained.slug for model in config.models.values() if model.network.pretrained}
     folds = [run.fold(name, fold) for name in config.models for fold in range(config.folds.count)]
     survey = {"make_survey": [Path(config.data.root)]} if config.survey else {}
@@ -99,19 +99,19 @@ def results(config: Config, run: Run) -> dict[str, list[Path]]:
 def origin() -> Record:
     """The program, the commit of its code and its start, UTC.
 
-    Asked for when a program starts and kept: during a long training, somebody may check out other code.
+    Determined when a program starts, then cached: somebody may check out other code during a long training.
     """
     commit, changed = code(REPOSITORY)
     return {"program": Path(sys.argv[0]).stem, "commit": commit, "changed": changed, "started": now()}
 
 
 def code(root: Path) -> tuple[str, bool | None]:
-    """The commit that is checked out in a folder, and whether its code was edited since; unknown where git fails.
+    """The commit checked out in a folder, and whether its code was edited since; unknown if git fails.
 
-    It does so outside a checkout, and where the folder belongs to another user.
+    git fails outside a checkout, and if the folder belongs to another user.
     """
     command = ("git", "--no-optional-locks", "status", "--porcelain=v2", "--branch", "--no-ahead-behind", "--", *CODE)
-    # A copy of the code inside another repository is not to get that one's commit: git must not look further up.
+    # git must not look further up: a copy of the code inside another repository would get that one's commit.
     environment = os.environ | {"GIT_CEILING_DIRECTORIES": str(root.resolve().parent)}
     try:
         done = subprocess.run(  # noqa: S603 (fixed words)
@@ -124,13 +124,13 @@ def code(root: Path) -> tuple[str, bool | None]:
 
 
 def versions() -> dict[str, str]:
-    """Of Python, of Snakemake, and of those of MODULES that this program has imported."""
+    """Versions of Python, of Snakemake, and of those of MODULES that this program has imported."""
     imported = {name: str(sys.modules[name].__version__) for name in MODULES if name in sys.modules}
     return {"python": platform.python_version(), "snakemake": metadata.version("snakemake")} | imported
 
 
 def sha256(path: Path) -> str:
-    """Digest of a file; of a folder, the one that `sha256sum * | sha256sum` prints in it."""
+    """Digest of a file; for a folder, the one that `sha256sum * | sha256sum` prints in it."""
     if path.is_dir():
         files = sorted(file for file in path.iterdir() if not file.name.startswith("."))
         lines = "".join(f"{sha256(file)}  {file.name}\n" for file in files)
@@ -140,5 +140,5 @@ def sha256(path: Path) -> str:
 
 
 def now() -> str:
-    """UTC, to the second."""
+    """The time, UTC, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")

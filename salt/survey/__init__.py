@@ -1,1 +1,1 @@
-"""The synthetic survey: rocks, their seismic image, tiles cut from it. Imports data, runtime."""
+"""The synthetic survey: geology, its seismic image, tiles cut from it. Imports data, runtime."""

@@ -1,6 +1,6 @@
-"""The rocks of a synthetic section: sea floor, salt bodies and the layering that bends around them.
+"""The geology of a synthetic seismic section: sea floor, salt bodies, and layers that bend around them.
 
-Lengths are in pixels; those that describe a body are given in tiles, because what a network sees is one tile.
+Lengths are in pixels. Those that describe a body are given in tiles, because a network sees one tile at a time.
 """
 
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Geology:
-    """A section's rocks.
+    """The geology of a section.
 
     salt: (H, W) uint8, 1 = salt, as an interpreter draws it
-    visible: (H, W) uint8, 1 = salt where the waves meet it: a drawn flank is straighter than the real one
+    visible: (H, W) uint8, 1 = salt as the waves image it: a drawn flank is straighter than the real one
     water: (W,) float, depth of the sea floor
-    age: (H, W) float32, depth below the sea floor where no rock has moved; a layer is a line of equal age
+    age: (H, W) float32, depth below the sea floor before any movement; a layer is a line of equal age
     """
 
     salt: npt.NDArray[np.uint8]
@@ -32,7 +32,7 @@ def smooth_line(rng: np.random.Generator, length: int, scale: float) -> Floats:
     """A random line (length,) of mean 0 and standard deviation 1 that turns about every `scale` px."""
     pad = int(3 * scale) + 1
     line = gaussian_filter1d(rng.standard_normal(length + 2 * pad), scale)[pad:-pad]
-    # The standard deviation of white noise after a Gaussian filter, so that short lines may keep a trend.
+    # Divides by the standard deviation of white noise after a Gaussian filter; short lines may keep a trend.
     return (line * np.sqrt(2 * np.sqrt(np.pi) * scale)).astype(np.float32)
 
 
@@ -46,7 +46,7 @@ def smooth_field(rng: np.random.Generator, shape: tuple[int, int], scale: tuple[
 
 
 def enlarge(field: Floats, shape: tuple[int, int]) -> Floats:
-    """`field` stretched to `shape`, linear in between; an order of magnitude faster than scipy's zoom."""
+    """`field` resized to `shape` by linear interpolation; an order of magnitude faster than scipy's zoom."""
     for axis, size in enumerate(shape):
         place = np.linspace(0, field.shape[axis] - 1, size, dtype=np.float32)
         before = np.minimum(place.astype(int), max(field.shape[axis] - 2, 0))
@@ -65,11 +65,11 @@ def make_geology(
     folding: float,
     straight: bool,
 ) -> Geology:
-    """Draw the rocks of a section of `shape` px.
+    """Draw the geology of a section of `shape` px.
 
     water: mean depth of the sea floor, tiles
     folding: height of the folds, tiles
-    straight: whether flanks are exactly vertical from some depth on, as a line drawn on downwards
+    straight: whether flanks are exactly vertical below some depth, as if an interpreter extended a line downwards
     """
     width = shape[1]
     slope = rng.uniform(-0.08, 0.08) * np.linspace(-1, 1, width) * width / tile
@@ -86,7 +86,7 @@ def make_geology(
 
 
 def _draw_salt(rng: np.random.Generator, shape: tuple[int, int], tile: int, sea_floor: Floats) -> npt.NDArray[np.uint8]:
-    """Salt bodies side by side, sharing one ragged top; (H, W) uint8."""
+    """Salt bodies side by side with one common roughness of their tops; (H, W) uint8."""
     salt = np.zeros(shape, bool)
     ragged = tile * 0.02 * smooth_line(rng, shape[1], 0.03 * tile) * rng.uniform(0.3, 1.5)
     x = rng.uniform(-0.6, 0.8) * tile
@@ -107,11 +107,11 @@ def _stock(
     top: float,
     ragged: npt.NDArray[np.floating],
 ) -> npt.NDArray[np.bool_]:
-    """One body between `sides` (px) from `top` down: a round crest on uneven flanks; some end in a base."""
+    """One body between `sides` (px), below `top`: a round crest on uneven flanks; some have a base."""
     height, width = shape
     depth = (np.arange(height) - top) / tile
     crest = np.sqrt(1 - (1 - np.clip(depth / rng.uniform(0.2, 1.2), 0, 1)) ** 2)
-    if rng.random() < 0.45:  # torn off its root: a sheet or a drop
+    if rng.random() < 0.45:  # detached from its root: a sheet or a teardrop
         end = rng.uniform(0.5, 3.0)
         crest = crest * np.sqrt(np.clip((end - depth) / (0.6 * end), 0, 1))
     centre = (sides[0] + sides[1]) / 2 + tile * rng.uniform(-0.25, 0.25) * np.maximum(depth, 0)
@@ -127,12 +127,12 @@ def _stock(
 
 
 def _flank(rng: np.random.Generator, height: int, tile: int) -> Floats:
-    """Sideways excursions of a flank, px (height,): bulges of a tile's size and a fine unevenness."""
+    """Lateral displacement of a flank, px (height,): bulges of a tile's size and fine roughness."""
     return tile * (0.10 * smooth_line(rng, height, 0.5 * tile) + 0.02 * smooth_line(rng, height, 0.08 * tile))
 
 
 def _wander(rng: np.random.Generator, salt: npt.NDArray[np.uint8], start: int, tile: int) -> npt.NDArray[np.uint8]:
-    """The salt with its straight flanks, below row `start`, moved sideways by a few pixels; (H, W) uint8."""
+    """The salt with its straight flanks, below row `start`, displaced by a few pixels; (H, W) uint8."""
     height, width = salt.shape
     shift = 0.025 * smooth_line(rng, height, 0.4 * tile) + 0.012 * smooth_line(rng, height, 0.05 * tile)
     shift *= tile * np.clip((np.arange(height) - start) / tile, 0, 1)
@@ -143,12 +143,14 @@ def _wander(rng: np.random.Generator, salt: npt.NDArray[np.uint8], start: int, t
 def _draw_age(
     rng: np.random.Generator, salt: npt.NDArray[np.uint8], tile: int, sea_floor: Floats, folding: float
 ) -> Floats:
-    """The age field (H, W): parallel to the sea floor, folded, dragged up along salt, tilted, faulted."""
+    """The age field (H, W): parallel to the sea floor, then folded, dragged up along salt, tilted, faulted."""
     height, width = salt.shape
     below = np.arange(height, dtype=np.float32)[:, None] - sea_floor[None, :]
-    growth = np.clip(below / (2.5 * tile), 0, 2)  # older layers have seen more of every movement
+    growth = np.clip(below / (2.5 * tile), 0, 2)  # older layers took part in more of every movement
     age = below + growth * tile * folding * smooth_line(rng, width, rng.uniform(0.5, 1.1) * tile)[None, :]
-    coarse = distance_transform_edt(1 - salt[::2, ::2]).astype(np.float32)  # smooth: half the resolution will do
+    coarse = distance_transform_edt(1 - salt[::2, ::2]).astype(
+        np.float32
+    )  # half the resolution suffices: the field is smooth
     distance = 2 * enlarge(gaussian_filter(coarse, 0.025 * tile), (height, width))
     reach = rng.uniform(0.35, 0.8) * tile
     age += growth * reach * rng.uniform(0.8, 2.4) * np.exp(-distance / reach)
@@ -161,7 +163,7 @@ def _draw_age(
 
 
 def _fault(rng: np.random.Generator, shape: tuple[int, int], tile: int) -> Floats:
-    """What a normal fault adds to the age (H, W): its throw on one side, less towards its ends and away."""
+    """The change of age (H, W) by a normal fault: its throw on one side, decaying towards its ends and away."""
     y, x = np.arange(shape[0])[:, None], np.arange(shape[1])[None, :]
     middle, length = rng.uniform(0.3, 0.9) * shape[0], rng.uniform(0.4, 2.0) * tile
     lean = rng.choice([-1, 1]) * rng.uniform(0.2, 0.7)

@@ -1,6 +1,6 @@
-"""From rocks to a seismic section: reflectivity, wavelet, noise and gain.
+"""The seismic image of a geology: reflectivity, wavelet, noise and gain.
 
-The section is a migrated one: each reflector carries a wavelet across itself, whatever its dip.
+The section is migrated: the wavelet lies perpendicular to each reflector, whatever its dip.
 """
 
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ from salt.survey.geology import Floats, Geology, enlarge, smooth_field
 
 @dataclass(frozen=True)
 class Acquisition:
-    """How the waves of one section look.
+    """The acquisition parameters of one section.
 
     wavelength: of the wavelet at the top and at the bottom of the section, px
-    noise: its standard deviation at the bottom, share of the sediments'
-    clarity: strength of the salt's own reflections, in standard deviations of the sediments'
-    gain: 0 leaves the amplitudes as they are, 1 makes them equal everywhere
+    noise: standard deviation at the bottom, relative to the sediments'
+    clarity: strength of reflections from the salt, in standard deviations of the sediments'
+    gain: 0 keeps the amplitudes, 1 equalizes them
     """
 
     wavelength: tuple[float, float]
@@ -36,7 +36,7 @@ def image(rng: np.random.Generator, rocks: Geology, waves: Acquisition, tile: in
     level = np.sqrt(_widely_smoothed(section**2, (0.5 * tile, 2.0 * tile))) + 1e-3
     section /= level**waves.gain
     below = np.arange(section.shape[0])[:, None] - rocks.water[None, :]
-    return section * np.clip(below / 2 + 2, 0, 1)  # the wavelet's forerunner is muted
+    return section * np.clip(below / 2 + 2, 0, 1)  # mutes the wavelet above the sea floor
 
 
 def _reflectivity(rng: np.random.Generator, rocks: Geology, waves: Acquisition, tile: int) -> Floats:
@@ -51,7 +51,7 @@ def _reflectivity(rng: np.random.Generator, rocks: Geology, waves: Acquisition, 
     columns = np.broadcast_to(np.arange(width, dtype=np.float32), (height, width))
     sediments = map_coordinates(layers, [rocks.age + warp, columns], order=1, mode="nearest")
     dip = np.gradient(rocks.age, axis=1)
-    sediments *= (1 + dip**2) ** -0.25 * (below > 0)  # steep layers are imaged less well
+    sediments *= (1 + dip**2) ** -0.25 * (below > 0)  # steep layers are imaged worse
     sediments *= _illumination(rng, rocks.visible, tile)
     inside = 0.25 * smooth_field(rng, (height, width), (0.15 * longest, 0.4 * longest)) * rng.uniform(0.3, 1.0)
     total = sediments * (1 - salt) + inside * salt
@@ -61,7 +61,7 @@ def _reflectivity(rng: np.random.Generator, rocks: Geology, waves: Acquisition, 
 
 
 def _illumination(rng: np.random.Generator, salt: npt.NDArray[np.uint8], tile: int) -> Floats:
-    """What share of the waves reaches the sediments (H, W): less below salt, less close to it."""
+    """The share of the waves that reaches the sediments (H, W): less below and near salt."""
     above = gaussian_filter1d(np.cumsum(salt, axis=0, dtype=np.float32), 0.15 * tile, axis=1) / tile
     reach = rng.uniform(0.06, 0.25) * tile
     close = _widely_smoothed(salt.astype(np.float32), (reach, reach))
@@ -69,7 +69,7 @@ def _illumination(rng: np.random.Generator, salt: npt.NDArray[np.uint8], tile: i
 
 
 def _salt_faces(rng: np.random.Generator, salt: Floats, tile: int) -> Floats:
-    """Reflection coefficients (H, W) of the salt's faces: its top is hard, its base soft, its flanks either.
+    """Reflection coefficients (H, W) of the salt's faces: a hard top, a soft base, flanks of either sign.
 
     Reflectivity is half the change of log impedance, here the gradient of the smoothed mask.
     """
@@ -77,15 +77,15 @@ def _salt_faces(rng: np.random.Generator, salt: Floats, tile: int) -> Floats:
     strength = np.exp(0.8 * smooth_field(rng, salt.shape, (0.3 * tile, 0.3 * tile)))
     sign = smooth_field(rng, salt.shape, (0.4 * tile, tile))
     fade = np.linspace(1.6, 0.8, len(salt))[:, None]
-    down = np.where(down > 0, down, 0.4 * down)  # little gets through to the base and back
+    down = np.where(down > 0, down, 0.4 * down)  # little energy passes to the base and back
     return 4.0 * fade * strength * (down + 0.6 * np.tanh(3 * sign) * np.abs(across))
 
 
 def _layers(rng: np.random.Generator, oldest: int, width: int, tile: int) -> Floats:
-    """Reflectivity by age and place, (oldest, W), one sample a px of age.
+    """Reflectivity by age and place, (oldest, W), one sample per px of age.
 
-    Sequences of beds follow each other, each with its own strength and thickness of beds. Reflection
-    coefficients have heavier tails than a Gaussian (Walden and Hosken 1986): Laplace here.
+    Sequences of beds follow each other, each with its own strength and bed thickness. Reflection coefficients
+    have heavier tails than a Gaussian (Walden and Hosken 1986), so they are drawn from a Laplace distribution.
     """
     series, strength = np.zeros(oldest), np.ones(oldest)
     start = 0
@@ -104,7 +104,7 @@ def _layers(rng: np.random.Generator, oldest: int, width: int, tile: int) -> Flo
 
 
 def _noise(rng: np.random.Generator, rocks: Geology, waves: Acquisition, tile: int) -> Floats:
-    """Noise (H, W) that grows with depth: incoherent, and the arcs that migration makes of it."""
+    """Noise (H, W) that grows with depth: incoherent noise, and the arcs that migration turns it into."""
     height, width = rocks.salt.shape
     depth = np.linspace(0, 1, height, dtype=np.float32)[:, None]
     noise = 0.7 * rng.standard_normal((height, width), dtype=np.float32)
@@ -123,7 +123,7 @@ def _arcs(rng: np.random.Generator, shape: tuple[int, int], tile: int, length: f
     radius, angle = np.hypot(y, x), np.arctan2(x, np.abs(y))
     ring = (radius - radius.min()).astype(int)
     along = angle * float(np.abs(y).mean()) / length
-    along += rng.random(ring.max() + 1, dtype=np.float32)[ring] - along.min()  # rings are not in step
+    along += rng.random(ring.max() + 1, dtype=np.float32)[ring] - along.min()  # decorrelates the rings
     before = along.astype(int)
     share = along - before.astype(np.float32)
     texture = rng.standard_normal((ring.max() + 1, before.max() + 2), dtype=np.float32)
@@ -132,11 +132,11 @@ def _arcs(rng: np.random.Generator, shape: tuple[int, int], tile: int, length: f
 
 
 def _wavelet(rng: np.random.Generator, reflectivity: Floats, waves: Acquisition, tile: int) -> Floats:
-    """Give each reflector its wavelet, longer with depth because rock swallows the high frequencies.
+    """Convolve each reflector with its wavelet, longer with depth because rock absorbs high frequencies.
 
-    Across any straight reflector the negative Laplacian of a Gaussian is the second derivative of a Gaussian,
-    Ricker's wavelet (Ricker 1953), whose main period is pi x sqrt(2) standard deviations long. A bank of them
-    is blended by depth.
+    Across any straight reflector, the negative Laplacian of a Gaussian is the second derivative of a Gaussian,
+    Ricker's wavelet (Ricker 1953), whose main period is pi x sqrt(2) standard deviations long. The result blends
+    a bank of them by depth.
     """
     height, width = reflectivity.shape
     bank = 5
@@ -151,5 +151,5 @@ def _wavelet(rng: np.random.Generator, reflectivity: Floats, waves: Acquisition,
 
 
 def _widely_smoothed(field: Floats, sigma: tuple[float, float]) -> Floats:
-    """`field` (H, W) after a wide Gaussian filter, worked out on every fourth sample."""
+    """`field` (H, W) after a wide Gaussian filter, computed on every fourth sample."""
     return enlarge(gaussian_filter(field[::4, ::4], [each / 4 for each in sigma]), (field.shape[0], field.shape[1]))

@@ -1,7 +1,7 @@
-"""A synthetic survey: sections drawn from a seed, cut into tiles, dealt into train and test.
+"""A synthetic survey: seismic sections drawn from a seed, cut into tiles, split into train and test.
 
-It has the competition's layout and, beside it, what the competition keeps to itself: where each tile was
-cut and the masks of the test tiles. With them every later step can be scored.
+It has the competition's layout and adds what the competition does not publish: the place of each tile and the masks
+of the test tiles. With these, every later step can be scored.
 """
 
 import csv
@@ -28,14 +28,14 @@ DEPTHS = (50, 960)  # feet; the range of the competition's depths.csv
 
 @dataclass(frozen=True)
 class SurveyTile:
-    """One tile and the truth about it.
+    """One tile and its ground truth.
 
     id: 10 hexadecimal digits
     split: "train" or "test"
-    z: depth in feet, drawn at random: in the competition it does not tell the place in the section either
+    z: depth in feet, random: in the competition it does not depend on the place in the section either
     mosaic, row, column: the section and the place in it, from 0
     image: (tile, tile) uint8 grey
-    mask: (tile, tile) uint8, 1 = salt; empty where the whole tile is salt
+    mask: (tile, tile) uint8, 1 = salt; empty if the whole tile is salt
     """
 
     id: str
@@ -67,10 +67,10 @@ def make_tiles(settings: Survey, tile: int) -> list[SurveyTile]:
 
 
 def make_sections(rng: np.random.Generator, settings: Survey, tile: int) -> Iterator[tuple[Floats, Bytes]]:
-    """Each section's amplitudes (H, W) float32 and salt (H, W) uint8; H and W are multiples of `tile`.
+    """Amplitudes (H, W) float32 and mask (H, W) uint8, 1 = salt, of each section; H and W are multiples of `tile`.
 
-    What gives a section its character is drawn evenly over its range, so that any seed has shallow and deep
-    water, fine and coarse wavelets, clean and noisy sections, some with straight flanks.
+    The parameters of the sections are stratified over their ranges, so that any seed gives shallow and deep water,
+    fine and coarse wavelets, clean and noisy sections, some with straight flanks.
     """
     count = settings.sections
     water = stratified(rng, count, 0.12, 1.08)
@@ -81,34 +81,39 @@ def make_sections(rng: np.random.Generator, settings: Survey, tile: int) -> Iter
     clarity = stratified(rng, count, 0.6, 1.8)
     gain = stratified(rng, count, 0.2, 0.8)
     straight = stratified(rng, count, 0, 1) < max(0.15, 1 / count)
-    for k, own in enumerate(rng.spawn(count)):
+    for number, section_rng in enumerate(rng.spawn(count)):
         rows, columns = (
-            own.integers(*settings.rows, endpoint=True),
-            own.integers(*settings.columns, endpoint=True),
+            section_rng.integers(*settings.rows, endpoint=True),
+            section_rng.integers(*settings.columns, endpoint=True),
         )
         shape = (int(rows) * tile, int(columns) * tile)
-        rocks = make_geology(own, shape, tile, water=water[k], folding=folding[k], straight=bool(straight[k]))
-        wavelength = np.exp(fine[k]), np.exp(fine[k] + coarsening[k])
-        yield image(own, rocks, Acquisition(wavelength, noise[k], clarity[k], gain[k]), tile), rocks.salt
+        rocks = make_geology(
+            section_rng, shape, tile, water=water[number], folding=folding[number], straight=bool(straight[number])
+        )
+        wavelength = np.exp(fine[number]), np.exp(fine[number] + coarsening[number])
+        yield (
+            image(section_rng, rocks, Acquisition(wavelength, noise[number], clarity[number], gain[number]), tile),
+            rocks.salt,
+        )
 
 
 def stratified(rng: np.random.Generator, count: int, low: float, high: float) -> npt.NDArray[np.float64]:
-    """`count` values between `low` and `high`, one in each of as many equal parts of the range, shuffled."""
+    """A stratified sample: `count` values, one from each of `count` equal parts of low..high, shuffled."""
     return low + (high - low) * (rng.permutation(count) + rng.random(count)) / count
 
 
 def cut_section(amplitude: Floats, salt: Bytes, tile: int) -> Iterator[tuple[int, int, Bytes, Bytes]]:
-    """(row, column, image, mask) of each tile of a section: a grid without overlap."""
+    """(row, column, image, mask) of each tile of a section, in a grid without overlap."""
     for row in range(amplitude.shape[0] // tile):
         for column in range(amplitude.shape[1] // tile):
             window = np.s_[row * tile : (row + 1) * tile, column * tile : (column + 1) * tile]
             mask = salt[window]
-            # As in the competition: what is labelled is where the salt's face is in sight.
+            # As in the competition, whose masks label salt only in tiles that show its boundary.
             yield row, column, stretch(amplitude[window]), np.zeros_like(mask) if mask.all() else mask
 
 
 def stretch(amplitude: Floats) -> Bytes:
-    """Grey values 0..255 over the range of `amplitude`; all 0 where it is constant, as in water."""
+    """Amplitudes scaled to 0..255 by their minimum and maximum; all 0 if constant, as in water."""
     low, high = amplitude.min(), amplitude.max()
     if low == high:
         return np.zeros(amplitude.shape, np.uint8)
@@ -116,7 +121,7 @@ def stretch(amplitude: Floats) -> Bytes:
 
 
 def draw_ids(rng: np.random.Generator, count: int) -> list[str]:
-    """`count` different ids of 10 hexadecimal digits, as the competition's."""
+    """`count` different ids of 10 hexadecimal digits, like the competition's."""
     ids: dict[str, None] = {}
     while len(ids) < count:
         ids[rng.bytes(5).hex()] = None
@@ -124,22 +129,22 @@ def draw_ids(rng: np.random.Generator, count: int) -> list[str]:
 
 
 def write_survey(folder: Path | str, tiles: list[SurveyTile]) -> None:
-    """Write the competition's files into a folder and the truth beside them, byte for byte alike."""
+    """Write the competition's files and the ground truth into a folder; equal tiles give equal bytes."""
     files = SurveyFiles(Path(folder))
     labels_file, depths_file, samples_file, train_zip, test_zip = files.data
-    train = [each for each in tiles if each.split == "train"]
-    test = [each for each in tiles if each.split == "test"]
-    labels = [(each.id, rle.encode(each.mask)) for each in train]
+    train = [tile for tile in tiles if tile.split == "train"]
+    test = [tile for tile in tiles if tile.split == "test"]
+    labels = [(tile.id, rle.encode(tile.mask)) for tile in train]
     _write_csv(labels_file, ("id", "rle_mask"), labels)
-    _write_csv(depths_file, ("id", "z"), [(each.id, each.z) for each in tiles])
-    _write_csv(samples_file, ("id", "rle_mask"), [(each.id, "1 1") for each in test])
-    images = [(f"images/{each.id}.png", each.image) for each in train]
-    masks = [(f"masks/{each.id}.png", each.mask * np.uint8(255)) for each in train]
+    _write_csv(depths_file, ("id", "z"), [(tile.id, tile.z) for tile in tiles])
+    _write_csv(samples_file, ("id", "rle_mask"), [(tile.id, "1 1") for tile in test])
+    images = [(f"images/{tile.id}.png", tile.image) for tile in train]
+    masks = [(f"masks/{tile.id}.png", tile.mask * np.uint8(255)) for tile in train]
     _write_zip(train_zip, images + masks)
-    _write_zip(test_zip, [(f"images/{each.id}.png", each.image) for each in test])
-    places = [(each.id, each.mosaic, each.row, each.column) for each in tiles]
+    _write_zip(test_zip, [(f"images/{tile.id}.png", tile.image) for tile in test])
+    places = [(tile.id, tile.mosaic, tile.row, tile.column) for tile in tiles]
     _write_csv(files.true_mosaics, ("id", "mosaic", "row", "column"), places)
-    answers = [(each.id, rle.encode(each.mask)) for each in test]
+    answers = [(tile.id, rle.encode(tile.mask)) for tile in test]
     _write_csv(files.true_masks, ("id", "rle_mask"), answers)
 
 
@@ -150,9 +155,9 @@ def _write_csv(path: Path, header: tuple[str, ...], rows: Iterable[tuple[object,
         writer.writerows(rows)
 
 
-def _write_zip(path: Path, pictures: Iterable[tuple[str, Bytes]]) -> None:
-    """A zip of PNG files, stored as they are (PNG is compressed), all dated 1980 so that the bytes repeat."""
+def _write_zip(path: Path, images: Iterable[tuple[str, Bytes]]) -> None:
+    """Write a zip of PNGs, stored (PNG is compressed) and dated 1980, so that equal images give equal bytes."""
     with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
-        for name, picture in pictures:
-            _, png = cv2.imencode(".png", picture)
+        for name, pixels in images:
+            _, png = cv2.imencode(".png", pixels)
             archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), png.tobytes())

@@ -76,8 +76,8 @@ class Plan:
 
     def data_settings(self) -> str:
         """Settings of prepare_tiles, with a digest of its folders, whose own time of change misses edited files."""
-        pictures = sources.pictures(self.config.data, self.data_folders())
-        return _json(self.config.data.model_dump(mode="json") | {"pictures": sources.fingerprint(pictures)})
+        digest = sources.fingerprint(sources.image_paths(self.config.data, self.data_folders()))
+        return _json(self.config.data.model_dump(mode="json") | {"images_digest": digest})
 
     def encoder_settings(self, wildcards: Any) -> str:
         """Settings of fetch_weights."""

@@ -1,4 +1,4 @@
-"""What a run will do, why, and what it takes: told after a dry run. What cannot fit on the disk does not start."""
+"""The summary of a dry run: the jobs, the reasons, the cost. A run that cannot fit on the disk does not start."""
 
 import atexit
 import contextlib
@@ -14,7 +14,7 @@ from salt.workflow.preflight import Problem
 from salt.workflow.snakemake_adapter import REASONS, Engine, Job
 from schemas.config import Config
 
-MOST_CHANGES = 4  # that are shown of the same jobs
+MOST_CHANGES = 4  # shown for the same jobs
 UNITS = (("TB", 1e12), ("GB", 1e9), ("MB", 1e6))
 UNKNOWN = "unknown until a first training is done"
 
@@ -22,30 +22,30 @@ UNKNOWN = "unknown until a first training is done"
 # Hooks ------------------------------------------------------------------------------------------------------------
 
 
-def tell_after_dry_run(engine: Engine, config: Config) -> None:
-    """Called while the Snakefile is read. Has the outlook printed when a dry run ends.
+def summarize_at_exit(engine: Engine, config: Config) -> None:
+    """Register, while the Snakefile is read, a summary that is printed when a dry run ends.
 
-    Snakemake calls no hook of a workflow in a dry run, so it is the program's end that is waited for: by then its own
-    output is written, and its DAG is as it was.
+    Snakemake calls no hook of a workflow in a dry run. At the exit of the program, its own output is written and its
+    DAG still exists.
     """
     if engine.is_main_process:
-        atexit.register(_tell, engine, config, Path.cwd())
+        atexit.register(_print_summary, engine, config, Path.cwd())
 
 
-def _tell(engine: Engine, config: Config, folder: Path) -> None:
+def _print_summary(engine: Engine, config: Config, folder: Path) -> None:
     if not engine.has_planned_a_dry_run:
         return
-    with contextlib.chdir(folder):  # `snakemake --directory` has left it again
+    with contextlib.chdir(folder):  # `snakemake --directory` has changed back
         if jobs := engine.pending():
             cost = Cost.of(config)
-            print("\n".join(["", *outlook(jobs, cost, free_bytes(config.pathvars.results)), ""]))
+            print("\n".join(["", *summary(jobs, cost, free_bytes(config.pathvars.results)), ""]))
             print(*preflight.in_order(preflight.problems(config, cost, jobs)), sep="\n")
 
 
 def check(engine: Engine, config: Config) -> None:
-    """Called as a run starts, before its first job: tells what is wrong, and in one line what the run takes.
+    """Report problems and, in one line, the cost of the run. To be called before its first job.
 
-    Ends the program where something would stop the run.
+    Ends the program if a problem would stop the run.
     """
     jobs, cost, free = engine.pending(), Cost.of(config), free_bytes(config.pathvars.results)
     room = too_little_room(cost.disk(jobs).total, free, config.pathvars.results) if config.compute.check_disk else ()
@@ -54,25 +54,25 @@ def check(engine: Engine, config: Config) -> None:
 
 
 def too_little_room(needed: int, free: int, results: str) -> Iterator[Problem]:
-    """A problem where bytes to be written are more than those that are free."""
+    """A problem if the run would write more bytes than are free."""
     if needed > free:
         yield Problem(
             f"expected room for what this run will write, about {_bytes(needed)}, and found {_bytes(free)} free "
             f"on the disk of {results}. Free some space there, or put `pathvars.results` on another disk; `snakemake "
-            "-n` shows what takes how much. `compute.check_disk: false` starts the run all the same."
+            "-n` lists what takes how much. `compute.check_disk: false` starts the run anyway."
         )
 
 
 def free_bytes(results: str) -> int:
-    """What is free on the file system of the results."""
+    """Bytes free on the file system of the results."""
     return shutil.disk_usage(preflight.nearest(results)).free
 
 
-# Words ------------------------------------------------------------------------------------------------------------
+# Text -------------------------------------------------------------------------------------------------------------
 
 
-def outlook(jobs: Sequence[Job], cost: Cost, free: int) -> Iterator[str]:
-    """The lines that a dry run ends with; `free`: bytes on the disk of the results."""
+def summary(jobs: Sequence[Job], cost: Cost, free: int) -> Iterator[str]:
+    """The last lines of a dry run; `free`: bytes on the disk of the results."""
     yield f"What this run takes: {len(jobs)} jobs"
     for rule, count in Counter(job.rule for job in jobs).items():
         yield f"{count:6}  {rule}"
@@ -89,7 +89,7 @@ def outlook(jobs: Sequence[Job], cost: Cost, free: int) -> Iterator[str]:
 
 
 def _by_model(jobs: Sequence[Job], cost: Cost) -> Iterator[str]:
-    """Trainings of one rule, a line a model."""
+    """Trainings of one rule, one line per model."""
     for model, count in Counter(job.wildcards["model"] for job in jobs).items():
         seconds = _sum([cost.seconds(job) for job in jobs if job.wildcards["model"] == model])
         time = UNKNOWN if seconds is None else f"at most about {_time(seconds)}"
@@ -111,14 +111,14 @@ def _reasons(jobs: Sequence[Job]) -> Iterator[str]:
 
 
 def _changes(jobs: Sequence[Job]) -> Iterator[str]:
-    """What changed in the settings, a line a change, with the jobs that it concerns."""
-    concerned = defaultdict(list)
-    for job in [job for job in jobs if job.rule != "write_report"] or jobs:  # its settings are those of all others
+    """Changes of settings, one line each, with the jobs that they affect."""
+    affected = defaultdict(list)
+    for job in [job for job in jobs if job.rule != "write_report"] or jobs:  # its settings repeat those of all others
         for change in job.changes:
-            concerned[change].append(job)
+            affected[change].append(job)
     alike = defaultdict(list)
-    for change, those in concerned.items():
-        alike[f"{len(those):6}  {_names(those)}"].append(change)
+    for change, affected_jobs in affected.items():
+        alike[f"{len(affected_jobs):6}  {_names(affected_jobs)}"].append(change)
     for names, changes in alike.items():
         yield from (f"{names}: {change}" for change in changes[:MOST_CHANGES])
         if len(changes) > MOST_CHANGES:
@@ -126,14 +126,14 @@ def _changes(jobs: Sequence[Job]) -> Iterator[str]:
 
 
 def _names(jobs: Sequence[Job]) -> str:
-    """Which jobs these are: by their rules, and by what else they have in common."""
+    """A phrase for some jobs: their rules and the wildcards that they share."""
     shared = set.intersection(*(set(job.wildcards.items()) for job in jobs))
     rules = " + ".join(dict.fromkeys(job.rule for job in jobs))
     return " ".join([rules, *(f"{key}={value}" for key, value in jobs[0].wildcards.items() if (key, value) in shared)])
 
 
 def _trainings(jobs: Sequence[Job], cost: Cost) -> str:
-    """How many trainings there are and how long they take."""
+    """A phrase for the number of trainings and their time."""
     trainings = [job for job in jobs if job.rule in TRAININGS]
     pretrainings = sum(job.rule == "pretrain" for job in trainings)
     if not trainings:
@@ -153,7 +153,7 @@ def _disk(jobs: Sequence[Job], cost: Cost, free: int) -> str:
     if disk.unknown:
         text += f" and the weights of {', '.join(disk.unknown)}, {UNKNOWN}"
     if cost.tiles is None and not cost.config.predict:
-        text += " and all that is made of tiles, whose number is unknown"
+        text += " and everything made from tiles, whose number is unknown"
     return f"{text}; {_bytes(free)} are free" + ("" if disk.total <= free else ", which is too little")
 
 

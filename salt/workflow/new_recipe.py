@@ -1,7 +1,7 @@
 """Write a recipe for a folder of images: `make new-recipe NAME=mine DATA=path/to/data`.
 
-Its models are those of the winning recipe where there is a GPU, else the small ones of recipes/tgs_sample.yaml. What
-depends on the tiles is fitted to them: inputs, size classes of pseudo-labels, folds.
+With a GPU, its models are those of the winning recipe, else the small ones of recipes/tgs_sample.yaml. Settings that
+depend on the tiles are fitted to them: inputs, size classes of pseudo-labels, folds.
 """
 
 import argparse
@@ -16,7 +16,7 @@ import yaml
 from salt.runtime import program
 from salt.runtime.atomic import atomic_path
 from salt.runtime.paths import REPOSITORY
-from salt.workflow.inspection import Found, inspect
+from salt.workflow.inspection import Findings, inspect
 from schemas.config import Config
 from schemas.errors import UserError
 from schemas.networks import Input
@@ -26,8 +26,8 @@ from schemas.section import COMPETITION, Shape
 from schemas.training import Model, Phase
 
 WINNING, SMALL = REPOSITORY / "workflow_config.yaml", REPOSITORY / "recipes" / "tgs_sample.yaml"
-TILES = {True: (4000, 18_000), False: (3200, 2000)}  # labelled and other ones, of the recipes with a GPU and without
-FEW = 200  # other tiles: too few to be choosy about pseudo-labels
+TILES = {True: (4000, 18_000), False: (3200, 2000)}  # labelled and others, in the recipes with and without GPU
+FEW = 200  # unlabelled tiles: below that, all become pseudo-labels
 SMALLEST = 16  # px, side of an input
 PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 
@@ -35,7 +35,7 @@ Overlay = dict[str, Any]
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Look at the data, write the recipe, and say how to run it."""
+    """Inspect the data, write the recipe, and print how to run it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--name", required=True, help="of the recipe, and of the folder of its results")
     parser.add_argument("--data", required=True, help="folder with the images")
@@ -48,26 +48,26 @@ def main(argv: list[str] | None = None) -> None:
     command = f"snakemake --cores {1 if gpu else 2} --resources gpu=1 --configfile {recipe}"
     with atomic_path(recipe) as path:
         path.write_text(f"{header(found, gpu, command)}\n{as_yaml(overlay)}", encoding="utf-8")
-    print("\n".join([*found.lines, "", f"{recipe} is written. Look at it, then run", f"    {command}"]))
+    print("\n".join([*found.lines, "", f"Wrote {recipe}. Review it, then run", f"    {command}"]))
 
 
 def check_arguments(name: str, data: str, recipe: Path) -> None:
-    """Raises UserError for a name that is no plain one or is taken, and for data that are not there."""
+    """Raises UserError for a name that is invalid or taken, and for a data folder that does not exist."""
     usage = "Type `make new-recipe NAME=mine DATA=path/to/data`."
     if not PLAIN.fullmatch(name):
         raise UserError(f"NAME: expected letters, digits, _ and -, the first a letter, found {name!r}. {usage}")
     if not data or not Path(data).is_dir():
-        raise UserError(f"DATA: expected a folder with images, found {data!r}, which is none. {usage}")
+        raise UserError(f"DATA: expected a folder with images, found {data!r}, which is not a folder. {usage}")
     for taken in (recipe, Path("results") / name):
         if taken.exists():
             raise UserError(
-                f"NAME: expected one that is free, found {taken} there already. Choose another, or move it."
+                f"NAME: expected an unused name, found that {taken} exists. Choose another name, or move that."
             )
 
 
 def has_gpu() -> bool:
-    """Whether torch sees one."""
-    import torch  # here: it takes seconds to import
+    """Whether torch sees a GPU."""
+    import torch  # imported here: it takes seconds
 
     return torch.cuda.is_available()
 
@@ -75,8 +75,8 @@ def has_gpu() -> bool:
 # The overlay ------------------------------------------------------------------------------------------------------
 
 
-def overlay_for(name: str, found: Found, gpu: bool) -> Overlay:
-    """All that differs from workflow_config.yaml. It is checked: what is written runs."""
+def overlay_for(name: str, found: Findings, gpu: bool) -> Overlay:
+    """The differences from workflow_config.yaml, checked together with it. Raises UserError."""
     winning = yaml.safe_load(WINNING.read_text(encoding="utf-8"))
     overlay = {} if gpu else yaml.safe_load(SMALL.read_text(encoding="utf-8"))
     config = check_config(merged(winning, overlay))
@@ -98,14 +98,14 @@ def overlay_for(name: str, found: Found, gpu: bool) -> Overlay:
 
 
 def merged(base: Any, overlay: Any) -> Any:
-    """As Snakemake merges overlays: mappings deeply, all else replaced."""
+    """Merge as Snakemake merges overlays: mappings recursively, other values replaced."""
     if not (isinstance(base, Mapping) and isinstance(overlay, Mapping)):
         return copy.deepcopy(overlay)
     return dict(base) | {key: merged(base.get(key), value) for key, value in overlay.items()}
 
 
-def model_for(model: Model, found: Found, gpu: bool) -> Overlay:
-    """What differs in a model: its input, and where tiles are few, how often an epoch passes over them."""
+def model_for(model: Model, found: Findings, gpu: bool) -> Overlay:
+    """The differences of a model: its input and, for few tiles, the passes per epoch and batches."""
     overlay: Overlay = {"input": input_for(model, found.tile, may_shrink=not gpu)}
     labelled, others = (of / len(tiles) for of, tiles in zip(TILES[gpu], (found.train, found.test), strict=True))
     if labelled > 1:
@@ -116,9 +116,10 @@ def model_for(model: Model, found: Found, gpu: bool) -> Overlay:
 
 
 def phases_for(phases: Sequence[Phase], times: float, tiles: int) -> list[Overlay]:
-    """The phases for few tiles, of which there are so many at least.
+    """The phases for a smaller data set, with as many steps per epoch as the original phases.
 
-    An epoch passes over them so many times more often, for as many steps as on those that the phases are made for.
+    times: how many times smaller the data set is, so how many times more passes an epoch makes
+    tiles: the fewest tiles that a training gets, an upper limit of the batch
     """
     return [
         phase.model_dump(mode="json", exclude_defaults=True)
@@ -131,19 +132,19 @@ def phases_for(phases: Sequence[Phase], times: float, tiles: int) -> list[Overla
 
 
 def input_for(model: Model, tile: Shape, may_shrink: bool) -> Overlay:
-    """The model's input for other tiles than the competition's.
+    """The model's input for tiles of another size than the competition's.
 
-    Where the model resizes, the longer side of a tile becomes as long as it makes the competition's, or stays longer
-    unless it may shrink. What is no multiple of the network's stride is then padded to one, or resized to one where
-    the model pads nothing.
+    If the model resizes, the longer side of a tile gets the length that the model gives the competition's tiles; a
+    longer side keeps its length unless it may shrink. A side that is no multiple of the network's stride is then padded
+    to one, or resized to one if the model does not pad.
     """
     given, stride = model.input, model.network.stride
     if tile == COMPETITION:
         return given.model_dump(mode="json", exclude_defaults=True)
     longest = max(tile)
     wanted = longest if given.resize is None else max(given.resize[0], 0 if may_shrink else longest)
-    sides = _both(max(SMALLEST, round(side * wanted / longest)) for side in tile)
-    whole = _both(-(-side // stride) * stride for side in sides)
+    sides = _as_shape(max(SMALLEST, round(side * wanted / longest)) for side in tile)
+    whole = _as_shape(-(-side // stride) * stride for side in sides)
     if given.pad is None:
         sides = whole
     fitted = Input(
@@ -155,8 +156,8 @@ def input_for(model: Model, tile: Shape, may_shrink: bool) -> Overlay:
     return dict.fromkeys(unset) | fits.model_dump(mode="json", exclude_defaults=True)
 
 
-def pseudo_labels_for(config: Config, found: Found, gpu: bool) -> Overlay:
-    """Of few tiles, all: the rounds would end where none is sure enough. Else the classes of mask sizes, scaled."""
+def pseudo_labels_for(config: Config, found: Findings, gpu: bool) -> Overlay:
+    """All tiles if they are few, since rounds end without confident tiles; else the scaled classes of mask sizes."""
     if len(found.test) < FEW:
         return {name: {"min_confidence": 0, "per_fold": None} for name in config.pseudo_labels}
     share = min(1.0, len(found.test) / TILES[gpu][1])
@@ -168,7 +169,7 @@ def pseudo_labels_for(config: Config, found: Found, gpu: bool) -> Overlay:
 
 
 def size_classes(sizes: Sequence[SizeClass], tile: Shape, share: float) -> list[Overlay]:
-    """Classes of mask sizes scaled to the area of a tile, and their counts to the share of the tiles there are."""
+    """Classes of mask sizes scaled to the area of a tile; `share`: of the original number of tiles, scales counts."""
     area = tile[0] * tile[1] / (COMPETITION[0] * COMPETITION[1])
     classes, last = [], -1
     for size in sizes:
@@ -180,46 +181,46 @@ def size_classes(sizes: Sequence[SizeClass], tile: Shape, share: float) -> list[
     return classes
 
 
-def _both(sides: Any) -> Shape:
+def _as_shape(sides: Any) -> Shape:
     height, width = sides
     return height, width
 
 
-# Its text ---------------------------------------------------------------------------------------------------------
+# Text -------------------------------------------------------------------------------------------------------------
 
 
-def header(found: Found, gpu: bool, command: str) -> str:
-    """What the recipe is for, and what was found."""
+def header(found: Findings, gpu: bool, command: str) -> str:
+    """The comments at the top of the recipe: its purpose and the findings."""
     models = (
         "The models are those of workflow_config.yaml: torch sees a GPU here."
         if gpu
-        else "The models are the small ones of recipes/tgs_sample.yaml: torch sees no GPU here. With one, make it anew."
+        else "The models are the small ones of recipes/tgs_sample.yaml: torch sees no GPU here."
     )
     lines = [
         f"Purpose:  the images in {found.data.root}: {len(found.train)} labelled tiles, {len(found.test)} others.",
         f"Machine:  {'one GPU' if gpu else '2 CPU cores'}.",
         f"Command:  {command}",
-        "Time:     `snakemake -n` with the same options tells, once a first training is done",
+        "Time:     `snakemake -n` with the same options estimates it, once a first training is done",
         "Score:    not run yet",
         "Overlays workflow_config.yaml; docs/configuration.md explains every key. Found by `make new-recipe`:",
         *(f"  {line}" for line in found.lines),
         models,
-        "Where tiles are few, epochs pass over them many times, so that trainings take their usual number of steps.",
+        "If tiles are few, an epoch passes over them many times, so that trainings take their usual number of steps.",
     ]
     if len(found.test) < FEW:
-        lines.append(f"Fewer than {FEW} tiles to learn from as pseudo-labels: all of them are taken, sure or not.")
+        lines.append(f"With fewer than {FEW} unlabelled tiles, all of them become pseudo-labels, confident or not.")
     return "\n".join(f"# {line}" for line in lines) + "\n"
 
 
 class _Plain(yaml.SafeDumper):
-    """Writes what is there twice out twice."""
+    """Writes repeated values in full, without aliases."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
 
 
 def as_yaml(overlay: Overlay) -> str:
-    """Sections apart, innermost lists and mappings on one line."""
+    """The overlay as YAML: a blank line between sections, innermost lists and mappings on one line."""
     parts = ({key: value} for key, value in overlay.items())
     return "\n".join(
         yaml.dump(part, Dumper=_Plain, sort_keys=False, default_flow_style=None, width=120) for part in parts

@@ -1,8 +1,8 @@
-"""One run at a time in a folder, and no lock left behind by a run that was killed.
+"""Allow one run at a time in a folder, and clear the lock of a killed run.
 
 Snakemake's own lock is a list of files without an owner: after `kill -9` it refuses the next run until somebody types
-`--unlock`. Here a live run holds an flock, which the system takes back however the run ends. Who gets the flock knows
-that files of Snakemake's lock are stale.
+`--unlock`. Here a live run holds an flock, which the system releases however the run ends. A process that gets the
+flock knows that the files of Snakemake's lock are stale.
 """
 
 import fcntl
@@ -20,11 +20,11 @@ _held: list[Any] = []  # open files: their locks last as long as this process
 
 
 def hold(engine: Engine, arguments: Sequence[str] | None = None) -> None:
-    """Called while the Snakefile is read. Ends the program where another run is at work in this folder.
+    """Take the lock while the Snakefile is read. Ends the program if another run is active in this folder.
 
-    Only the process that runs the jobs holds the lock: not a dry run, nor a job started by an executor plugin.
+    Only the process that runs the jobs holds the lock: neither a dry run nor a job of an executor plugin does.
 
-    arguments: of Snakemake's command line, this process's own by default
+    arguments: Snakemake's command line, by default that of this process
     """
     if _held or not engine.runs_jobs(sys.argv[1:] if arguments is None else arguments):
         return
@@ -33,7 +33,7 @@ def hold(engine: Engine, arguments: Sequence[str] | None = None) -> None:
         file = LOCK.open("a+")
     except OSError as error:
         raise SystemExit(
-            f"Error: expected to write to {Path.cwd()}, where Snakemake keeps its records, and cannot: "
+            f"Error: expected to write to {Path.cwd()}, where Snakemake keeps its records, but cannot: "
             f"{CAUSES.get(error.errno or 0, error)}, and type the same command again."
         ) from None
     try:
@@ -43,7 +43,7 @@ def hold(engine: Engine, arguments: Sequence[str] | None = None) -> None:
         owner = file.read().strip() or "unknown"
         file.close()
         raise SystemExit(
-            f"Error: another run (process {owner}) is at work in {Path.cwd()}; two would overwrite each other's files. "
+            f"Error: another run (process {owner}) is active in {Path.cwd()}; two would overwrite each other's files. "
             "Wait for it or stop it, then type the same command again."
         ) from None
     file.truncate(0)

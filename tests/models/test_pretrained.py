@@ -56,8 +56,8 @@ def test_weights_of_timm_come_by_name(cache):
 @pytest.mark.parametrize(
     ("encoder", "weights", "message"),
     [
-        ("resnet34", "imagenet", "'imagenet' of the encoder 'resnet34' could not be had"),
-        ("tu-test_convnext", "imagenet", "'imagenet' of the encoder 'tu-test_convnext' could not be had"),
+        ("resnet34", "imagenet", "'imagenet' of the encoder 'resnet34' could not be fetched"),
+        ("tu-test_convnext", "imagenet", "'imagenet' of the encoder 'tu-test_convnext' could not be fetched"),
         ("resnet18", "imagenot", "Available options are: ['imagenet', 'ssl', 'swsl']"),
     ],
 )

@@ -81,7 +81,7 @@ def test_a_trial_leaves_no_trace():
         ("densenet121", "does not have four stages.* such as tu-densenet121"),
         ("tu-dla34", "it has 6 max-poolings"),
         ("tu-swin_tiny_patch4_window7_224", "maps with channels first"),
-        ("tu-test_vit", "could not be made"),
+        ("tu-test_vit", "could not be created"),
         ("tu-test_maxvit", "no input of 64 x 64 px|does not have four stages"),
         ("resnet43", "There is no encoder 'resnet43'.*resnet34"),
         ("tu-resnet10", "There is no encoder 'tu-resnet10'.*tu-resnet10t"),

@@ -24,13 +24,13 @@ def test_what_is_not_tried_before_a_run_can_be_made(name, encoder):
     assert fault(settings) is None
 
 
-def test_a_misspelt_encoder_is_told_with_the_nearest():
+def test_a_misspelt_encoder_is_reported_with_the_nearest():
     assert "Did you mean one of these: resnet34" in fault({"name": "unet", "encoder": "resnet43"})
 
 
-def test_misspelt_weights_are_told_with_the_nearest():
+def test_misspelt_weights_are_reported_with_the_nearest():
     assert "did you mean imagenet?" in fault({"name": "unet", "encoder": "resnet18", "weights": "imagnet"})
-    assert "there are imagenet, ssl, swsl" in fault({"name": "unet", "encoder": "resnet18", "weights": "best"})
+    assert "choose one of imagenet, ssl, swsl" in fault({"name": "unet", "encoder": "resnet18", "weights": "best"})
 
 
 def test_files_of_weights_and_timms_names_are_left_to_fetch_weights():
@@ -38,17 +38,17 @@ def test_files_of_weights_and_timms_names_are_left_to_fetch_weights():
     assert fault(SMALL | {"weights": "imagenet"}) is None
 
 
-def test_an_encoder_that_does_not_fit_is_told():
+def test_an_encoder_that_does_not_fit_is_reported():
     assert "does not fit the ResNet34 family" in fault(SMALL | {"encoder": "vgg11"})
 
 
-def test_a_side_that_only_the_network_knows_it_cannot_take_is_told():
+def test_a_side_that_only_the_network_knows_it_cannot_take_is_reported():
     network = SMALL | {"encoder": "tu-test_convnext"}
-    assert "divides by 128, as this network needs, and found 192 px" in fault(network, side=192)
+    assert "divisible by 128, as this network needs, and found 192 px" in fault(network, side=192)
 
 
 def test_the_program_prints_what_is_wrong_by_name():
     trials = {"a": {"network": SMALL, "channels": 1, "sides": [100, 64]}}
     command = [sys.executable, "-m", "models.trial", json.dumps(trials)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert json.loads(done.stdout.splitlines()[-1])["a"].startswith("Expected an input whose side divides by 64")
+    assert json.loads(done.stdout.splitlines()[-1])["a"].startswith("Expected an input whose side is divisible by 64")

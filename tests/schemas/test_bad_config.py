@@ -36,9 +36,9 @@ def with_names(line):
 
 @pytest.mark.parametrize("row", ROWS, ids=[row["wrong"] for row in ROWS])
 def test_a_mistake_is_named_with_its_place_and_what_to_do(row):
-    told = faults(merge(WINNING, row["overlay"]))
-    assert told == [with_names(line) for line in row["says"]]
-    assert not [word for line in told for word in JARGON if word in line]
+    lines = faults(merge(WINNING, row["overlay"]))
+    assert lines == [with_names(line) for line in row["says"]]
+    assert not [word for line in lines for word in JARGON if word in line]
 
 
 def test_names_are_checked_beside_what_is_wrong_elsewhere_but_not_where_it_hides_them():
@@ -74,23 +74,23 @@ VALUES = st.recursive(SCALARS, lambda part: st.lists(part, max_size=3) | st.dict
 
 @settings(max_examples=50)
 @given(st.sampled_from([path for path in places(WINNING) if path]), VALUES)
-def test_whatever_is_written_anywhere_is_right_or_told_in_plain_words(path, value):
+def test_whatever_is_written_anywhere_is_valid_or_reported_in_plain_words(path, value):
     with contextlib.suppress(UserError):
         check_config(replaced(WINNING, path, value))
         return
-    told = faults(replaced(WINNING, path, value))
-    assert told
-    assert not [word for word in JARGON if word in str(told)]
+    lines = faults(replaced(WINNING, path, value))
+    assert lines
+    assert not [word for word in JARGON if word in str(lines)]
 
 
-def test_a_key_that_is_no_text_is_told():
-    assert faults(WINNING | {5: 6})[0].startswith("5: there is no such key; there are pathvars, seed")
+def test_a_key_that_is_not_a_string_is_reported():
+    assert faults(WINNING | {5: 6})[0].startswith("5: there is no such key; choose one of pathvars, seed")
     assert faults(merge(WINNING, {"ensembles": {"final": {1: 1}}})) == [
         "ensembles.final.1: expected a name (letters, digits and underscores, first a letter), found 1"
     ]
 
 
-def test_a_program_tells_its_settings_the_same_way():
+def test_a_program_reports_faults_of_its_settings_the_same_way():
     with pytest.raises(UserError, match=r"^cuont: there is no such key; did you mean count\?$"):
         read_settings(Folds, '{"cuont": 3}')
     for text in ("{", "[]"):

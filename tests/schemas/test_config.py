@@ -50,7 +50,7 @@ def numbers(schema):
         yield from (found for part in schema for found in numbers(part))
 
 
-ANY_NUMBER = {"Data.range", "Data.salt", "SlidingWindows.range"}  # values of images
+ANY_NUMBER = {"Data.range", "Data.mask_value", "SlidingWindows.range"}  # values of images
 
 
 def test_every_number_has_a_smallest_value():

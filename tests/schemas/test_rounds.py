@@ -39,7 +39,7 @@ def test_without_an_ensemble_of_round_1_the_gain_is_over_its_first_model():
     assert rounds.first_ensemble(config) == "stage1_resnext50"
 
 
-def test_a_circle_is_told_from_student_to_teacher():
+def test_a_circle_is_reported_from_student_to_teacher():
     looped = merge(WINNING, {"pseudo_labels": {"stage1_confident": {"ensemble": "stage2"}}})
     config = Config.model_validate(looped)
     circle = rounds.circle(config)

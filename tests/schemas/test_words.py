@@ -40,12 +40,12 @@ def test_what_is_expected_is_said_in_words(key, words):
         ({"flag": [], "share": 0}, ["share: expected a number above 0 and of at most 1, found 0", "flag: there is no"]),
     ],
 )
-def test_of_a_union_the_part_that_was_meant_is_told(raw, lines):
+def test_of_a_union_the_intended_part_is_reported(raw, lines):
     with pytest.raises(ValidationError) as error:
         Thing.model_validate(raw)
-    told = list(faults.told(error.value, Thing.model_json_schema()).values())
-    assert len(told) == len(lines)
-    assert all(found.startswith(line) for found, line in zip(told, lines, strict=True))
+    found = list(faults.messages(error.value, Thing.model_json_schema()).values())
+    assert len(found) == len(lines)
+    assert all(text.startswith(line) for text, line in zip(found, lines, strict=True))
 
 
 def test_the_nearest_word_is_found_whatever_its_case_and_none_where_all_are_far():

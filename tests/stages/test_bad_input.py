@@ -35,7 +35,7 @@ from tests.competition_files import (
 )
 
 HEADING = (
-    "Error: The data in {root} cannot be used. Each kind of fault, how often it was found, the first few, what to do:"
+    "Error: The data in {root} cannot be used. The faults by kind, with their number, the first few and what to do:"
 )
 CLOSING = "Then type the same command again."
 
@@ -87,25 +87,25 @@ def of_test(new):
     return {f"test/images/{name}.png": new for name in "zxy"}
 
 
-GET = "Mend them or get them again."
+GET = "Repair or replace them."
 TRAIN, TEST, DEPTHS = "train.csv", "sample_submission.csv", "depths.csv"
 GOOD = make_files()
 SMALL = png(np.zeros((5, 7), np.uint8))
 ALL_IMAGES = [f"train/images/{name}.png" for name in "cab"] + list(of_test(b""))
 NO_MASKS = dict.fromkeys(f"train/masks/{name}.png" for name in "cab")
 
-# --- pictures
+# --- image files
 
-PNGS = "PNGs in {root} that are not what they should be"
+PNGS = "PNGs in {root} that cannot be used"
 SIZES = "PNGs in {root} that are not 6 x 6 px (the config's data.tile)"
-SET_SIZE = "Set data.tile to the side of your tiles; all are of one size."
-ADD_MASKS = "Add the masks, or take the tiles away."
+SET_SIZE = "Set data.tile to the size of your tiles; all must have the same size."
+ADD_MASKS = "Add the masks, or remove the tiles."
 THREE_VALUES = np.tile(np.array([0, 1, 255], np.uint8), (SIDE, 2))
 COLOUR = np.eye(SIDE, SIDE * 3, dtype=np.uint8).reshape(SIDE, SIDE, 3)
 
 PICTURES = {
-    "text": Bad({"train/images/c.png": b"hello"}, [(PNGS, "(1): train/images/c.png (no PNG)", GET)]),
-    "empty": Bad({"test/images/x.png": b""}, [(PNGS, "(1): test/images/x.png (no PNG)", GET)]),
+    "text": Bad({"train/images/c.png": b"hello"}, [(PNGS, "(1): train/images/c.png (content is not PNG)", GET)]),
+    "empty": Bad({"test/images/x.png": b""}, [(PNGS, "(1): test/images/x.png (content is not PNG)", GET)]),
     "a JPEG": Bad(
         {"train/images/c.png": cv2.imencode(".jpg", COLOUR)[1].tobytes()},
         [(PNGS, "(1): train/images/c.png (a JPEG, named .png)", GET)],
@@ -140,11 +140,11 @@ PICTURES = {
     ),
     "mask that differs": Bad(
         {"train/masks/b.png": GOOD["train/masks/a.png"]},
-        [("masks that differ between train.csv and their PNG", "(1): b (36 px)", "Keep the one that is right.")],
+        [("masks that differ between train.csv and their PNG", "(1): b (36 px)", "Keep the correct one.")],
     ),
     "mask without image": Bad(
         {"train/masks/q.png": GOOD["train/masks/a.png"]},
-        [("masks in {root} without images/<id>.png", "(1): q", "Add the images, or take the masks away.")],
+        [("masks in {root} without images/<id>.png", "(1): q", "Add the images, or remove the masks.")],
     ),
     "image without mask": Bad(
         {"train/masks/a.png": None}, [("labelled tiles without masks/<id>.png in {root}", "(1): a", ADD_MASKS)]
@@ -153,7 +153,7 @@ PICTURES = {
         {**NO_MASKS, TRAIN: table("id", "cab")},
         [
             (
-                "labelled tiles without masks/<id>.png in {root}, nor a column rle_mask in train.csv",
+                "labelled tiles without masks/<id>.png in {root} or a column rle_mask in train.csv",
                 "(3): c, a, b",
                 ADD_MASKS,
             )
@@ -165,11 +165,11 @@ PICTURES = {
 
 WITHOUT_IMAGE = "ids of {} without images/<id>.png in {{root}}".format
 WITHOUT_ROW = "images in {{root}} without a row in {}".format
-ADD_IMAGES, ADD_ROWS = "Add the images, or take the rows out.", "Add the rows, or take the images away."
+ADD_IMAGES, ADD_ROWS = "Add the images, or remove the rows.", "Add the rows, or remove the images."
 NO_DEPTH = "tiles without a row in depths.csv"
-ADD_DEPTHS = "Add their depths, or take depths.csv away and choose `folds: {by: coverage}`."
-NO_NAME = "ids of {} that are not 1 to 100 of A-Z a-z 0-9 . _ -, the first a letter, a digit or _".format
-RENAME = "Rename these tiles wherever they are named."
+ADD_DEPTHS = "Add their depths, or remove depths.csv and set `folds: {by: coverage}`."
+NO_NAME = "ids of {} that are not 1 to 100 characters of A-Z a-z 0-9 . _ -, the first a letter, a digit or _".format
+RENAME = "Rename these tiles wherever they appear."
 
 IDS = {
     "without image": Bad(
@@ -187,13 +187,13 @@ IDS = {
     "twice": Bad(
         {TRAIN: more("c,\n"), DEPTHS: more("a,5\n")},
         [
-            (f"ids that {name} has more than once", f"(1): {id_}", "Leave the row that is right.")
+            (f"ids that appear more than once in {name}", f"(1): {id_}", "Keep the correct row.")
             for name, id_ in ((TRAIN, "c"), (DEPTHS, "a"))
         ],
     ),
     "in train and test": Bad(
         {"test/images/a.png": GOOD["train/images/a.png"], TEST: more("a,1 1\n")},
-        [("ids in both splits", "(1): a", "Take each out of one split.")],
+        [("ids in both splits", "(1): a", "Remove each from one split.")],
     ),
     "foreign ones in the sample": Bad(
         {TEST: more("".join(f"q{number},1 1\n" for number in range(9)))},
@@ -222,22 +222,22 @@ IDS = {
     ),
     "different in case alone": Bad(
         {"test/images/C.png": GOOD["test/images/x.png"], TEST: more("C,\n"), DEPTHS: more("C,3\n")},
-        [("ids that differ from another in upper and lower case alone", "(1): C and c", "Rename one of each.")],
+        [("ids that differ only in upper and lower case", "(1): C and c", "Rename one of each pair.")],
     ),
     "of a PNG in two places": Bad(
         {"test/copy/images/x.png": GOOD["test/images/x.png"]},
-        [("PNGs that are more than once in {root}/test.zip", "(1): copy/images/x.png", "Keep one of each.")],
+        [("PNGs that appear more than once in {root}/test.zip", "(1): copy/images/x.png", "Keep one of each.")],
         form=as_zips,
     ),
 }
 
 # --- tables
 
-COLUMNS = "tables without a column"
-NAME_COLUMNS = "The first line must name the columns, with commas between them."
-NO_TEXT = "tables that are no text in UTF-8"
+COLUMNS = "tables with missing columns"
+NAME_COLUMNS = "The first line must name the columns, separated by commas."
+NO_TEXT = "tables that are not UTF-8 text"
 SAVE = "Save them as CSV in UTF-8."
-ZEROS = "(1): train.csv (zeros among its bytes, as in UTF-16 or in what is no text)"
+ZEROS = "(1): train.csv (zero bytes, as in UTF-16 or in a binary file)"
 
 TABLES = {
     "depths that are missing": Bad(
@@ -247,7 +247,7 @@ TABLES = {
         {DEPTHS: table("id,z", [("a", "deep"), ("b", "nan"), ("c", ""), ("x", "inf"), ("y", 1), ("z", "1 2")])},
         [
             (
-                "depths (z in depths.csv) that are no numbers",
+                "depths (z in depths.csv) that are not numbers",
                 "(5): c (''), a ('deep'), b ('nan'), z ('1 2'), x ('inf')",
                 "Write numbers such as 306 or 12.5.",
             )
@@ -261,9 +261,9 @@ TABLES = {
         {TEST: b"id,rle_mask\r\n"},
         [
             (
-                "tables without a row below their header",
+                "tables without rows below their header",
                 "(1): sample_submission.csv",
-                "Get them again, or take them away.",
+                "Replace or remove them.",
             )
         ],
     ),
@@ -272,7 +272,7 @@ TABLES = {
         {DEPTHS: None, TRAIN: None, "Train.csv": GOOD[TRAIN], "depths.csv.zip": zipped({DEPTHS: GOOD[DEPTHS]})},
         [
             (
-                "tables that are named or packed otherwise",
+                "tables with another name or in a zip",
                 "(2): Train.csv (expected train.csv), depths.csv.zip (expected depths.csv)",
                 "Rename or unpack them.",
             )
@@ -284,7 +284,7 @@ TABLES = {
     ),
     "a column twice": Bad(
         {DEPTHS: table("id,z,z", [(name, 1, 2) for name in "abcxyz"])},
-        [("columns that depths.csv has more than once", "(1): z", "Leave one of each.")],
+        [("columns that appear more than once in depths.csv", "(1): z", "Keep one of each.")],
     ),
     "semicolons": Bad(
         {DEPTHS: instead(b",", b";")},
@@ -301,7 +301,7 @@ TABLES = {
         {TEST: b"id,rle_mask\nz,\nx\ny,,\n"},
         [
             (
-                "lines of sample_submission.csv that are not 2 values",
+                "lines of sample_submission.csv without exactly 2 values",
                 "(2): line 3 (1), line 4 (3)",
                 "Write one value for each column.",
             )
@@ -311,9 +311,9 @@ TABLES = {
         {TRAIN: b'id,rle_mask\n"a'},
         [
             (
-                "tables that are no CSV",
+                "tables that are not valid CSV",
                 "(1): train.csv (unexpected end of data)",
-                "Look at the quotes around its values.",
+                "Check the quotes around the values.",
             )
         ],
     ),
@@ -331,11 +331,11 @@ def run_lengths(text, why):
     """The tile c with this mask in train.csv, and no PNGs of masks."""
     rows = table("id,rle_mask", [("c", text), ("a", ""), ("b", "1 36")])
     return Bad(
-        {TRAIN: rows, **NO_MASKS}, [("masks of train.csv that are no run-length encoding", f"(1): c ({why})", GET)]
+        {TRAIN: rows, **NO_MASKS}, [("masks in train.csv that are not a run-length encoding", f"(1): c ({why})", GET)]
     )
 
 
-DIGITS = "is no whole number of at most 18 digits"
+DIGITS = "is not a whole number of at most 18 digits"
 
 RUN_LENGTHS = {
     "an odd count": run_lengths("1 2 3", "3 values, but runs are pairs of a start and a length"),
@@ -411,14 +411,14 @@ def damaged(form, why, place="{root}/train.zip"):
 
 
 def without_images(form, place, found, splits=("train", "test")):
-    expected = "places without images (expected {0}/images/<id>.png, or images/<id>.png in {0}.zip)".format
-    said = [(expected(split), f"(1): {place} (found {found})", "Put the images there.") for split in splits]
+    expected = "folders or zips without images (expected {0}/images/<id>.png, or images/<id>.png in {0}.zip)".format
+    said = [(expected(split), f"(1): {place} (found {found})", "Add the images there.") for split in splits]
     return Bad(form=form, said=said)
 
 
 FLAGS, UNPACKED = (8, "<H"), (24, "<I")
-BOMB = "expected at most 50 times its size in all, found a zip bomb"
-NO_PATH = "expected names such as images/a.png, found some that are no path inside the zip"
+BOMB = "expected contents of at most 50 times the zip's size, found a zip bomb"
+NO_PATH = "expected names such as images/a.png, found names that are not paths inside the zip"
 
 ZIPS = {
     "cut off": damaged(
@@ -428,7 +428,7 @@ ZIPS = {
     "the one with everything, cut off": Bad(
         form=lambda files: {name: cut(data) for name, data in as_one_zip(files).items()},
         whole="Error: The zip with the data cannot be read: {root}/tgs-salt-identification-challenge.zip "
-        "(File is not a zip file). Pack it anew or get it again.",
+        "(File is not a zip file). Repack or replace it.",
     ),
     "a folder around everything": without_images(
         wrap, "{root}/own.zip", "tgs/train.csv, tgs/depths.csv, tgs/sample_submission.csv ..."
@@ -449,15 +449,15 @@ ZIPS = {
     ),
     "LZMA": damaged(
         add("images/l.png", compress_type=zipfile.ZIP_LZMA),
-        "expected files that are stored or deflated, found others (1): images/l.png",
+        "expected stored or deflated files, found other compression (1): images/l.png",
     ),
-    "a name twice": damaged(add("images/a.png"), "expected each name once, found some again (1): images/a.png"),
+    "a name twice": damaged(add("images/a.png"), "expected each name once, found duplicates (1): images/a.png"),
     "encrypted": damaged(
         patch(*FLAGS, 1), "expected a zip without a password, found encrypted files (1): images/c.png"
     ),
     "bomb": damaged(
         patch(*UNPACKED, 2**32 - 2),
-        f"expected at most 50 times as much as is packed, found zip bombs (1): images/c.png; {BOMB}",
+        f"expected files of at most 50 times their compressed size, found zip bombs (1): images/c.png; {BOMB}",
     ),
     "bomb of shared bytes": damaged(list_again(80), BOMB),
 }
@@ -469,10 +469,10 @@ MISSING = (
     'with everything inside, and found {found}. The data are those of the Kaggle competition "TGS Salt Identification '
     'Challenge": accept its rules at https://www.kaggle.com/competitions/tgs-salt-identification-challenge, then run '
     "`kaggle competitions download -c tgs-salt-identification-challenge -p {{root}}` and leave the zip as it is. To "
-    "see the whole workflow without them, on tiles that it makes itself, run `make demo`."
+    "try the whole workflow without them, on synthetic tiles, run `make demo`."
 ).format
 BOTH, TEST_ALONE = "train/images/*.png or train.zip and test/images/*.png or test.zip", "test/images/*.png or test.zip"
-NO_FILE = "names that lead to no file (broken links, pipes, devices)"
+NO_FILE = "names that are not files (broken links, pipes, devices)"
 
 
 def link(name, target):
@@ -520,18 +520,18 @@ FOLDERS = {
         afterwards=link("train/images/d.png", "d.png"),
     ),
     "a circle": Bad(
-        said=[("folders that links lead to a second time", "(1): {root}/train/again", "Remove these links.")],
+        said=[("folders that links lead to more than once", "(1): {root}/train/again", "Remove these links.")],
         afterwards=link("train/again", "../train"),
     ),
 }
 
 # --- all tiles together
 
-LOOK = "Look at the images: each is of a single grey value."
+LOOK = "Check the images: each holds a single grey value."
 NO_SALT = (
     "labelled tiles, none of them with salt",
     "(3): c, a, b",
-    "Look at the masks: 0 is not salt, and one of 1, 255 and 65535 is.",
+    "Check the masks: 0 is not salt, and one of 1, 255 and 65535 is.",
 )
 
 TOGETHER = {
@@ -549,7 +549,7 @@ TOGETHER = {
             (COLUMNS, "(1): depths.csv (expected id, z; found nothing)", NAME_COLUMNS),
             (NO_NAME(TRAIN), "(1): '=x'", RENAME),
             (WITHOUT_IMAGE(TEST), "(1): y", ADD_IMAGES),
-            (PNGS, "(1): train/images/c.png (no PNG)", GET),
+            (PNGS, "(1): train/images/c.png (content is not PNG)", GET),
         ],
     ),
 }
@@ -595,7 +595,7 @@ def test_the_program_shows_the_message_alone_and_exits_with_one(tmp_path, bad):
 
 
 SHUT = (
-    "Error: The data in {{root}} cannot be used: expected to look into {{root}}/{}, and found it closed "
+    "Error: The data in {{root}} cannot be used: expected a readable folder, found that {{root}}/{} is not "
     "(Permission denied). Make it readable."
 ).format
 CLOSED = {

@@ -68,6 +68,7 @@ def test_more_folds_than_tiles_end_with_one_paragraph_and_no_file(tmp_path):
     done = make_folds(tmp_path, count=7, by="depth")
     assert (done.returncode, done.stderr) == (
         1,
-        "Error: folds.count is 7, but there are only 6 training tiles. Use fewer folds or more tiles.\n",
+        "Error: Expected at least as many training tiles as folds, and found 6 tiles for folds.count: 7. "
+        "Use fewer folds or more tiles.\n",
     )
     assert not (tmp_path / "folds.csv").exists()

@@ -227,6 +227,6 @@ def test_the_log_tells_how_much_was_predicted_and_what_was_skipped(trained, imag
 
 def test_damaged_images_end_it_before_anything_is_predicted(trained, images):
     (images / "bad.png").write_bytes(b"hello")
-    with pytest.raises(UserError, match=re.escape("bad.png (no PNG)")):
+    with pytest.raises(UserError, match=re.escape("bad.png (content is not PNG)")):
         start(trained, images)
     assert not (trained / "out").exists()

@@ -40,7 +40,7 @@ def test_tiles_are_packed_and_summed_up(root, tmp_path, caplog):
         {"id": "d", "split": "train", "constant": False, "coverage": 0.5},
     ]
     warning, *summary = caplog.messages
-    assert warning.startswith("Warning: tables that are missing (1): depths.csv.")
+    assert warning.startswith("Warning: missing tables (1): depths.csv.")
     assert summary == ["train: 2 tiles, 1 constant, 1 without salt", "test: 2 tiles, 0 constant"]
 
 
@@ -56,7 +56,7 @@ def test_the_same_data_give_the_same_bytes(root, tmp_path):
 
 def test_bad_data_leave_nothing_behind(root, tmp_path):
     (root / "train/masks/a.png").write_bytes(b"")
-    with pytest.raises(UserError, match="no PNG"):
+    with pytest.raises(UserError, match="content is not PNG"):
         prepare_tiles.main(["--settings", SETTINGS.format(root), "--out", str(tmp_path / "tiles")])
     assert not (tmp_path / "tiles").exists()
 

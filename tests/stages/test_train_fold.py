@@ -162,7 +162,7 @@ def test_a_batch_of_more_tiles_than_a_fold_trains_on_is_told_before_it_starts(ru
 
 def test_a_fold_that_was_not_dealt_is_told(run):
     with pytest.raises(
-        UserError, match="Expected a fold from 0 to 1, and found 9. Give one of those that make_folds de"
+        UserError, match="Expected a fold from 0 to 1, and found 9. Choose one of the folds that make_folds as"
     ):
         start(run, fold=9)
 

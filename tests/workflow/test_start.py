@@ -120,7 +120,7 @@ def test_without_a_network_the_weights_stop_the_run_before_any_work(repository):
     write_competition_layout(repository / "data" / "tgs")
     done = snakemake(repository, "--cores", "1", "--resources", "gpu=1")
     assert done.returncode != 0
-    assert "could not be had" in done.stdout
+    assert "could not be fetched" in done.stdout
     assert "`weights: path/to/res" in done.stdout
     assert not (repository / "results" / "tgs" / "tiles").exists()
     assert "Traceback" not in done.stdout

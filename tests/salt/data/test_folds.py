@@ -185,17 +185,17 @@ def test_constant_tiles_have_a_fold_but_are_neither_trained_on_nor_held_out():
 
 
 def test_unknown_depths_are_an_error_that_names_the_remedy():
-    with pytest.raises(UserError, match=r"1 of 4 have none \(the first is t02\).*folds\.by: coverage"):
+    with pytest.raises(UserError, match=r"found 1 of 4 tiles without \(the first is t02\).*folds\.by: coverage"):
         folds.assign(tiles(4, z=[1, 2, np.nan, 3]), None, Folds(count=2))
 
 
 def test_fewer_training_tiles_than_folds_are_an_error():
-    with pytest.raises(UserError, match="only 3 training tiles"):
+    with pytest.raises(UserError, match="at least as many training tiles as folds, and found 3 tiles for folds.count: 5"):
         folds.assign(tiles(9, train=3), None, Folds(count=5))
 
 
 def test_a_fold_that_holds_nothing_out_is_an_error():
-    with pytest.raises(UserError, match="Fold 1 of 2"):
+    with pytest.raises(UserError, match="in fold 1 of 2"):
         folds.assign(tiles(4, constant=[False, True, False, True]), None, Folds(count=2))
 
 

@@ -121,7 +121,7 @@ def test_palettes_and_single_bits_are_what_they_show():
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif", ".bmp", ".npy"])
 @pytest.mark.parametrize("pixels", [GREY, COLOURS], ids=["grey", "colours"])
-def test_the_size_is_told_by_the_header_alone(suffix, pixels):
+def test_the_size_is_read_from_the_header_alone(suffix, pixels):
     whole = npy(pixels) if suffix == ".npy" else encoded(pixels, suffix)
     assert size(whole, f"a{suffix}") == (7, 9)
     if suffix in (".png", ".jpg", ".npy"):  # a TIFF's header comes last
@@ -133,9 +133,9 @@ UPSIDE_DOWN = Image.Exif()
 UPSIDE_DOWN[0x0112] = 3
 
 BAD = {
-    "empty file": (b"", "a.png", "no PNG"),
-    "text": (b"hello", "a.tif", "no TIFF"),
-    "unknown suffix": (b"GIF89a", "a.gif", "no image"),
+    "empty file": (b"", "a.png", "content is not PNG"),
+    "text": (b"hello", "a.tif", "content is not TIFF"),
+    "unknown suffix": (b"GIF89a", "a.gif", "content is not an image"),
     "another suffix": (encoded(GREY, ".jpg"), "a.png", "a JPEG, named .png"),
     "no suffix": (encoded(GREY, ".png"), "images/a", "a PNG, named without suffix"),
     "signature alone": (b"\x89PNG\r\n\x1a\n", "a.png", "damaged or unusual PNG"),
@@ -151,9 +151,9 @@ BAD = {
     "a transparent shade": (saved(Image.fromarray(GREY), "PNG", transparency=7), "a.png", "with transparency"),
     "transparent tiff": (saved(SEE_THROUGH.convert("LA"), "TIFF"), "a.tif", "with transparency"),
     "transparent npy": (npy(np.dstack([COLOURS, GREY])), "a.npy", "with transparency"),
-    "huge": (claiming(60_000, 50_000), "a.png", "of the size 60000 x 50000, expected 1 to 536870912 px"),
+    "huge": (claiming(60_000, 50_000), "a.png", "size 60000 x 50000, expected 1 to 536870912 px"),
     "huge npy": (npy(GREY).replace(b"(7, 9), }     ", b"(70000, 90000)}"), "a.npy", "size 70000 x 90000"),
-    "npy without pixels": (npy(np.zeros((0, 5))), "a.npy", "of the size 0 x 5"),
+    "npy without pixels": (npy(np.zeros((0, 5))), "a.npy", "size 0 x 5"),
     "pages": (
         saved(Image.fromarray(GREY), "TIFF", save_all=True, append_images=[Image.fromarray(GREY)]),
         "a.tif",
@@ -166,13 +166,13 @@ BAD = {
     "texts": (npy(np.array([["a"]])), "a.npy", "an NPY of <U1, expected numbers"),
     "complex numbers": (npy(np.ones((2, 2), complex)), "a.npy", "an NPY of complex128"),
     "records": (npy(np.zeros((2, 2), [("a", int)])), "a.npy", "expected numbers"),
-    "a line": (npy(np.ones(5)), "a.npy", "of the shape (5,), expected (height, width)"),
-    "two channels": (npy(np.ones((5, 4, 2))), "a.npy", "of the shape (5, 4, 2)"),
-    "many channels": (npy(np.ones((5, 4, 9))), "a.npy", "of the size 5 x 4 x 9"),
-    "nan": (npy(np.array([[np.nan, 1], [np.inf, 0]])), "a.npy", "2 pixels that are no numbers"),
-    "beyond float32": (npy(np.array([[1e300, 1]])), "a.npy", "1 pixels that are no numbers"),
-    "beyond exact floats": (npy(np.array([[2**40, 1]])), "a.npy", "whole numbers up to 1099511627776, expected"),
-    "pickle": (pickle.dumps(GREY), "a.npy", "no NPY"),
+    "a line": (npy(np.ones(5)), "a.npy", "shape (5,), expected (height, width)"),
+    "two channels": (npy(np.ones((5, 4, 2))), "a.npy", "shape (5, 4, 2)"),
+    "many channels": (npy(np.ones((5, 4, 9))), "a.npy", "size 5 x 4 x 9"),
+    "nan": (npy(np.array([[np.nan, 1], [np.inf, 0]])), "a.npy", "2 pixels that are not numbers"),
+    "beyond float32": (npy(np.array([[1e300, 1]])), "a.npy", "1 pixels that are not numbers"),
+    "beyond exact floats": (npy(np.array([[2**40, 1]])), "a.npy", "integers up to 1099511627776, expected"),
+    "pickle": (pickle.dumps(GREY), "a.npy", "content is not NPY"),
 }
 
 
@@ -207,7 +207,7 @@ def test_16_bits_are_divided_by_their_type():
 
 
 def test_floats_have_no_range_of_their_own():
-    with pytest.raises(ValueError, match=r"numbers from -2.5 to 4 without .* add `range: \[low, high\]` or"):
+    with pytest.raises(ValueError, match=r"floats from -2.5 to 4, whose type has no range; add `range: \[low, high\]` or"):
         to_bytes(np.array([[-2.5, 4]], np.float32), "type")
 
 

@@ -74,12 +74,12 @@ def test_runs_that_touch_are_one_area():
     ("text", "message"),
     [
         ("1 2 3", "3 values, but runs are pairs"),
-        ("1 x", "'x' is no whole number"),
-        ("1 2.5", "'2.5' is no whole number"),
-        ("+1 1_0", r"'\+1' is no whole number"),  # Python's int() takes either,
-        ("1 \u0663", "'\u0663' is no whole number"),  # and the digits of all scripts
-        ("1 --2", "'--2' is no whole number"),
-        (f"1 {10**30}", f"'{10**29}' is no whole number of at most 18 digits"),
+        ("1 x", "'x' is not a whole number"),
+        ("1 2.5", "'2.5' is not a whole number"),
+        ("+1 1_0", r"'\+1' is not a whole number"),  # Python's int() takes either,
+        ("1 \u0663", "'\u0663' is not a whole number"),  # and the digits of all scripts
+        ("1 --2", "'--2' is not a whole number"),
+        (f"1 {10**30}", f"'{10**29}' is not a whole number of at most 18 digits"),
         ("1 2 " * 1000, "4000 characters, but 6 pixels need 1000 at most"),
         ("0 2", r"run 1 \(0 2\) starts before pixel 1"),
         ("1 2 4 0", r"run 2 \(4 0\) is shorter"),

@@ -76,7 +76,7 @@ def test_all_faults_of_all_images_are_said_at_once(tmp_path, image):
     with pytest.raises(UserError) as error:
         open_images(settings(tmp_path))
     for words in (
-        "(4): bad.png (no PNG), cut.png (damaged",
+        "(4): bad.png (content is not PNG), cut.png (damaged",
         "cut.sgy (damaged SEG-Y: ",
         "floats.npy (floats from 0.571429 to 35.4286, which have no range of their own; set `windows.range`",
         "(1): good",

@@ -124,9 +124,9 @@ def test_what_is_odd_is_said_and_read_all_the_same(tmp_path, files, caplog):
     train, _ = read_competition(write(tmp_path, files), (SIDE, SIDE))
     assert train.ids == ["c", "a", "b"]
     assert caplog.messages == [
-        "Warning: ids that train.csv has more than once, with equal rows (1): a. One of each is read.",
-        "Warning: ids of depths.csv that are no tiles (1): elsewhere. Their depths are not read.",
-        "Warning: masks that are salt all over (1): b. Look whether that is meant, or salt and the rest are swapped.",
+        "Warning: ids that appear more than once in train.csv, with equal rows (1): a. One of each is used.",
+        "Warning: ids in depths.csv without a tile (1): elsewhere. Their depths are ignored.",
+        "Warning: masks that are entirely salt (1): b. Check that salt and background are not swapped.",
     ]
 
 

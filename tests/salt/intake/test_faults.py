@@ -13,9 +13,9 @@ def test_all_errors_are_one_text_by_kind_in_the_order_of_their_first():
     with pytest.raises(UserError) as error:
         faults.raise_if_any("The data are wrong")
     assert str(error.value).splitlines() == [
-        "The data are wrong. Each kind of fault, how often it was found, the first few, what to do:",
+        "The data are wrong. The faults by kind, with their number, the first few and what to do:",
         "- ids that are twice (2): a, b. Leave one.",
-        "- files that are gone (1): x.png. Mend them or get them again.",
+        "- files that are gone (1): x.png. Repair or replace them.",
         "Then type the same command again.",
     ]
 
@@ -33,8 +33,8 @@ def test_warnings_end_nothing_and_are_said_once_in_the_log_and_on_the_terminal(c
     faults.raise_if_any("")
     with (tmp_path / "terminal").open("w") as terminal:
         monkeypatch.setenv("PROGRESS_TO", str(terminal.fileno()))
-        faults.say_warnings()
-        faults.say_warnings()
+        faults.report_warnings()
+        faults.report_warnings()
     assert caplog.messages == ["Warning: odd ids (2): c, d. They are not read."]
     assert (tmp_path / "terminal").read_text() == "Warning: odd ids (2): c, d. They are not read.\n"
 

@@ -34,7 +34,7 @@ def test_images_and_masks_are_read_in_the_order_of_their_ids(tmp_path, caplog):
     assert train.masks.mean(axis=(1, 2)).tolist() == train.table["coverage"].tolist() == [0.5, 1, 0]
     assert test.masks is None
     assert train.table["z"].isna().all()
-    assert caplog.messages[0] == "masks hold 0, 255; 255 is salt (the config's data.salt)"
+    assert caplog.messages[0] == "masks hold 0, 255; 255 is salt (the config's data.mask_value)"
     assert all(message.startswith("Warning: ") for message in caplog.messages[1:])  # of what is odd about few tiles
 
 
@@ -115,8 +115,8 @@ def test_colours_become_their_luminance_or_stay(tmp_path):
     assert not train.table["constant"].any()
 
 
-def test_black_salt_can_be_told(tmp_path):
-    train, _ = read(tmp_path, make_folders(), salt=0)
+def test_black_can_mean_salt(tmp_path):
+    train, _ = read(tmp_path, make_folders(), mask_value=0)
     assert train.table["coverage"].tolist() == [0.5, 0, 1]
 
 

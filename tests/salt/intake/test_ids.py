@@ -47,5 +47,5 @@ def test_other_names_are_none(name):
 def test_ids_that_differ_in_case_alone_are_said_together():
     faults = Faults()
     check_case(["a1", "B", "A1", "c", "c"], faults)
-    with pytest.raises(UserError, match=r"case alone \(1\): A1 and a1\. Rename"):
+    with pytest.raises(UserError, match=r"case \(1\): A1 and a1\. Rename"):
         faults.raise_if_any("")

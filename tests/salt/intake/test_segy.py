@@ -57,7 +57,7 @@ def test_a_volume_is_an_image_an_inline_sorted_by_crossline(tmp_path):
 
 def test_traces_that_are_not_stacked_are_refused(tmp_path):
     path = write(tmp_path / "raw.sgy", amplitudes(6), [1, 1, 1, 2, 2, 2], [1, 2, 2, 1, 2, 3])
-    with pytest.raises(ValueError, match="several traces at inline 1, crossline 2, expected a stack"):
+    with pytest.raises(ValueError, match="several traces at inline 1, crossline 2, expected stacked data"):
         segy.images(path)
 
 
@@ -65,19 +65,19 @@ def test_samples_that_are_no_numbers_are_refused(tmp_path):
     traces = amplitudes(3)
     traces[1, 2] = np.nan
     path = write(tmp_path / "line.sgy", traces, [0] * 3, [0] * 3)
-    with pytest.raises(ValueError, match="1 samples that are no numbers"):
+    with pytest.raises(ValueError, match="1 samples that are not numbers"):
         segy.read(path, np.arange(3))
 
 
 @pytest.mark.parametrize("length", [0, 500, -7])
-def test_a_damaged_file_is_told(tmp_path, length):
+def test_a_damaged_file_is_reported(tmp_path, length):
     path = write(tmp_path / "line.sgy", amplitudes(3), [0] * 3, [0] * 3)
     path.write_bytes(path.read_bytes()[:length])
     with pytest.raises(ValueError, match="damaged SEG-Y"):
         segy.images(path)
 
 
-def test_without_segyio_the_command_that_installs_it_is_told(tmp_path, monkeypatch):
+def test_without_segyio_the_command_that_installs_it_is_reported(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "segyio", None)
     with pytest.raises(UserError, match=re.escape("`pip install 'segyio>=1.9.13'`")):
         segy.images(tmp_path / "line.sgy")

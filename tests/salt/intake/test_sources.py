@@ -3,7 +3,7 @@ from subprocess import run
 
 import pytest
 
-from salt.intake.sources import competition, fingerprint, pictures, rows, sources
+from salt.intake.sources import competition, fingerprint, image_paths, rows, sources
 from schemas.data import Data
 from schemas.errors import UserError
 from tests.competition_files import write, zipped
@@ -95,16 +95,16 @@ def test_without_own_images_the_folders_that_they_belong_into_are_said(tmp_path)
     with pytest.raises(UserError) as error:
         sources(Data(layout="folders", root=str(tmp_path)))
     assert "expected the folders train/images/, train/masks/, test/images/ in" in str(error.value)
-    assert "found images. data/README.md tells" in str(error.value)
+    assert "found images. data/README.md describes" in str(error.value)
     assert "\n" not in str(error.value)
 
 
 def test_a_broken_link_does_not_hinder_the_fingerprint(tmp_path):
     make(tmp_path, "a.png")
     data = Data(root=str(tmp_path))
-    before = fingerprint(pictures(data, [tmp_path]))
+    before = fingerprint(image_paths(data, [tmp_path]))
     (tmp_path / "b.png").symlink_to("gone.png")
-    assert fingerprint(pictures(data, [tmp_path])) != before
+    assert fingerprint(image_paths(data, [tmp_path])) != before
 
 
 def test_rows_are_counted_in_the_one_zip_and_unknown_where_it_cannot_be_read(tmp_path):

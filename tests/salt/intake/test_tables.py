@@ -70,7 +70,7 @@ def test_an_absent_table_is_none_and_a_useless_one_empty(tmp_path):
     assert read_table(Folder(tmp_path, faults), "s.csv", ["id"], faults) is None
     faults.raise_if_any("")
     assert read_table(Folder(tmp_path, faults), "t.csv", ["id"], faults) == {}
-    with pytest.raises(UserError, match="without a row"):
+    with pytest.raises(UserError, match="without rows"):
         faults.raise_if_any("")
 
 
@@ -80,10 +80,10 @@ def test_columns_that_mean_nothing_and_rows_that_are_twice_and_agree_are_warned_
     content = b"id,z,colour\na,1 2,red\na,1 2, red\n"
     assert list(read_table(Memory(content), "t.csv", ["id"], faults, optional=["z"])) == ["a"]
     faults.raise_if_any("")
-    faults.say_warnings()
+    faults.report_warnings()
     assert caplog.messages == [
-        "Warning: columns of t.csv that mean nothing here (1): colour. They are not read.",
-        "Warning: ids that t.csv has more than once, with equal rows (1): a. One of each is read.",
+        "Warning: unknown columns in t.csv (1): colour. They are ignored.",
+        "Warning: ids that appear more than once in t.csv, with equal rows (1): a. One of each is used.",
     ]
 
 

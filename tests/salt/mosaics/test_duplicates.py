@@ -23,7 +23,7 @@ def test_an_image_has_as_many_positions_as_its_shape_has_symmetries(image, count
 
 
 @pytest.mark.parametrize("image", [SQUARE, WIDE], ids=["square", "wide"])
-def test_every_position_is_told_by_its_name(image):
+def test_every_position_has_its_name(image):
     names = list(positions(image))
     assert found(*positions(image).values()) == [(f"t{row}", "t0", names[row]) for row in range(1, len(names))]
 

@@ -73,7 +73,7 @@ def test_mosaics_that_would_overlap_stay_apart():
     assert found["a"][0] != found["c"][0]
 
 
-def test_what_contradicts_surer_pairs_is_told():
+def test_what_contradicts_more_certain_pairs_is_reported():
     assert kept(3, ("a", "b", RIGHT), ("a", "c", RIGHT)) == [True, False]
     assert kept(3, ("a", "b", RIGHT), ("b", "c", BELOW), ("c", "a", RIGHT)) == [True, True, False]
     assert kept(2, ("a", "b", RIGHT), ("b", "a", RIGHT)) == [True, False]

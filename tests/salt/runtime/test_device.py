@@ -36,7 +36,7 @@ def test_a_cpu_computes_in_float32():
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), "This machine's memory is full"),
     ],
 )
-def test_a_machine_too_small_is_told_with_a_remedy_and_without_a_traceback(error, told):
+def test_a_machine_too_small_is_reported_with_a_remedy_and_without_a_traceback(error, told):
     with pytest.raises(UserError) as found, device.faults_of_the_machine():
         raise error
     text = str(found.value)

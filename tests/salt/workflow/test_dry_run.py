@@ -5,7 +5,7 @@ import yaml
 from salt.training import timings
 from salt.training.timings import Timing
 from salt.workflow.cost import Cost, TileCount
-from salt.workflow.dry_run import outlook, too_little_room
+from salt.workflow.dry_run import summary, too_little_room
 from salt.workflow.snakemake_adapter import FOLLOWS, SETTINGS, Job
 from schemas.reading import check_config
 
@@ -18,7 +18,7 @@ def train_folds(model, **more):
 
 
 def text(jobs, measured=(), free=10**14):
-    return "\n".join(outlook(jobs, Cost(CONFIG, TGS, measured), free))
+    return "\n".join(summary(jobs, Cost(CONFIG, TGS, measured), free))
 
 
 def test_trainings_are_listed_by_model():
@@ -30,7 +30,7 @@ def test_trainings_are_listed_by_model():
     assert "5 trainings of folds and 1 pretrainings, unknown until a first training is done" in text(jobs)
 
 
-def test_hours_are_told_with_where_they_were_measured():
+def test_hours_are_reported_with_where_they_were_measured():
     network = timings.kind(CONFIG.models["stage1_resnet34"].network)
     measured = [Timing(network, (256, 256), tiles=960_000, seconds=3600, weights=142_000_000, device="NVIDIA H200")]
     jobs = train_folds("stage1_resnet34")  # 300 epochs of 3200 tiles each
@@ -50,7 +50,7 @@ def test_a_change_that_many_jobs_share_is_one_line_with_what_they_have_in_common
     assert "10  train_fold: phases.0.optimizer.lr: 0.002 -> 0.001" in text(more)
 
 
-def test_the_reports_settings_which_are_those_of_all_others_are_told_only_where_nothing_else_changed():
+def test_the_reports_settings_which_are_those_of_all_others_are_reported_only_where_nothing_else_changed():
     change = Job("write_report", {}, SETTINGS, ("models.stage1_resnet34.phases.0.batch: 18 -> 19",))
     assert "write_report: models" in text([change])
     own = train_folds("stage1_resnet34", why=SETTINGS, changes=("phases.0.batch: 18 -> 19",))
@@ -65,7 +65,7 @@ def test_of_very_many_changes_of_the_same_jobs_the_first_are_shown():
     assert "train_fold model=stage1_resnext50: seed: 13 -> 14" in text([*jobs, *other])
 
 
-def test_a_run_that_does_not_fit_is_told_in_one_paragraph_and_what_to_do():
+def test_a_run_that_does_not_fit_is_reported_in_one_paragraph_and_what_to_do():
     (problem,) = too_little_room(19_300_000_000, 10_500_000, "results/tgs")
     for words in ("about 19.3 GB", "10.5 MB free", "results/tgs", "pathvars.results", "check_disk: false"):
         assert words in problem.text

@@ -3,15 +3,15 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from salt.workflow.inspection import Seen, inspect, range_for, tile_for
+from salt.workflow.inspection import Statistics, inspect, range_for, tile_for
 from schemas.errors import UserError
 from tests.own_images import HEIGHT, WIDTH, encoded, make_folders, npy, table, write
 
 RNG = np.random.default_rng(2)
 
 
-def seen(*images):
-    found = Seen()
+def statistics(*images):
+    found = Statistics()
     for image in images:
         found.add(image)
     return found
@@ -35,20 +35,20 @@ def test_images_of_one_size_are_tiles_and_others_are_cut(sizes, tile):
 
 def test_the_range_is_that_of_the_bits_that_are_used():
     dark, bright = np.array([[0, 4000]], np.uint16), np.array([[9, 40_000]], np.uint16)
-    assert range_for(seen(dark)) == (0, 4095)
-    assert range_for(seen(dark, bright)) == "type"
-    assert range_for(seen(dark.astype(np.uint8))) == "type"
-    assert range_for(seen(dark, dark.astype(np.uint8))) == "tile"
+    assert range_for(statistics(dark)) == (0, 4095)
+    assert range_for(statistics(dark, bright)) == "type"
+    assert range_for(statistics(dark.astype(np.uint8))) == "type"
+    assert range_for(statistics(dark, dark.astype(np.uint8))) == "tile"
 
 
 def test_the_range_of_floats_leaves_out_the_outermost():
-    low, high = range_for(seen(*(RNG.normal(0, 10, (300, 400)).astype(np.float32) for _ in range(3))))
+    low, high = range_for(statistics(*(RNG.normal(0, 10, (300, 400)).astype(np.float32) for _ in range(3))))
     assert low == pytest.approx(-25.8, abs=1.5)  # the deviations that a half per cent lies beyond
     assert high == pytest.approx(25.8, abs=1.5)
-    assert range_for(seen(np.ones((3, 3), np.float32))) == "tile"
+    assert range_for(statistics(np.ones((3, 3), np.float32))) == "tile"
 
 
-def test_what_the_folders_hold_is_told(tmp_path):
+def test_what_the_folders_hold_is_reported(tmp_path):
     colours = RNG.integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
     found = inspect(write(tmp_path, make_folders() | {"test/images/x.png": encoded(colours, ".png")}))
     assert (found.data.layout, found.data.shape, found.tile) == ("folders", (HEIGHT, WIDTH), (HEIGHT, WIDTH))
@@ -76,7 +76,7 @@ def test_the_competitions_layout_is_known_by_its_table(tmp_path):
 
 def test_what_cannot_be_used_is_an_error_with_all_faults(tmp_path):
     files = make_folders() | {"train/images/a.png": b"", "train/masks/b.npy": npy(np.ones((2, 2)))}
-    with pytest.raises(UserError, match=r"a.png \(no PNG\)"):
+    with pytest.raises(UserError, match=r"a.png \(content is not PNG\)"):
         inspect(write(tmp_path, files))
     with pytest.raises(UserError, match="make demo"):
         inspect(tmp_path / "nowhere")

@@ -9,7 +9,7 @@ import yaml
 
 from salt.data.tiles import Tiles
 from salt.workflow import new_recipe
-from salt.workflow.inspection import Found
+from salt.workflow.inspection import Findings
 from salt.workflow.new_recipe import input_for, main, merged, overlay_for
 from schemas.data import Data
 from schemas.errors import UserError
@@ -33,7 +33,7 @@ def found(tile, labelled=40, others=900, depths=False, **data):
         return Tiles(table, images, (images > 99).astype(np.uint8) if split == "train" else None)
 
     data = {"layout": "folders", "root": "data/mine", "tile": tile} | data
-    return Found(Data(**data), tiles("train", labelled), tiles("test", others), ["images: some"])
+    return Findings(Data(**data), tiles("train", labelled), tiles("test", others), ["images: some"])
 
 
 def config_of(overlay):
@@ -166,8 +166,8 @@ def test_a_recipe_says_what_was_found_and_how_to_run_it(tmp_path, monkeypatch, i
         ("", "images", "NAME: expected letters, digits, _ and -, the first a letter, found ''. Type `make new-recipe"),
         ("../mine", "images", "found '../mine'"),
         ("mine", "", "DATA: expected a folder with images, found ''"),
-        ("mine", "nowhere", "nowhere', which is none. Type `make new-recipe NAME=mine DATA=path/to/data`."),
-        ("taken", "images", "taken.yaml there already. Choose another, or move it."),
+        ("mine", "nowhere", "nowhere', which is not a folder. Type `make new-recipe NAME=mine DATA=path/to/data`."),
+        ("taken", "images", "taken.yaml exists. Choose another name, or move that."),
     ],
 )
 def test_what_is_wrong_with_the_arguments_is_said_in_one_paragraph(tmp_path, monkeypatch, images, name, data, said):

@@ -43,7 +43,7 @@ def test_what_nobody_wrote_has_no_line(files):
     assert Recipes([]).located(["seed: wrong"]) == ["seed: wrong"]
 
 
-def test_keys_that_stand_twice_are_told_wherever_they_are(files):
+def test_keys_that_appear_twice_are_reported_wherever_they_are(files):
     assert list(Recipes(files).repeated()) == []
     with open("b.yaml", "a") as file:
         file.write("pseudo_labels:\n  a: {per_fold: [{count: 1, every: 2, count: 3}]}\nmodels: {}\n")

@@ -45,8 +45,8 @@ def live_run(folder):
     process.communicate()
 
 
-def test_a_second_live_run_is_refused_and_told_who_is_at_work(live_run):
-    with pytest.raises(SystemExit, match=f"process {live_run.pid}\\) is at work"):
+def test_a_second_live_run_is_refused_with_the_process_of_the_first(live_run):
+    with pytest.raises(SystemExit, match=f"process {live_run.pid}\\) is active"):
         run_lock.hold(MAIN, RUN)
 
 
@@ -59,23 +59,23 @@ def test_the_lock_of_a_killed_run_is_cleared(folder, live_run):
     assert list(locks.iterdir()) == []
 
 
-TELLING = [["-n"], ["--lint"], ["--dag"], ["--rulegraph"], ["--summary"], ["--report", "r.html"], ["--unlock"]]
+DESCRIBING = [["-n"], ["--lint"], ["--dag"], ["--rulegraph"], ["--summary"], ["--report", "r.html"], ["--unlock"]]
 
 
-@pytest.mark.parametrize("arguments", TELLING, ids=lambda words: words[0])
-def test_who_only_tells_about_the_workflow_neither_waits_nor_clears(folder, live_run, arguments):
+@pytest.mark.parametrize("arguments", DESCRIBING, ids=lambda words: words[0])
+def test_a_command_that_only_describes_the_workflow_neither_waits_nor_clears(folder, live_run, arguments):
     lock = folder / ".snakemake" / "locks" / "0.output.lock"
     lock.touch()
     run_lock.hold(MAIN, [*RUN, *arguments])
     assert lock.exists()
 
 
-def test_a_folder_that_cannot_be_written_is_told_in_one_paragraph(folder, on_a_small_disk):
+def test_a_folder_that_cannot_be_written_is_reported_in_one_paragraph(folder, on_a_small_disk):
     code = HOLDER.replace("time.sleep(60)", "")
     done = on_a_small_disk(folder, "ro", ["sh", "-c", 'cd "$PWD" && exec "$0" -c "$1"', sys.executable, code])
     assert done.returncode == 1
     (line,) = done.stdout.splitlines()
-    assert "where Snakemake keeps its records, and cannot: the file system is read-only" in line
+    assert "where Snakemake keeps its records, but cannot: the file system is read-only" in line
 
 
 def test_a_job_of_an_executor_plugin_neither_waits_nor_clears(live_run):

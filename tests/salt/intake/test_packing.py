@@ -2,7 +2,7 @@ import pytest
 
 from salt.data.tiles import Tiles
 from salt.intake.faults import Faults
-from salt.intake.sanity import check_tables, check_tiles
+from salt.intake.packing import check_tables, check_tiles
 from schemas.errors import UserError
 from tests.easy_tiles import easy_tiles
 
@@ -16,7 +16,7 @@ def warnings(caplog):
         faults = Faults()
         check(*args, faults)
         faults.raise_if_any("")
-        faults.say_warnings()
+        faults.report_warnings()
         return [message.removeprefix("Warning: ") for message in caplog.messages]
 
     return run
@@ -34,15 +34,15 @@ def test_many_constant_tiles_are_warned_of(warnings):
     test = change(easy_tiles(4, "test"), constant=[True, True, False, True])
     assert warnings(check_tiles, easy_tiles(12), test) == [
         "tiles of test, more than half of them constant (3): test000, test001, test003. "
-        "They are left out of the training, and predicted empty."
+        "Training skips them, and their predictions are empty."
     ]
 
 
 def test_full_masks_and_masks_of_constant_tiles_are_warned_of(warnings):
     train = change(easy_tiles(4), coverage=[0.5, 1, 0, 0.2])
     assert warnings(check_tiles, train, easy_tiles(4, "test")) == [
-        "masks that are salt all over (1): train001. Look whether that is meant, or salt and the rest are swapped.",
-        "constant tiles with salt in their masks (1): train000. No training sees them.",
+        "masks that are entirely salt (1): train001. Check that salt and background are not swapped.",
+        "constant tiles with salt in their masks (1): train000. Training skips them.",
     ]
 
 
@@ -66,14 +66,14 @@ def test_what_no_table_needs_is_warned_of(warnings):
     samples = {name: {"id": name, "rle_mask": mask} for name, mask in zip("abc", ("1 1", "1 1", "3 4"), strict=True)}
     depths = {name: {"id": name, "z": "1"} for name in "abcq"}
     assert warnings(check_tables, samples, depths, set("abc")) == [
-        "ids of depths.csv that are no tiles (1): q. Their depths are not read.",
-        "masks in sample_submission.csv (1): c. They are not read: of test tiles nothing is known.",
+        "ids in depths.csv without a tile (1): q. Their depths are ignored.",
+        "masks in sample_submission.csv (1): c. They are ignored: the masks of test tiles are unknown.",
     ]
 
 
 def test_missing_depths_are_warned_of(warnings):
     (line,) = warnings(check_tables, None, None, {"a"})
-    assert line == "tables that are missing (1): depths.csv. `folds.by: depth` and `channels: depth` need it."
+    assert line == "missing tables (1): depths.csv. `folds.by: depth` and `channels: depth` need it."
 
 
 @pytest.mark.parametrize("placeholder", ["", "1 1", "anything"])
