@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from salt.data.tiles import Tiles
 from salt.inference.weights import State, copy_state
 from salt.runtime.device import describe, faults_of_the_machine
-from salt.runtime.interrupts import Interrupted, wishes
 from salt.runtime.progress import Clock, say
+from salt.runtime.signals import Interrupted, stop_requests
 from salt.scores import metric
 from salt.training import schedules
 from salt.training.checkpoints import Checkpoints
@@ -160,7 +160,7 @@ class Trainer:
         self.clock, self.passes_done = Clock(), 0
         self.started = self.clock.start - self.training.seconds
         self._wait_for_next(spent=0)
-        with wishes() as self.wish, faults_of_the_machine():
+        with stop_requests() as self.wish, faults_of_the_machine():
             for number in range(self.training.phase, len(self.phases) + 1):
                 self._phase(number, states)
                 states = {}

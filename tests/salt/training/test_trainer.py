@@ -12,7 +12,7 @@ import torch
 from models.registry import create_network
 from salt.data.tiles import Tiles
 from salt.inference.geometry import Geometry
-from salt.runtime.interrupts import Interrupted
+from salt.runtime.signals import Interrupted
 from salt.training.checkpoints import Checkpoints
 from salt.training.steps import PhaseSteps, Setting
 from salt.training.trainer import Trainer, Training
