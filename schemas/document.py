@@ -49,6 +49,8 @@ def _sections(root: Node) -> dict[str, tuple[str, Node]]:
 
 def _inside(path: str, node: Node) -> tuple[str, Node]:
     """What a list or a mapping of names holds, with its path; other nodes as they are."""
+    if node.variants:
+        return path, node
     for part in (node, *node.alternatives):
         if part.item:
             return _inside(f"{path}.<n>", part.item)
@@ -72,12 +74,16 @@ def _section(path: str, node: Node, paths: Mapping[str, str]) -> Iterator[str]:
     for title in dict.fromkeys(variant.schema["title"] for variant in node.variants.values()):
         alike = {name: variant for name, variant in node.variants.items() if variant.schema["title"] == title}
         section = next(iter(alike.values()))
-        yield from ("", f"**{', '.join(alike)}**: {section.schema['about']}", "", *_table(section, paths))
+        yield from ("", f"**{', '.join(alike)}**: {section.schema['about']}")
+        if table := list(_table(section, paths)):
+            yield from ("", *table)
     if "flip" in node.variants:
         yield from ("", "Presets, which stand for lists of these:", "", *(_preset(name) for name in PRESETS))
 
 
 def _table(section: Node, paths: Mapping[str, str]) -> Iterator[str]:
+    if all("const" in node.schema for node in section.keys.values()):
+        return
     yield from ("| key | takes | default | meaning |", "|---|---|---|---|")
     for key, node in section.keys.items():
         if "const" in node.schema:
@@ -93,7 +99,8 @@ def _takes(node: Node, paths: Mapping[str, str]) -> str:
     if not (kind := _kind(inner)):
         return node.words
     shape = {"": "a mapping:", ".<n>": "a list of", ".<name>": "a mapping of names to"}[path]
-    choices = f"{', '.join(node.choices)}, or " if node.choices else ""
+    others = [", ".join(node.choices), *(part.words for part in node.alternatives if not path and part.value)]
+    choices = "".join(f"{other}, or " for other in others if other)
     return f"{choices}{shape} [`{paths[kind]}`](#{_anchor(paths[kind])})"
 
 
@@ -103,9 +110,11 @@ def _anchor(heading: str) -> str:
 
 
 def _value(default: Any) -> str:
-    """A default as it would be written; that of a section is in its own table."""
+    """A default as it would be written; that of a section is in its own table, but for which of several it is."""
     if default is None:
         return "none"
+    if isinstance(default, dict) and "name" in default:
+        return f"`{_flow(default)}`"
     return "" if isinstance(default, dict) else f"`{default if isinstance(default, str) else json.dumps(default)}`"
 
 

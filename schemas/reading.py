@@ -47,9 +47,11 @@ def check_config(raw: Mapping[str, Any]) -> Config:
 def _misspelt_besides(given: Any, wrong: Collection[faults.Path]) -> list[str]:
     """Faults of names in a config whose shape is wrong elsewhere, where the rest is a config.
 
-    wrong: paths of the faults. Where one is a model's, an ensemble's or a set's, its name would be missed.
+    wrong: paths of the faults. Where one is a model's, an ensemble's or a set's, its name would be missed; where one is
+    of what a phase keeps, the names of snapshots.
     """
-    if any(len(path) == 2 and path[0] in ("models", "ensembles", "pseudo_labels") for path in wrong):
+    named = ("models", "ensembles", "pseudo_labels")
+    if any((len(path) == 2 and path[0] in named) or "keep" in path for path in wrong):
         return []
     rest = copy.deepcopy(given)
     for *above, key in sorted(wrong, key=len, reverse=True):

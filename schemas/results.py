@@ -7,7 +7,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from schemas.data import Range
 from schemas.section import Count, Folder, Name, Positive, Section, Share, Size, must_ascend
-from schemas.training import PredictSettings
+from schemas.training import NetworkSettings
 
 
 class SizeClass(Section):
@@ -129,7 +129,7 @@ class Sections(Section):
     )
 
 
-class EnsembleMember(PredictSettings):
+class EnsembleMember(NetworkSettings):
     """A model and its weight in an ensemble."""
 
     weight: Positive

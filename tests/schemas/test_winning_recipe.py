@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from schemas.reading import check_config
-from schemas.training import Plateau
+from schemas.schedules import Plateau
 
 CONFIG = check_config(yaml.safe_load(Path("workflow_config.yaml").read_text()))
 

@@ -4,7 +4,7 @@ from typing import get_args
 import yaml
 
 from salt.report import rendering, run_page
-from schemas import augmentation, data, networks, rounds, training
+from schemas import augmentation, data, networks, rounds, schedules, training
 from schemas.reading import check_config
 
 
@@ -12,7 +12,7 @@ def words():
     return yaml.safe_load((rendering.FOLDER / "words.yaml").read_text(encoding="utf-8"))
 
 
-SCHEDULES = (training.Plateau, training.Cosine, training.Triangular2)
+SCHEDULES = (schedules.Plateau, schedules.Cosine, schedules.Triangular2)
 
 
 def winning(**changes):
