@@ -117,9 +117,8 @@ class Falling(Section):
         """What the prediction is the mean of."""
         if self.best == 1:
             return "the kept snapshot with the best held-out score"
-        return (
-            f"the {self.best} kept snapshots with the best held-out scores, each weighing {self.ratio:g} of the better"
-        )
+        weights = f"each weighing {self.ratio:g} times the one before"
+        return f"the {self.best} kept snapshots with the best held-out scores, {weights}"
 
 
 WEIGHTS, RULE = (

@@ -62,7 +62,9 @@ class Phase(Section):
     )
     batch: int = Field(ge=2, description="Tiles a step.")
     passes_per_epoch: Count = Field(1, description="Passes over the data that count as one epoch.")
-    keep: Keep = Field(BestOfCycle(), description="Whose weights are kept as snapshots, and under which names.")
+    keep: Keep = Field(
+        BestOfCycle(), description="Which epochs leave their weights as snapshots, and under which names."
+    )
 
     @model_validator(mode="after")
     def _rate_and_average_in_reach(self) -> Self:
