@@ -170,6 +170,7 @@ rule train_fold:
         pseudo_labels=plan.added_pseudo_labels,
     output:
         snapshots=directory(fold.snapshots),
+        table=fold.snapshots_table,
         history=fold.history,
     log:
         run.log("train_fold", "{model}_fold{fold}"),
@@ -183,7 +184,7 @@ rule train_fold:
         " --tiles {run.tiles.folder} --folds {input.folds} --fold {wildcards.fold}"
         " --encoder-weights {input.encoder_weights} --start-from {input.start_from} --pseudo-labels {input.pseudo_labels}"
         f" --checkpoints {run.checkpoints(FOLD)} --timing {run.timing(FOLD)}"
-        " --snapshots {output.snapshots} --history {output.history} 3>&2 > {log} 2>&1"
+        " --snapshots {output.snapshots} --table {output.table} --history {output.history} 3>&2 > {log} 2>&1"
 
 
 rule predict_fold:
@@ -191,9 +192,11 @@ rule predict_fold:
         tiles=rules.prepare_tiles.output,
         folds=rules.make_folds.output,
         snapshots=rules.train_fold.output.snapshots,
+        table=rules.train_fold.output.table,
     output:
         held_out=temp(fold.held_out),
         test=(str if plan.folds_learn_alone else temp)(fold.test),
+        members=fold.members,
     log:
         run.log("predict_fold", "{model}_fold{fold}"),
     threads: plan.threads
@@ -204,7 +207,8 @@ rule predict_fold:
     shell:
         "{python} stages.predict_fold --settings {params.settings:q} --compute {plan.compute:q}"
         " --tiles {run.tiles.folder} --folds {input.folds} --fold {wildcards.fold}"
-        " --snapshots {input.snapshots} --held-out {output.held_out} --test {output.test} 3>&2 > {log} 2>&1"
+        " --snapshots {input.snapshots} --table {input.table} --members {output.members}"
+        " --held-out {output.held_out} --test {output.test} 3>&2 > {log} 2>&1"
 
 
 rule blend:

@@ -13,17 +13,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
 
 from models.registry import create_network
 from salt.data import folds
 from salt.data.tiles import load_tiles, rows_of
-from salt.inference.geometry import Geometry
 from salt.inference.weights import copy_state
+from salt.training import fit
 from salt.training.checkpoints import Checkpoints
-from salt.training.steps import Setting
-from salt.training.trainer import Trainer, Training
+from salt.training.state import TrainingState
+from salt.training.task import Task
 from schemas.networks import Res34At256Ds
 from schemas.reading import check_config
 from schemas.training import TrainSettings
@@ -41,19 +40,16 @@ def train(results: Path, name: str) -> None:
         mix=model.mix,
         phases=model.phases,
     )
-    torch.set_num_threads(config.compute.threads)
     labelled = load_tiles(results / "tiles", "train")
     train_ids, held_out_ids = folds.split(labelled.table, folds.load_folds(results / "folds.csv"), 0)
     tiles, held_out = (labelled.select(rows_of(labelled.ids, ids)) for ids in (train_ids, held_out_ids))
-    network = create_network(settings.network, settings.input.channel_count)
-    geometry = Geometry.of(settings.input, tiles, held_out)
-    setting = Setting(network, geometry, tiles, settings, config.compute, torch.device("cpu"), 0)
+    compute = config.compute.model_copy(update={"device": "cpu"})
+    task = Task.create(settings, compute, tiles, held_out, fold=0)
     with tempfile.TemporaryDirectory(dir=results) as folder, Checkpoints(Path(folder), "benchmark") as checkpoints:
         spent: list[float] = []
-        trainer = Trainer(setting, held_out, checkpoints)
-        trainer._save = timed(trainer._save, spent)  # type: ignore[method-assign]
+        fit.PhaseTraining._save = timed(fit.PhaseTraining._save, spent)  # type: ignore[method-assign]
         start = time.perf_counter()
-        trainer.run()
+        fit.train(task, checkpoints)
         whole = time.perf_counter() - start
     every = f"every {config.compute.checkpoint_seconds:g} s and at each cycle's end"
     print(
@@ -73,15 +69,15 @@ def timed(function: Callable[..., None], spent: list[float]) -> Callable[..., No
 
 
 def write_large() -> None:
-    """A checkpoint of `res34_256_ds` with SGD's momentum, two best copies and a snapshot, then the next one."""
+    """A checkpoint of `res34_256_ds` with SGD's momentum and a best copy, then the next one."""
     network = create_network(Res34At256Ds(name="res34_256_ds", weights="none"))
     state, momentum = network.state_dict(), copy_state(network)
     with tempfile.TemporaryDirectory() as folder, Checkpoints(Path(folder), "benchmark") as checkpoints:
         best = copy_state(network)
         for what in ("first", "next"):
             start = time.perf_counter()
-            states = {"network": {**state}, "optimizer": {**momentum}, "of_phase": best, "of_cycle": best}
-            checkpoints.save(Training().facts([]), states)
+            states = {"network": {**state}, "optimizer": {**momentum}, "phase 1 epoch 1": best}
+            checkpoints.save(TrainingState().facts([]), states)
             print(f"{what} checkpoint of res34_256_ds: {time.perf_counter() - start:.2f} s")
 
 

@@ -24,8 +24,7 @@ def misspelt(config: Config) -> Iterator[str]:
         if model.add_pseudo_labels:
             key = f"models.{name}.add_pseudo_labels"
             yield from _defined(key, model.add_pseudo_labels, "pseudo-labels", config.pseudo_labels)
-        for member in model.members:
-            yield from _defined(f"models.{name}.members", member, "a snapshot of its phases", model.snapshots)
+        yield from _wrong_members(f"models.{name}.members", model)
     for name, members in config.ensembles.items():
         if name in config.models:
             yield f"ensembles.{name}: expected a unique name, found that of a model, itself an ensemble; rename it"
@@ -36,6 +35,17 @@ def misspelt(config: Config) -> Iterator[str]:
     if Path(config.pathvars.results) in map(Path, config.report.compare):
         yield f"report.compare: expected other runs, found {config.pathvars.results}, which is this one; remove it"
     yield from _defined("submission.ensemble", config.submission.ensemble, "an ensemble or a model", ensembles)
+
+
+def _wrong_members(place: str, model: Model) -> Iterator[str]:
+    """Snapshots with a weight that its phases do not keep, or not in any case."""
+    for member in model.members if isinstance(model.members, dict) else ():
+        yield from _defined(place, member, "a snapshot of its phases", model.snapshots)
+        if member in set(model.snapshots) - set(model.certain_snapshots):
+            yield (
+                f"{place}.{member}: expected a snapshot that is kept in any case, found one of an epoch that may not "
+                "come, since a plateau may end early; name an earlier one, or give a rule: {name: equal}"
+            )
 
 
 def _defined(place: str, name: str, what: str, defined: Iterable[str]) -> Iterator[str]:

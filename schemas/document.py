@@ -49,6 +49,8 @@ def _sections(root: Node) -> dict[str, tuple[str, Node]]:
 
 def _inside(path: str, node: Node) -> tuple[str, Node]:
     """The items of a list or the values of a mapping of names, with their path; other nodes unchanged."""
+    if node.variants:
+        return path, node
     for part in (node, *node.alternatives):
         if part.item:
             return _inside(f"{path}.<n>", part.item)
@@ -79,6 +81,8 @@ def _section(path: str, node: Node, paths: Mapping[str, str]) -> Iterator[str]:
 
 
 def _table(section: Node, paths: Mapping[str, str]) -> Iterator[str]:
+    if all("const" in node.schema for node in section.keys.values()):
+        return
     yield from ("| key | accepts | default | meaning |", "|---|---|---|---|")
     for key, node in section.keys.items():
         if "const" in node.schema:
@@ -94,7 +98,8 @@ def _accepted(node: Node, paths: Mapping[str, str]) -> str:
     if not (kind := _kind(inner)):
         return node.words
     shape = {"": "a mapping:", ".<n>": "a list of", ".<name>": "a mapping of names to"}[path]
-    choices = f"{', '.join(node.choices)}, or " if node.choices else ""
+    others = [", ".join(node.choices), *(part.words for part in node.alternatives if not path and part.value)]
+    choices = "".join(f"{other}, or " for other in others if other)
     return f"{choices}{shape} [`{paths[kind]}`](#{_anchor(paths[kind])})"
 
 
@@ -104,9 +109,11 @@ def _anchor(heading: str) -> str:
 
 
 def _value(default: Any) -> str:
-    """A default as a config would write it; empty for a section, whose own table lists its defaults."""
+    """A default as a config would write it; empty for a section of one kind, whose own table lists its defaults."""
     if default is None:
         return "none"
+    if isinstance(default, dict) and "name" in default:
+        return f"`{_flow(default)}`"
     return "" if isinstance(default, dict) else f"`{default if isinstance(default, str) else json.dumps(default)}`"
 
 

@@ -48,8 +48,10 @@ def _misspelt_elsewhere(given: Any, wrong: Collection[faults.Path]) -> list[str]
     """Undefined names in an invalid config, if it is valid without its faulty keys.
 
     wrong: paths of the faults. None is searched for if a path is a model, an ensemble or a set: names would miss it.
+    Nor if one is a phase's `keep`, which names snapshots.
     """
-    if any(len(path) == 2 and path[0] in ("models", "ensembles", "pseudo_labels") for path in wrong):
+    named = ("models", "ensembles", "pseudo_labels")
+    if any((len(path) == 2 and path[0] in named) or "keep" in path for path in wrong):
         return []
     rest = copy.deepcopy(given)
     for *above, key in sorted(wrong, key=len, reverse=True):

@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Field, model_validator
 from schemas.data import Range
 from schemas.postprocess import DEFAULT, JigsawRule, Postprocess
 from schemas.section import Count, Folder, Name, Positive, Section, Share, Size, moved, must_ascend
-from schemas.training import PredictSettings
+from schemas.training import NetworkSettings
 
 
 class SizeClass(Section):
@@ -139,7 +139,7 @@ class SlidingWindows(Section):
     )
 
 
-class EnsembleMember(PredictSettings):
+class EnsembleMember(NetworkSettings):
     """A model and its weight in an ensemble."""
 
     weight: Positive

@@ -8,7 +8,9 @@ from schemas import losses
 from schemas.augmentation import PRESETS, Augmentation, Mix
 from schemas.losses import Loss, Losses
 from schemas.networks import Input, Network
+from schemas.schedules import Cosine, Plateau, Triangular2
 from schemas.section import Count, Name, Positive, Section, variants
+from schemas.snapshots import BestOfCycle, Falling, Keep, Members
 
 
 class Optimizer(Section):
@@ -18,55 +20,6 @@ class Optimizer(Section):
     lr: Positive = Field(description="Learning rate that the schedule starts from.")
     momentum: float = Field(0.9, ge=0, lt=1, description="sgd only.")
     weight_decay: float = Field(0.0, ge=0, description="L2 penalty; of adamw, its decoupled decay.")
-
-
-class Plateau(Section):
-    """Reduce the learning rate when the validation score stalls, stop when it keeps stalling; not for pretraining."""
-
-    name: Literal["plateau"]
-    epochs: Count = Field(description="At most so many.")
-    factor: float = Field(gt=0, lt=1, description="The learning rate is multiplied by this.")
-    patience: Count = Field(description="Epochs without a better score before the rate is reduced.")
-    stop_after: Count = Field(description="Epochs without a better score before the phase ends; at least patience.")
-    min_lr: float = Field(0.0, ge=0, description="The rate is not reduced below this.")
-
-    @model_validator(mode="after")
-    def _reduces_before_it_stops(self) -> Self:
-        if self.stop_after < self.patience:
-            raise ValueError(
-                f"expected stop_after to be at least patience, {self.patience}, found {self.stop_after}: the phase "
-                "would end before it has tried a reduced rate; raise stop_after or lower patience"
-            )
-        return self
-
-    @property
-    def most_epochs(self) -> int:
-        """Epochs of the phase, if nothing stops it early."""
-        return self.epochs
-
-
-class Cycles(Section):
-    """A schedule of cycles, all alike but for their length."""
-
-    cycles: tuple[Count, ...] = Field(min_length=1, description="Epochs of each cycle; one snapshot a cycle.")
-    min_lr: float = Field(0.0, ge=0, description="The smallest learning rate.")
-
-    @property
-    def most_epochs(self) -> int:
-        """Epochs of the phase."""
-        return sum(self.cycles)
-
-
-class Cosine(Cycles):
-    """Cosine from the optimizer's rate to `min_lr` in each cycle, each starting at the top again (SGDR)."""
-
-    name: Literal["cosine"]
-
-
-class Triangular2(Cycles):
-    """From `min_lr` up to the optimizer's rate and back in each cycle, the rise halved each time (Smith 2017)."""
-
-    name: Literal["triangular2"]
 
 
 class Ema(Section):
@@ -100,6 +53,9 @@ class Phase(Section):
     )
     batch: int = Field(ge=2, description="Tiles a step.")
     passes_per_epoch: Count = Field(1, description="Passes over the data that count as one epoch.")
+    keep: Keep = Field(
+        BestOfCycle(), description="Which epochs leave their weights as snapshots, and under which names."
+    )
 
     @model_validator(mode="after")
     def _rate_and_average_in_reach(self) -> Self:
@@ -115,6 +71,15 @@ class Phase(Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _keeps_something(self) -> Self:
+        if not self.certain_snapshots(1):
+            raise ValueError(
+                f"expected keep to leave a snapshot however early the phase ends, found {self.keep.words} of a phase "
+                f"that may end after {self.schedule.fewest_epochs}; keep more"
+            )
+        return self
+
     @property
     def losses(self) -> tuple[Loss, ...]:
         """The terms of the loss, which is their weighted sum."""
@@ -126,10 +91,16 @@ class Phase(Section):
         return losses.shown(self.loss)
 
     def snapshots(self, number: int) -> list[str]:
-        """Names of the weights that the phase leaves, as the `number`-th (1-based) of its training."""
-        if isinstance(self.schedule, Plateau):
-            return [f"phase{number}"]
-        return [f"phase{number}_cycle{cycle}" for cycle in range(1, len(self.schedule.cycles) + 1)]
+        """Names of the weights that the phase keeps, as the `number`-th (1-based) of its training, if it is not cut."""
+        return self.snapshots_after(number, self.schedule.most_epochs)
+
+    def certain_snapshots(self, number: int) -> list[str]:
+        """Those of them that are there however early the phase ends."""
+        return self.snapshots_after(number, self.schedule.fewest_epochs)
+
+    def snapshots_after(self, number: int, epochs: int) -> list[str]:
+        """Those of them that are there when the phase has ended with so many epochs."""
+        return [f"phase{number}{end}" for end in self.keep.suffixes(self.schedule.cycle_suffixes, epochs)]
 
 
 class Pretrain(Section):
@@ -147,6 +118,11 @@ class Pretrain(Section):
             raise ValueError(
                 "expected schedules that need no score, since pretraining has none, found plateau; use cosine"
             )
+        if any(phase.keep != BestOfCycle() for phase in self.phases):
+            raise ValueError(
+                "expected phases without keep, since nothing but a pretraining's last weights is used, found one; "
+                "leave it out"
+            )
         return self
 
 
@@ -160,9 +136,9 @@ class Model(Section):
     pretrain: Pretrain | None = Field(None, description="Training on pseudo-labels before the folds; none: without.")
     add_pseudo_labels: Name | None = Field(None, description="Pseudo-labels that join each fold's training tiles.")
     phases: tuple[Phase, ...] = Field(min_length=1, description="Stretches of a fold's training, one after another.")
-    members: dict[str, Positive] = Field(
-        min_length=1,
-        description="Snapshots in the model's prediction and their weights: {phase2: 1, phase3_cycle1: 1}.",
+    members: Members = Field(
+        description="Snapshots in the model's prediction and their weights, {phase2: 1, phase3_cycle1: 1}, or a rule "
+        "that chooses them, {name: equal}."
     )
 
     @model_validator(mode="after")
@@ -179,8 +155,21 @@ class Model(Section):
 
     @property
     def snapshots(self) -> list[str]:
-        """Names of all the snapshots that a fold's training leaves."""
+        """Names of all the snapshots that a fold's training leaves, if no phase ends early."""
         return [name for number, phase in enumerate(self.phases, 1) for name in phase.snapshots(number)]
+
+    @property
+    def certain_snapshots(self) -> list[str]:
+        """Those of them that are there however early its phases end."""
+        return [name for number, phase in enumerate(self.phases, 1) for name in phase.certain_snapshots(number)]
+
+    @property
+    def chosen_by_score(self) -> list[str]:
+        """What the held-out tiles choose, in words; then their score is somewhat optimistic."""
+        kept = [phase.keep.words for phase in self.phases if phase.keep.by_score]
+        members = [self.members.by_score] if isinstance(self.members, Falling) else []
+        passed_on = ["the weights that a phase started from"] if len(self.phases) > 1 else []
+        return list(dict.fromkeys(kept + members)) or passed_on
 
     @property
     def pseudo_labels(self) -> list[str]:
@@ -206,9 +195,14 @@ class PretrainSettings(TrainSettings):
     fold: int | None = Field(None, description="The fold that starts from the weights; none: all of them.")
 
 
-class PredictSettings(Section):
-    """What a fold's prediction depends on: the settings of predict_fold."""
+class NetworkSettings(Section):
+    """What makes a network of weights, whichever they are."""
 
     network: Network
     input: Input
-    members: dict[str, Positive]
+
+
+class PredictSettings(NetworkSettings):
+    """What a fold's prediction depends on: the settings of predict_fold."""
+
+    members: Members

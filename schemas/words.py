@@ -68,7 +68,8 @@ class Node:
     @property
     def alternatives(self) -> list["Node"]:
         """The parts of any other union."""
-        return [self._to(part) for part in self.schema.get("anyOf", ())]
+        parts = [] if "discriminator" in self.schema else self.schema.get("oneOf", [])
+        return [self._to(part) for part in self.schema.get("anyOf", parts)]
 
     @property
     def item(self) -> "Node | None":
@@ -113,7 +114,7 @@ class Node:
         schema = self.schema
         if "expected" in schema:
             return str(schema["expected"])
-        if "anyOf" in schema:
+        if self.alternatives:
             return ", or ".join(part.words for part in self.alternatives)
         if self.variants:
             return f"a mapping whose name is {one_of(self.variants)}"

@@ -1,25 +1,22 @@
-"""Predict with one fold's snapshots: its held-out tiles and all test tiles, with and without their mirror images."""
+"""Predict with one fold's snapshots: its held-out tiles and all test tiles, with and without their mirror images.
+
+It decides which of the snapshots these are, once, and writes it for all later predictions.
+"""
 
 import argparse
 from pathlib import Path
 
-import numpy as np
-import torch
-
-from models.registry import create_network
 from salt.data import folds
-from salt.data.predictions import FIELDS
-from salt.data.records import chunks, create_records
-from salt.data.tiles import Tiles, load_tiles, rows_of
+from salt.data.tiles import load_tiles, rows_of
+from salt.inference import fold, snapshots
 from salt.inference.geometry import Geometry
-from salt.inference.predictor import Predictor
-from salt.inference.weights import load_weights
 from salt.runtime import device, program, provenance
-from salt.runtime.paths import snapshot
-from salt.runtime.progress import Ticker, say
+from salt.runtime.progress import say
 from schemas.config import Compute
 from schemas.reading import read_settings
 from schemas.training import PredictSettings
+
+READ = ("tiles", "folds", "snapshots", "table")  # options that name inputs
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
@@ -31,6 +28,8 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--folds", type=Path, required=True, help="folds.csv")
     parser.add_argument("--fold", type=int, required=True, help="the fold that was held out")
     parser.add_argument("--snapshots", type=Path, required=True, help="folder of train_fold's weights")
+    parser.add_argument("--table", type=Path, required=True, help="csv of train_fold: the snapshots and their scores")
+    parser.add_argument("--members", type=Path, required=True, help="json to write: who predicts, with which weight")
     parser.add_argument("--held-out", type=Path, required=True, help="records to write: the held-out tiles")
     parser.add_argument("--test", type=Path, required=True, help="records to write: the test tiles")
     return parser.parse_args(argv)
@@ -44,41 +43,16 @@ def main(argv: list[str] | None = None) -> None:
     labelled, test = load_tiles(args.tiles, "train"), load_tiles(args.tiles, "test")
     _, held_out_ids = folds.split(labelled.table, folds.load_folds(args.folds), args.fold)
     held_out = labelled.select(rows_of(labelled.ids, held_out_ids))
-    predictor = load_predictor(settings, compute, args.snapshots, Geometry.of(settings.input, held_out, test))
+    members = snapshots.resolve(settings.members, snapshots.read_kept(args.table))
+    geometry, where = Geometry.of(settings.input, held_out, test), device.set_up(compute)
     with device.faults_of_the_machine():
-        write(args.held_out, held_out, predictor, compute.predict_batch, "held-out tiles")
-        write(args.test, test, predictor, compute.predict_batch, "test tiles")
-    provenance.leave(
-        args.held_out,
-        args.settings,
-        {"tiles": args.tiles, "folds": args.folds, "snapshots": args.snapshots},
-        device=device.describe(predictor.device),
-        threads=compute.threads,
-    )
-    say(f"predicted {len(held_out)} held-out and {len(test)} test tiles with {len(settings.members)} snapshots")
-
-
-def load_predictor(settings: PredictSettings, compute: Compute, snapshots: Path, geometry: Geometry) -> Predictor:
-    """The fold's snapshots, ready to predict."""
-    where = device.set_up(compute)
-    networks = []
-    for name in settings.members:
-        network = create_network(settings.network, settings.input.channel_count)
-        load_weights(network, snapshot(snapshots, name))
-        networks.append(network.eval().to(where).to(memory_format=torch.channels_last))
-    return Predictor(networks, list(settings.members.values()), geometry, where)
-
-
-def write(path: Path, tiles: Tiles, predictor: Predictor, batch: int, what: str) -> None:
-    """Predict tiles batch by batch, straight into the file."""
-    ticker = Ticker(what, len(tiles))
-    height, width = tiles.images.shape[1:3]
-    depths = tiles.depths
-    with create_records(path, tiles.ids, {name: np.float16 for name in FIELDS}, height, width) as records:
-        for rows in chunks(len(tiles), batch):
-            prediction = predictor.predict(tiles.images[rows], depths[rows])
-            records["plain"][rows], records["tta"][rows] = prediction.plain, prediction.tta
-            ticker.tick(rows.stop)
+        predictor = fold.load_predictor(settings, args.snapshots, members, geometry, where)
+        fold.predict(args.held_out, held_out, predictor, compute.predict_batch, "held-out tiles")
+        fold.predict(args.test, test, predictor, compute.predict_batch, "test tiles")
+    snapshots.write_members(args.members, members)
+    inputs = {name: getattr(args, name) for name in READ}
+    provenance.leave(args.held_out, args.settings, inputs, device=device.describe(where), threads=compute.threads)
+    say(f"predicted {len(held_out)} held-out and {len(test)} test tiles with {len(members)} snapshots")
 
 
 if __name__ == "__main__":

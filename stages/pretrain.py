@@ -3,23 +3,18 @@
 import argparse
 from pathlib import Path
 
-import torch
-
-from models.registry import create_network
 from salt.data.tiles import load_tiles
 from salt.ensembles import pseudo_labels
-from salt.inference.geometry import Geometry
-from salt.inference.weights import copy_state, save_weights
-from salt.runtime import device, program, provenance
-from salt.runtime.atomic import atomic_path
+from salt.inference.weights import save_weights
+from salt.runtime import program, provenance
 from salt.runtime.progress import say
-from salt.training.checkpoints import Checkpoints
-from salt.training.loader import stable_seed
-from salt.training.steps import Setting
-from salt.training.trainer import Trainer
+from salt.training.fit import fit
+from salt.training.task import Task
 from schemas.config import Compute
 from schemas.reading import read_settings
 from schemas.training import PretrainSettings
+
+READ = ("tiles", "encoder_weights", "pseudo_labels")  # options that name inputs
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
@@ -42,32 +37,15 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     settings = read_settings(PretrainSettings, args.settings)
     compute = read_settings(Compute, args.compute)
-    where = device.set_up(compute)
     masks, table = args.pseudo_labels
     tiles = pseudo_labels.load(masks, table, load_tiles(args.tiles, "test"))
-    seed = stable_seed(settings.seed, *([] if settings.fold is None else [settings.fold]))
-    torch.manual_seed(seed)
-    network = create_network(settings.network, settings.input.channel_count, args.encoder_weights)
-    say(f"{len(tiles)} pseudo-labelled tiles to train on, on {device.describe(where)}")
-    geometry = Geometry.of(settings.input, tiles)
-    setting = Setting(network, geometry, tiles, settings, compute, where, seed)
-    with Checkpoints(args.checkpoints, setting.fingerprint(None)) as checkpoints:
-        trainer = Trainer(setting, None, checkpoints)
-        result = trainer.run()
-        save_weights(args.weights, copy_state(network))
-        with atomic_path(args.history) as path:
-            result.table().to_csv(path, index=False, float_format="%.6g")
-        trainer.timing().write(args.timing)
-        provenance.leave(
-            args.weights,
-            args.settings,
-            {"tiles": args.tiles, "encoder_weights": args.encoder_weights, "pseudo_labels": args.pseudo_labels},
-            device=device.describe(where),
-            threads=compute.threads,
-            seed=seed,
-        )
-        checkpoints.remove()
-    say(f"pretrained: loss {result.history[-1].loss:.4f}")
+    task = Task.create(settings, compute, tiles, fold=settings.fold, encoder_weights=args.encoder_weights)
+    with fit(task, args.checkpoints) as fitted:
+        save_weights(args.weights, fitted.best)
+        fitted.write_history(args.history)
+        fitted.timing.write(args.timing)
+        provenance.leave(args.weights, args.settings, {name: getattr(args, name) for name in READ}, **task.facts)
+    say(f"pretrained: loss {fitted.history['loss'].iloc[-1]:.4f}")
 
 
 if __name__ == "__main__":

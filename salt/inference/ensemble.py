@@ -15,9 +15,10 @@ from models.registry import create_network
 from salt.data.records import chunks
 from salt.inference.geometry import Geometry
 from salt.inference.predictor import Predictor
+from salt.inference.snapshots import read_members
 from salt.inference.weights import load_weights
 from salt.runtime import device
-from salt.runtime.paths import Run, snapshot
+from salt.runtime.paths import Run
 from salt.runtime.progress import Ticker
 from schemas.config import Compute
 from schemas.results import EnsembleMember
@@ -34,6 +35,7 @@ class Ensemble:
     ) -> None:
         self.members, self.folds, self.tile, self.run = members, folds, tile, run
         self.device, self.batch = device.set_up(compute), compute.predict_batch
+        self.shares = {name: self._shares(name) for name in members}  # of each model's weights in its mean
 
     def __len__(self) -> int:
         return len(self.files)
@@ -41,7 +43,7 @@ class Ensemble:
     @property
     def files(self) -> list[Path]:
         """The weights of all its networks."""
-        return [path for name in self.members for path in self._snapshots(name)]
+        return [path for name in self.members for path in self.shares[name]]
 
     def predict(self, tiles: npt.NDArray[np.uint8], ticker: Ticker, before: int = 0) -> Floats:
         """Probabilities (n, H, W) of tiles (n, H, W) or (n, H, W, 3); constant ones are empty.
@@ -64,15 +66,15 @@ class Ensemble:
             network = create_network(member.network, member.input.channel_count).eval()
             network = network.to(self.device).to(memory_format=torch.channels_last)
             predictor = Predictor([network], [1], Geometry(member.input, self.tile), self.device)
-            for path, share in self._snapshots(name).items():
+            for path, share in self.shares[name].items():
                 load_weights(network, path)
                 yield predictor, np.float32(share * member.weight / whole)
 
-    def _snapshots(self, name: str) -> dict[Path, float]:
+    def _shares(self, name: str) -> dict[Path, float]:
         """A model's weights and their shares: folds weigh alike, snapshots as they do in a fold's prediction."""
-        members = self.members[name].members
-        return {
-            snapshot(self.run.fold(name, fold).snapshots, member): weight / sum(members.values()) / self.folds
-            for fold in range(self.folds)
-            for member, weight in members.items()
-        }
+        shares: dict[Path, float] = {}
+        for fold in (self.run.fold(name, number) for number in range(self.folds)):
+            members = read_members(fold.members)
+            whole = sum(member.weight for member in members)
+            shares |= {fold.snapshots / member.file: member.weight / whole / self.folds for member in members}
+        return shares

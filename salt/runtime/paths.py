@@ -68,6 +68,16 @@ class FoldFiles:
         return self.folder / "snapshots"
 
     @property
+    def snapshots_table(self) -> Path:
+        """A row a snapshot: whose weights it holds, and their score."""
+        return self.folder / "snapshots.csv"
+
+    @property
+    def members(self) -> Path:
+        """The snapshots that predict, and their weights."""
+        return self.folder / "members.json"
+
+    @property
     def history(self) -> Path:
         """A row an epoch."""
         return self.folder / "history.csv"

@@ -1,16 +1,20 @@
-"""What every stage program shares: its log, and one short paragraph instead of a traceback for a user's mistake."""
+"""What every stage program shares: its log, and one short paragraph instead of a traceback for a user's mistake.
+
+A log begins with the command that runs this job alone, ready to be pasted.
+"""
 
 import ctypes
 import errno
 import logging
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Callable
 from typing import NoReturn
 
 from salt.runtime import provenance
-from salt.runtime.interrupts import Interrupted
+from salt.runtime.signals import Interrupted
 from schemas.errors import UserError
 
 PR_SET_PDEATHSIG = 1  # of prctl(2), Linux
@@ -31,6 +35,7 @@ def run(main: Callable[[], None]) -> NoReturn:
     """Run a stage's `main` and exit: 0 when it returns, 1 with the message alone after a user's mistake."""
     end_with_parent()
     provenance.origin()
+    print(command(), flush=True)
     logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(asctime)s %(message)s")
     try:
         main()
@@ -46,6 +51,11 @@ def run(main: Callable[[], None]) -> NoReturn:
     except MemoryError as error:
         sys.exit(f"Error: this machine's memory is full ({error}). {MEMORY}")
     sys.exit(0)
+
+
+def command() -> str:
+    """The command of this program for a shell: `python -m stages.<rule> ...`, with all of its options."""
+    return shlex.join([sys.executable, *sys.orig_argv[1:]])
 
 
 def unwritable(error: OSError) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, update_bn
 
+from salt.inference.weights import State
 from salt.training.schedules import joins_average
 from schemas.training import Ema, Swa
 
@@ -24,6 +25,15 @@ class WeightAverage:
     def network(self) -> nn.Module:
         """The average where there is one yet."""
         return self.average.module if self.average is not None and self.average.n_averaged > 0 else self.trained
+
+    def state(self) -> State:
+        """Its tensors, for a checkpoint."""
+        return {} if self.average is None else self.average.state_dict()
+
+    def load_state(self, tensors: State) -> None:
+        """Go on from what `state` gave."""
+        if self.average is not None:
+            self.average.load_state_dict(tensors)
 
     def after_step(self) -> None:
         """To be called after each step of the optimizer."""

@@ -12,7 +12,9 @@ import fcntl
 import hashlib
 import json
 import shutil
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -24,6 +26,8 @@ from salt.inference.weights import State
 from salt.runtime.atomic import atomic_path
 from salt.runtime.progress import say
 from schemas.errors import UserError
+
+MOST_ON_CHECKPOINTS = 0.02  # of a training's time, but for those at the ends of cycles
 
 
 class Damaged(Exception):
@@ -48,16 +52,17 @@ class Checkpoints:
     def __init__(self, folder: Path, owner: str) -> None:
         """`owner`: the training's fingerprint."""
         self.root, self.folder = folder, folder / owner
+        self._open = ExitStack()  # the lock, as long as it is held
         self._written: dict[int, tuple[State, str]] = {}  # what the last checkpoint holds, by identity, and its digest
 
     def __enter__(self) -> Self:
         """Raises UserError where another training is at work."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._lock = (self.root / "lock").open("w")
+        lock = self._open.enter_context((self.root / "lock").open("w"))
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            self._lock.close()
+            self._open.close()
             raise UserError(
                 f"{self.root}: expected no other training of this model and fold, found one at work. "
                 "Wait for it or stop it, then type the same command again."
@@ -68,7 +73,7 @@ class Checkpoints:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._lock.close()
+        self._open.close()
 
     def save(self, facts: Mapping[str, Any], states: Mapping[str, State]) -> None:
         """Write a checkpoint: facts that JSON can hold, and named sets of tensors.
@@ -139,6 +144,45 @@ class Checkpoints:
 
     def _tensors(self, digest: str) -> Path:
         return self.folder / f"{digest}.safetensors"
+
+
+class Saver:
+    """Writes the checkpoints of a training, and says when the next one is due."""
+
+    def __init__(self, checkpoints: Checkpoints | None, pause: float, seconds: float) -> None:
+        """No checkpoints: none is written. pause: seconds between two; seconds: spent on the training before."""
+        self.checkpoints, self.pause = checkpoints, pause
+        self.started = time.monotonic() - seconds
+        self.due = time.monotonic() + pause
+
+    @property
+    def seconds(self) -> float:
+        """Spent on the training, over all of its parts."""
+        return time.monotonic() - self.started
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it is time for the next one."""
+        return self.checkpoints is not None and time.monotonic() >= self.due
+
+    @property
+    def where_to_go_on(self) -> str:
+        """What to tell whoever stops the training."""
+        kept = f"A checkpoint is in {self.checkpoints.folder}; the" if self.checkpoints else "The"
+        return f"{kept} same command goes on."
+
+    @contextmanager
+    def timed(self) -> Iterator[None]:
+        """Save inside this context. It puts the next one off, the longer the more of the time they take."""
+        start = time.monotonic()
+        yield
+        now = time.monotonic()
+        self.due = now + (max(self.pause, (now - start) / MOST_ON_CHECKPOINTS) if self.pause else 0)
+
+    def save(self, facts: Mapping[str, Any], states: Mapping[str, State]) -> None:
+        """Write a checkpoint, where any are written."""
+        if self.checkpoints is not None:
+            self.checkpoints.save(facts, states)
 
 
 def _digest(content: bytes) -> str:

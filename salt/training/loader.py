@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from salt.data.tiles import Tiles
-from salt.runtime.interrupts import leave_to_parent
+from salt.runtime.signals import leave_to_parent
 from salt.training import augment
 from schemas.augmentation import Transform
 

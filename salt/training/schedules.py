@@ -1,4 +1,4 @@
-"""When a phase lowers its learning rate, takes a snapshot and ends: pure functions of its schedule and scores so far.
+"""When a phase lowers its learning rate, ends a cycle and ends: pure functions of its schedule and scores so far.
 
 `scores` are those of the epochs that are done, higher is better, so that its length is the next epoch's number.
 """
@@ -8,7 +8,8 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from schemas.training import Cosine, Plateau, Swa, Triangular2
+from schemas.schedules import Cosine, Plateau, Triangular2
+from schemas.training import Swa
 
 Schedule = Cosine | Plateau | Triangular2
 
@@ -23,10 +24,17 @@ def learning_rate(schedule: Schedule, top: float, scores: Sequence[float], fract
 
 
 def ends_cycle(schedule: Schedule, scores: Sequence[float]) -> bool:
-    """Whether the last epoch ended a cycle, which leaves a snapshot. A plateau is one cycle."""
+    """Whether the last epoch ended a cycle. A plateau is one cycle."""
     if isinstance(schedule, Plateau):
         return is_over(schedule, scores)
     return len(scores) in itertools.accumulate(schedule.cycles)
+
+
+def cycle(schedule: Schedule, scores: Sequence[float]) -> int:
+    """The cycle (from 1) that the next epoch belongs to."""
+    if isinstance(schedule, Plateau):
+        return 1
+    return 1 + sum(end <= len(scores) for end in itertools.accumulate(schedule.cycles))
 
 
 def is_over(schedule: Schedule, scores: Sequence[float]) -> bool:

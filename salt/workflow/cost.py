@@ -175,14 +175,15 @@ class Cost:
     def _checkpoints(self, name: str) -> int:
         """Bytes of a training's checkpoints at their largest (salt/training/checkpoints.py).
 
-        Two are kept, each with the weights, the optimizer's state, an average and the best weights of phase and cycle;
-        snapshots do not change and are there once.
+        Two are kept, each with the weights, the optimizer's state, an average, the best weights of the phase, and those
+        snapshots of it that later epochs may replace; other snapshots do not change and are there once.
         """
         model = self.config.models[name]
         phases = [*model.phases, *(model.pretrain.phases if model.pretrain else ())]
         optimizer = 2 if any(phase.optimizer.name == "adamw" for phase in phases) else 1
         average = 1 if any(phase.average for phase in phases) else 0
-        return (2 * (1 + optimizer + average + 2) + len(model.snapshots)) * (self.weights(name) or 0)
+        replaced = max(phase.keep.rewritten for phase in phases)
+        return (2 * (1 + optimizer + average + 1 + replaced) + len(model.snapshots)) * (self.weights(name) or 0)
 
 
 def count_tiles(config: Config) -> TileCount | None:

@@ -4,15 +4,17 @@ Its weights are no inputs of the job, which Snakemake could make anew: for a pre
 count by a digest among its settings.
 """
 
+import hashlib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from salt.inference.snapshots import read_members
 from salt.intake import sources
 from salt.runtime import provenance
-from salt.runtime.paths import PredictionFiles, Run, snapshot
+from salt.runtime.paths import FoldFiles, PredictionFiles, Run
 from schemas.config import Config
 from schemas.differences import differences
 from schemas.errors import UserError
@@ -21,7 +23,7 @@ from schemas.words import first_of
 
 SHOWN = 3
 OF_TILES = {"tile", "range", "colour"}  # what of the data's settings a prediction depends on
-OF_MODELS = {"network", "input", "members"}
+OF_MODELS = {"network", "input"}
 
 
 def folder_name(images: str) -> str:
@@ -62,11 +64,11 @@ def settings(config: Config) -> dict[str, Any]:
     ensemble = config.submission.ensemble
     weights = config.members(ensemble)
     _must_need_no_depths(config, list(weights))
-    snapshots = {name: _snapshots(config, name) for name in weights}
-    _must_be_trained(config, [path for paths in snapshots.values() for path in paths])
+    folds = {name: [Run.of(config).fold(name, fold) for fold in range(config.folds.count)] for name in weights}
+    snapshots = _must_be_trained(config, [fold for of_model in folds.values() for fold in of_model])
     own_range = "tile" if config.data.layout == "competition" else config.data.range
     data = config.data.model_copy(update={"tile": _tile(config)}).model_dump(mode="json", include=OF_TILES)
-    _must_be_trained_so(config, data, snapshots)
+    _must_be_trained_so(config, data, folds)
     models = {name: config.models[name].model_dump(mode="json", include=OF_MODELS) for name in weights}
     return {
         "images": str(images),
@@ -75,7 +77,7 @@ def settings(config: Config) -> dict[str, Any]:
         "windows": {"overlap": config.windows.overlap, "range": config.windows.range or own_range},
         "models": {name: models[name] | {"weight": weight} for name, weight in weights.items()},
         "folds": config.folds.count,
-        "weights": sources.fingerprint([path for paths in snapshots.values() for path in paths]),
+        "weights": _digest(snapshots),
         "postprocess": config.submission.postprocess.tilewise.model_dump(mode="json"),
     }
 
@@ -96,12 +98,6 @@ def _tile(config: Config) -> Shape:
     return height, width
 
 
-def _snapshots(config: Config, model: str) -> list[Path]:
-    """Files of a model's weights that its prediction needs."""
-    folders = [Run.of(config).fold(model, fold).snapshots for fold in range(config.folds.count)]
-    return [snapshot(folder, name) for folder in folders for name in config.models[model].members]
-
-
 def _must_need_no_depths(config: Config, models: list[str]) -> None:
     if deep := [name for name in models if config.models[name].input.channels == "depth"]:
         raise UserError(
@@ -111,29 +107,45 @@ def _must_need_no_depths(config: Config, models: list[str]) -> None:
         )
 
 
-def _must_be_trained(config: Config, weights: list[Path]) -> None:
-    if missing := [path for path in weights if not path.is_file()]:
+def _must_be_trained(config: Config, folds: Sequence[FoldFiles]) -> dict[Path, float]:
+    """Files of weights that the folds' predictions are made of, and the weight of each in its fold's mean."""
+    missing = [fold.members for fold in folds if not fold.members.is_file()]
+    weights = {
+        fold.snapshots / member.file: member.weight
+        for fold in folds
+        if fold.members.is_file()
+        for member in read_members(fold.members)
+    }
+    if missing := missing + [path for path in weights if not path.is_file()]:
         raise UserError(
             f"To predict {config.predict}, expected the weights of the trained run {config.pathvars.results}, "
-            f"{len(weights)} files of the ensemble {config.submission.ensemble}, and found {len(missing)} of them "
+            f"{len(folds)} folds of the ensemble {config.submission.ensemble}, and found {len(missing)} of its files "
             f"missing: {first_of(missing, SHOWN)}. First train: type the same command without `predict`; then type it "
             "as it was."
         )
+    return weights
 
 
-def _must_be_trained_so(config: Config, data: Mapping[str, Any], snapshots: Mapping[str, list[Path]]) -> None:
+def _digest(weights: Mapping[Path, float]) -> str:
+    """Of the files of weights, as those of images, and of how they weigh."""
+    text = f"{sources.fingerprint(list(weights))} {list(weights.values())}"
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _must_be_trained_so(config: Config, data: Mapping[str, Any], folds: Mapping[str, Sequence[FoldFiles]]) -> None:
     """Compare the config with the settings that the run was made with, where their provenance is there."""
     run = Run.of(config)
     changed = [f"data.{change}" for change in _changes(run.tiles.folder, data, OF_TILES)]
-    for name, paths in snapshots.items():
+    for name, of_model in folds.items():
         model = config.models[name].model_dump(mode="json")
-        for trained in dict.fromkeys(path.parent for path in paths):
-            changed += [f"models.{name}.{change}" for change in _changes(trained, model, {"network", "input"})]
+        for fold in of_model:
+            found = [*_changes(fold.snapshots, model, OF_MODELS), *_changes(fold.held_out, model, {"members"})]
+            changed += [f"models.{name}.{change}" for change in found]
     if changed := list(dict.fromkeys(changed)):
         raise UserError(
-            f"To predict {config.predict}, expected the settings that the run {run.folder} was trained with, and found "
-            f"others: {first_of(changed, SHOWN, '; ')}. Undo the change, or train "
-            "again: type the same command without `predict`; then type it as it was."
+            f"To predict {config.predict}, expected the settings that the run {run.folder} was made with, and found "
+            f"others: {first_of(changed, SHOWN, '; ')}. Undo the change, or bring the run up to date: type the same "
+            "command without `predict`; then type it as it was."
         )
 
 

@@ -24,3 +24,8 @@ def test_every_link_leads_to_a_heading():
     links = set(re.findall(r"\]\(#(.*?)\)", PAGE))
     assert {"modelsnameinput", "modelsnamephasesn", "pseudo_labelsname"} <= links <= anchors
     assert len(headings) == len(set(headings))
+
+
+def test_a_key_that_takes_weights_or_a_section_says_both_and_which_of_several_sections_is_the_default():
+    assert "| `members` | a mapping of at least one name to a number above 0, or a mapping: [`models.<name>.m" in PAGE
+    assert "| a mapping: [`models.<name>.phases.<n>.keep`](#modelsnamephasesnkeep) | `{name: best_of_cycle}` |" in PAGE

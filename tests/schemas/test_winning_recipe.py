@@ -11,7 +11,7 @@ import yaml
 
 from schemas.postprocess import DEFAULT
 from schemas.reading import check_config
-from schemas.training import Plateau
+from schemas.schedules import Plateau
 
 CONFIG = check_config(yaml.safe_load(Path("workflow_config.yaml").read_text()))
 

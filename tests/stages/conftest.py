@@ -8,6 +8,7 @@ from models.registry import create_network
 from salt.data.predictions import FIELDS
 from salt.data.records import create_records
 from salt.data.tiles import save_tiles
+from salt.inference.snapshots import Kept, write_kept
 from salt.inference.weights import copy_state, save_weights
 from salt.runtime.atomic import atomic_folder
 from schemas.networks import PlainUnet, Unet
@@ -19,9 +20,9 @@ NETWORK = PlainUnet(name="unet_plain", width=4, levels=3)
 ON_ENCODER = Unet(name="unet", encoder="tu-test_resnet", decoder_channels=(16, 16, 16))
 
 
-def train_settings(cycles=(2,), network=NETWORK) -> str:
-    """The JSON of a small training."""
-    phase = {"loss": "bce_dice", "batch": 4, "optimizer": {"name": "adamw", "lr": 0.01}}
+def train_settings(cycles=(2,), network=NETWORK, **more) -> str:
+    """The JSON of a small training, with more keys of its phase."""
+    phase = {"loss": "bce_dice", "batch": 4, "optimizer": {"name": "adamw", "lr": 0.01}} | more
     settings = {
         "seed": 3,
         "network": network.model_dump(),
@@ -52,7 +53,9 @@ def encoder_weights(run):
 
 @pytest.fixture
 def snapshots(run):
-    """A fold's folder of weights: of two untrained networks."""
+    """A fold's folder of weights, of two untrained networks, and the table of them beside it."""
+    kept = [Kept(f"phase1_cycle{number}", 1, number, number, number / 10) for number in (1, 2)]
+    write_kept(run / "snapshots.csv", kept)
     with atomic_folder(run / "snapshots") as folder:
         for number in (1, 2):
             torch.manual_seed(number)

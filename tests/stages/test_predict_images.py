@@ -15,6 +15,7 @@ from salt.data.predictions import ONE
 from salt.data.records import open_records
 from salt.inference import blocks
 from salt.inference.sliding_window import SlidingWindow
+from salt.inference.snapshots import Kept, resolve, write_kept, write_members
 from salt.inference.weights import copy_state, save_weights
 from schemas.errors import UserError
 from schemas.networks import PlainUnet
@@ -33,7 +34,7 @@ ROUNDINGS = 3 * 2**-12 + 2**-17  # of a fold's, a model's and an ensemble's prob
 
 
 def model_settings(name):
-    return {"network": NETWORKS[name].model_dump(), "input": {"channels": "ramp"}, "members": SNAPSHOTS}
+    return {"network": NETWORKS[name].model_dump(), "input": {"channels": "ramp"}}
 
 
 @pytest.fixture
@@ -45,7 +46,11 @@ def trained(run):
         loud = {
             key: 4 * value if key.endswith("weight") else value for key, value in state.items()
         }  # all differ widely
-        save_weights(run / "models" / name / f"fold{fold}" / "snapshots" / f"{snapshot}.safetensors", loud)
+        folder = run / "models" / name / f"fold{fold}"
+        save_weights(folder / "snapshots" / f"{snapshot}.safetensors", loud)
+        kept = [Kept(name, 1, cycle, cycle, 0.5) for cycle, name in enumerate(SNAPSHOTS, 1)]
+        write_kept(folder / "snapshots.csv", kept)
+        write_members(folder / "members.json", resolve(SNAPSHOTS, kept))
     return run
 
 
@@ -100,7 +105,9 @@ def predicted_in_the_run(run):
             folder = run / "models" / name / f"fold{fold}"
             predict_fold.main(
                 [
-                    *("--settings", json.dumps(model_settings(name)), "--compute", COMPUTE, "--fold", str(fold)),
+                    *("--settings", json.dumps(model_settings(name) | {"members": SNAPSHOTS})),
+                    *("--compute", COMPUTE, "--fold", str(fold)),
+                    *("--table", f"{folder}/snapshots.csv", "--members", f"{folder}/members.json"),
                     *("--tiles", f"{run}/tiles", "--folds", f"{run}/folds.csv", "--snapshots", f"{folder}/snapshots"),
                     *("--held-out", f"{folder}/held_out.npy", "--test", f"{folder}/test.npy"),
                 ]

@@ -57,11 +57,9 @@ def test_each_fold_has_a_seed_of_its_own_that_stays(run, pseudo_labels):
 
 def test_its_encoder_starts_from_the_weights_it_is_given(run, pseudo_labels, encoder_weights, monkeypatch):
     created = []
-    trainer = pretrain.Trainer
+    fit = pretrain.fit
     monkeypatch.setattr(
-        pretrain,
-        "Trainer",
-        lambda setting, *args: created.append(copy_state(setting.network)) or trainer(setting, *args),
+        pretrain, "fit", lambda task, *args: created.append(copy_state(task.network)) or fit(task, *args)
     )
     start(run, pseudo_labels, "--encoder-weights", str(encoder_weights), network=ON_ENCODER)
     weights = load_file(encoder_weights)

@@ -6,19 +6,21 @@ from salt.data.records import create_records
 from salt.data.tiles import load_tiles
 from salt.inference.weights import copy_state
 from salt.runtime import provenance
+from salt.training import fitted
 from salt.training.timings import Timing, kind
 from schemas.errors import UserError
 from stages import train_fold
 from tests.stages.conftest import COMPUTE, NETWORK, ON_ENCODER, train_settings
 
 
-def start(run, *more, cycles=(2,), fold=1, network=NETWORK):
+def start(run, *more, cycles=(2,), fold=1, network=NETWORK, **phase):
     train_fold.main(
         [
-            *("--settings", train_settings(cycles, network), "--compute", COMPUTE, "--fold", str(fold)),
+            *("--settings", train_settings(cycles, network, **phase), "--compute", COMPUTE, "--fold", str(fold)),
             *("--tiles", f"{run}/tiles", "--folds", f"{run}/folds.csv"),
             *("--checkpoints", f"{run}/checkpoints", "--timing", f"{run}/timings/one.json"),
-            *("--snapshots", f"{run}/out/snapshots", "--history", f"{run}/out/history.csv", *more),
+            *("--snapshots", f"{run}/out/snapshots", "--table", f"{run}/out/snapshots.csv"),
+            *("--history", f"{run}/out/history.csv", *more),
         ]
     )
 
@@ -30,6 +32,18 @@ def test_a_training_leaves_its_snapshots_and_a_row_an_epoch(run):
     history = pd.read_csv(run / "out" / "history.csv")
     assert history["cycle"].tolist() == [1, 2, 2]
     assert history["score"].between(0, 1).all()
+
+
+def test_a_training_tells_whose_weights_its_snapshots_hold(run):
+    start(run, cycles=(2, 2), keep={"name": "best", "count": 3})
+    history = pd.read_csv(run / "out" / "history.csv")
+    table = pd.read_csv(run / "out" / "snapshots.csv")
+    assert table.columns.tolist() == ["name", "phase", "cycle", "epoch", "score"]
+    assert table["name"].tolist() == ["phase1_best1", "phase1_best2", "phase1_best3"]
+    assert {path.stem for path in (run / "out" / "snapshots").iterdir()} == set(table["name"])
+    best = history.sort_values(["score", "epoch"], ascending=[False, True])[:3]
+    assert table["epoch"].tolist() == best["epoch"].tolist()
+    assert table["score"].tolist() == pytest.approx(best["score"].tolist(), abs=1e-6)
 
 
 def test_a_training_leaves_what_it_took(run):
@@ -59,7 +73,7 @@ def test_where_a_training_comes_from_lies_beside_its_snapshots(run, encoder_weig
 def test_a_training_that_is_cut_goes_on_where_it_was_and_other_settings_start_afresh(run, monkeypatch, caplog):
     start(run, cycles=(2, 2))
     whole = (run / "out" / "snapshots" / "phase1_cycle2.safetensors").read_bytes()
-    monkeypatch.setattr(train_fold, "save_weights", lambda *_: 1 / 0)  # all is trained, nothing is written
+    monkeypatch.setattr(fitted, "save_weights", lambda *_: 1 / 0)  # all is trained, nothing is written
     with pytest.raises(ZeroDivisionError):
         start(run, cycles=(2, 2))
     monkeypatch.undo()
@@ -81,11 +95,9 @@ def test_no_pseudo_labels_and_no_weights_may_be_empty_options(run):
 def starts(monkeypatch):
     """The weights that each training started from."""
     found = []
-    trainer = train_fold.Trainer
+    fit = train_fold.fit
     monkeypatch.setattr(
-        train_fold,
-        "Trainer",
-        lambda setting, *args: found.append(copy_state(setting.network)) or trainer(setting, *args),
+        train_fold, "fit", lambda task, *args: found.append(copy_state(task.network)) or fit(task, *args)
     )
     return found
 
@@ -113,13 +125,11 @@ def test_pseudo_labels_of_the_fold_join_its_tiles(run, monkeypatch, fold, added)
     labels = pd.DataFrame({"id": test.ids, "confidence": 1.0, "selected": [False, True, True, False, False, False]})
     labels.assign(fold=[-1, -1, 0, -1, -1, -1]).to_csv(run / "labels.csv", index=False)
     sizes = []
-    trainer = train_fold.Trainer
+    fit = train_fold.fit
     monkeypatch.setattr(
         train_fold,
-        "Trainer",
-        lambda setting, held_out, *args: (
-            sizes.append((len(setting.tiles), len(held_out))) or trainer(setting, held_out, *args)
-        ),
+        "fit",
+        lambda task, *args: sizes.append((len(task.tiles), len(task.held_out))) or fit(task, *args),
     )
     start(run, "--pseudo-labels", f"{run}/masks.npy", f"{run}/labels.csv", fold=fold)
     labelled = {0: 6, 1: 5}[fold]  # 12 tiles, the first constant and of fold 0
@@ -152,7 +162,7 @@ def test_weights_of_another_encoder_are_told_with_the_file(run, encoder_weights)
 
 def test_a_batch_of_more_tiles_than_a_fold_trains_on_is_told_before_it_starts(run, monkeypatch):
     settings = train_settings().replace('"batch":4', '"batch":9')
-    monkeypatch.setattr("tests.stages.test_train_fold.train_settings", lambda *_: settings)
+    monkeypatch.setattr("tests.stages.test_train_fold.train_settings", lambda *_, **__: settings)
     with pytest.raises(
         UserError, match="at least the 9 tiles of a batch of phase 1 to train on, and found 5. Lower `bat"
     ):
@@ -182,7 +192,7 @@ def test_a_fold_that_was_not_dealt_is_told(run):
 def test_settings_that_are_wrong_are_told_by_their_place(run, monkeypatch, edit, message):
     settings = train_settings()
     assert edit[0] in settings
-    monkeypatch.setattr("tests.stages.test_train_fold.train_settings", lambda *_: settings.replace(*edit))
+    monkeypatch.setattr("tests.stages.test_train_fold.train_settings", lambda *_, **__: settings.replace(*edit))
     with pytest.raises(UserError, match=message):
         start(run)
 

@@ -17,7 +17,7 @@ from salt.data.records import open_records
 from salt.data.tiles import load_tiles
 from salt.inference.geometry import Geometry
 from salt.inference.predictor import Predictor
-from salt.runtime import provenance
+from salt.runtime import paths, provenance
 from schemas.networks import Input, PlainUnet
 from schemas.reading import check_config
 from tests.workflow.conftest import copy_of_the_repository, jobs, snakemake
@@ -115,7 +115,7 @@ def kept_config(run):
 
 
 def test_beside_every_result_stands_which_program_made_it(run):
-    results = provenance.results(check_config(kept_config(run)), run.results)
+    results = provenance.results(check_config(kept_config(run)), paths.Run(run.results))
     made = {run.folder / output: stage for stage, outputs in results.items() for output in outputs}
     made[run.results / "report.html"] = "write_report"
     found = {path: json.loads(path.read_text())["program"] for path in run.results.rglob("*.provenance.json")}
@@ -205,8 +205,12 @@ def test_a_dry_run_names_the_edits_and_how_long_their_trainings_will_take(run, t
     assert re.search(r"Time: 10 trainings of folds and 3 pretrainings, at most about \d+ min of training \(CPU", told)
 
 
-def test_other_members_predict_again_and_train_nothing(run, tmp_path):
-    found = dry_run(run, {"models": {"stage3_plain": {"members": {"phase1_cycle1": 2}}}}, tmp_path)
+EQUAL = {"name": "equal", "phase1_cycle1": None, "phase1_cycle2": None}
+
+
+@pytest.mark.parametrize("members", [{"phase1_cycle1": 2}, EQUAL], ids=["weights", "a rule"])
+def test_other_members_predict_again_and_train_nothing(run, tmp_path, members):
+    found = dry_run(run, {"models": {"stage3_plain": {"members": members}}}, tmp_path)
     assert found == {job for job in STAGE3 if not job.startswith(("pretrain", "train_fold"))} | END
 
 

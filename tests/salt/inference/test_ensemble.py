@@ -1,4 +1,5 @@
 import itertools
+import shutil
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from models.registry import create_network
 from salt.inference.ensemble import Ensemble
 from salt.inference.geometry import Geometry
 from salt.inference.predictor import Predictor
+from salt.inference.snapshots import resolve, write_members
 from salt.inference.weights import copy_state, load_weights, save_weights
 from salt.runtime.paths import Run
 from salt.runtime.progress import Ticker
@@ -18,10 +20,11 @@ from tests.easy_tiles import SIDE, easy_tiles
 MEMBERS = {
     name: EnsembleMember.model_validate(
         {"network": {"name": "unet_plain", "width": width, "levels": 2}, "input": {"channels": "ramp"}}
-        | {"members": members, "weight": weight}
+        | {"weight": weight}
     )
-    for name, width, members, weight in (("one", 3, {"a": 1, "b": 3}, 2), ("two", 4, {"a": 5}, 1))
+    for name, width, weight in (("one", 3, 2), ("two", 4, 1))
 }
+SNAPSHOTS = {"one": {"a": 1.0, "b": 3.0}, "two": {"a": 5.0}}
 SHARES = {("one", "a"): 2 / 3 / 4, ("one", "b"): 2 / 3 * 3 / 4, ("two", "a"): 1 / 3}  # each divided among two folds
 
 
@@ -34,7 +37,9 @@ def folder(tmp_path_factory):
         loud = {
             key: 5 * value if key.endswith("weight") else value for key, value in state.items()
         }  # all differ widely
-        save_weights(folder / "models" / name / f"fold{fold}" / "snapshots" / f"{snapshot}.safetensors", loud)
+        of_fold = Run(folder).fold(name, fold)
+        save_weights(of_fold.snapshots / f"{snapshot}.safetensors", loud)
+        write_members(of_fold.members, resolve(SNAPSHOTS[name], []))
     return folder
 
 
@@ -56,6 +61,17 @@ def test_it_is_the_mean_over_models_of_folds_of_snapshots_by_weight(folder, ense
     assert np.abs(found - expected).max() < 1e-6
     assert found[0].max() == 0  # constant
     assert found[1:].std() > 0.05
+
+
+def test_each_fold_has_the_snapshots_that_its_members_name(folder, ensemble, tmp_path):
+    """As of a rule that the folds' scores decide."""
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    other = Run(tmp_path).fold("one", 1)
+    write_members(other.members, resolve({"b": 2.0}, []))
+    found = Ensemble(MEMBERS, 2, (SIDE, SIDE), Run(tmp_path), Compute(device="cpu", threads=1))
+    assert len(found) == len(ensemble) - 1
+    assert [share for path, share in found.shares["one"].items() if path.parent == other.snapshots] == [0.5]
+    assert sum(found.shares["one"].values()) == 1
 
 
 def test_its_length_is_that_of_all_networks_and_their_files_are_there(ensemble):

@@ -5,7 +5,7 @@ import pytest
 import yaml
 
 from salt.report import rendering, run_page
-from schemas import augmentation, data, losses, networks, postprocess, rounds, training
+from schemas import augmentation, data, losses, networks, postprocess, rounds, schedules, training
 from schemas.reading import check_config
 from schemas.section import variants
 
@@ -14,7 +14,7 @@ def words():
     return yaml.safe_load((rendering.FOLDER / "words.yaml").read_text(encoding="utf-8"))
 
 
-SCHEDULES = (training.Plateau, training.Cosine, training.Triangular2)
+SCHEDULES = (schedules.Plateau, schedules.Cosine, schedules.Triangular2)
 
 
 def winning(**changes):
@@ -125,3 +125,59 @@ def test_the_methods_tell_of_sums_averages_triangles_and_mixing():
     assert f"the sum of {losses_told} under SGD" in told
     assert "along a triangular cycle of 4 epochs down to 0; validated and kept as the mean of the weights after" in told
     assert "Of the batches, 25.0 % were mixed by cutmix, with shares from Beta(1, 1)." in told
+
+
+PHASE = {
+    "loss": "bce",
+    "optimizer": {"name": "sgd", "lr": 0.01},
+    "schedule": {"name": "cosine", "cycles": [4]},
+    "batch": 8,
+}
+
+
+@pytest.mark.parametrize(
+    ("keep", "members", "sentences"),
+    [
+        (
+            {"name": "best_of_cycle"},
+            {"phase1_cycle1": 1},
+            [
+                "The weights of the best epoch of each cycle were kept as snapshots.",
+                "The prediction was that of the snapshot phase1_cycle1; on the test tiles, the mean over the folds.",
+            ],
+        ),
+        (
+            {"name": "every", "epochs": 2},
+            {"name": "equal"},
+            [
+                "The weights of the last of every 2 epochs were kept as snapshots.",
+                "The prediction was the mean of all kept snapshots with equal weights; on the test tiles,",
+            ],
+        ),
+        (
+            {"name": "best", "count": 3},
+            {"name": "falling", "best": 2, "ratio": 0.5},
+            [
+                "the held-out fold chose the best epoch of each cycle, the 3 best epochs of each phase and the "
+                "snapshots of the prediction, and the pseudo-labels",
+                "The weights of the 3 best epochs of each phase were kept as snapshots.",
+                "The prediction was the mean of the 2 kept snapshots with the best held-out scores, each weighing 0.5 "
+                "times the one before; on the test tiles, the mean over the folds.",
+            ],
+        ),
+    ],
+)
+def test_the_methods_tell_what_was_kept_and_what_it_weighed(keep, members, sentences):
+    told = methods(winning(phases=[PHASE | {"keep": keep}], members=members))
+    for sentence in sentences:
+        assert sentence in told
+
+
+def test_the_methods_tell_of_no_choice_where_the_held_out_fold_made_none():
+    model = {"phases": [PHASE | {"keep": {"name": "last"}}], "members": {"phase1_last": 1}}
+    raw = yaml.safe_load((rendering.FOLDER.parent / "workflow_config.yaml").read_text(encoding="utf-8"))
+    network = {"network": {"name": "unet_plain"}, "input": {"pad": 128}}
+    raw |= {"models": {"only": network | model}, "ensembles": {"final": {"only": 1}}, "pseudo_labels": {}}
+    assert "optimistic" not in methods(check_config(raw))
+    raw["models"]["only"]["phases"] *= 2
+    assert "the held-out fold chose the weights that a phase started from." in methods(check_config(raw))

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from salt.data.tiles import save_tiles
 from salt.runtime import program, provenance
-from salt.runtime.interrupts import Interrupted
+from salt.runtime.signals import Interrupted
 from schemas.errors import UserError
+from tests.easy_tiles import easy_tiles
 
 
 @pytest.fixture(autouse=True)
@@ -99,6 +101,19 @@ def test_a_program_does_not_outlive_the_workflow():
             return
         time.sleep(0.1)
     pytest.fail("the program still runs")
+
+
+def test_the_log_begins_with_the_command_that_runs_the_job_again(tmp_path):
+    save_tiles(tmp_path / "tiles of 2", easy_tiles(8), easy_tiles(4, split="test"))
+    options = ["--settings", '{"count": 2, "by": "coverage"}', "--tiles", f"{tmp_path}/tiles of 2"]
+    command = [sys.executable, "-m", "stages.make_folds", *options, "--mosaics", "--out", f"{tmp_path}/folds.csv"]
+    log = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    first_line, *others = log.splitlines()
+    assert others
+    written = (tmp_path / "folds.csv").read_bytes()
+    (tmp_path / "folds.csv").unlink()
+    subprocess.run(first_line, shell=True, capture_output=True, check=True)  # noqa: S602 (as it would be pasted)
+    assert (tmp_path / "folds.csv").read_bytes() == written
 
 
 def test_success_exits_with_zero():

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from salt.training import schedules
-from schemas.training import Cosine, Plateau, Swa, Triangular2
+from schemas.schedules import Cosine, Plateau, Triangular2
+from schemas.training import Swa
 
 COSINE = Cosine(name="cosine", cycles=(2, 4), min_lr=0.1)
 TRIANGLES = Triangular2(name="triangular2", cycles=(2, 4), min_lr=0.2)
@@ -48,6 +49,11 @@ def test_a_cycle_ends_where_its_epochs_do(schedule):
     assert [schedules.is_over(schedule, [0.0] * done) for done in (5, 6)] == [False, True]
 
 
+def test_an_epoch_belongs_to_the_cycle_that_has_not_ended_before_it():
+    assert [schedules.cycle(COSINE, [0.0] * done) for done in range(6)] == [1, 1, 2, 2, 2, 2]
+    assert [schedules.cycle(PLATEAU, [0.0] * done) for done in range(3)] == [1, 1, 1]
+
+
 @pytest.mark.parametrize(
     ("scores", "lr", "stop"),
     [
@@ -68,7 +74,8 @@ def test_plateau_never_goes_below_its_minimum():
 
 
 @given(st.lists(st.floats(0, 1), max_size=25))
-def test_a_plateau_ends_after_its_epochs_and_leaves_one_snapshot(scores):
+def test_a_plateau_is_one_cycle_that_ends_with_its_epochs_at_the_latest_and_not_before_its_fewest(scores):
+    assert not schedules.is_over(PLATEAU, scores[: PLATEAU.fewest_epochs - 1])
     assert schedules.is_over(PLATEAU, scores) == schedules.ends_cycle(PLATEAU, scores)
     assert schedules.is_over(PLATEAU, [*scores, *[0.0] * 20])
     assert 0.2 <= schedules.learning_rate(PLATEAU, 1.0, scores, fraction=0.5) <= 1.0

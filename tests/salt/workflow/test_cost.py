@@ -67,6 +67,26 @@ def test_the_winning_recipe_takes_tens_of_gigabytes(raw):
     assert kinds["checkpoints, while a training runs"] == pytest.approx(14 * 142e6, rel=0.01)
 
 
+@pytest.mark.parametrize(
+    ("keep", "sets", "replaced"),
+    [
+        ({"name": "best", "count": 5}, 5, 5),
+        ({"name": "every", "epochs": 10}, 30, 0),
+        ({"name": "last"}, 1, 1),
+        ({"name": "best_of_cycle"}, 6, 1),
+    ],
+)
+def test_weights_and_checkpoints_take_what_the_phases_keep(raw, keep, sets, replaced):
+    model = raw["models"]["stage1_resnet34"]  # 300 epochs in 6 cycles, with SGD
+    model["phases"][0]["keep"], model["members"] = keep, {"name": "equal"}
+    config = check_config(raw)
+    cost = Cost(config, TGS, [timing(config, "stage1_resnet34", 256)])
+    kinds = cost.disk([train_fold("stage1_resnet34")]).kinds
+    assert kinds["weights"] == sets * 7_000_000
+    # two checkpoints: weights, momentum, the best of the phase, those that another epoch may replace
+    assert kinds["checkpoints, while a training runs"] == (2 * (3 + replaced) + sets) * 7_000_000
+
+
 def test_predictions_that_pseudo_labels_of_a_fold_are_made_of_stay(raw):
     jobs = [Job("predict_fold", {"model": "stage1_resnet34", "fold": "0"})]
     raw["pseudo_labels"]["stage1_confident"]["scope"] = "fold"

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import yaml
 
+from salt.inference.snapshots import read_members, resolve, write_members
+from salt.runtime.paths import Run
 from salt.runtime.provenance import beside
 from salt.workflow import prediction
 from schemas.errors import UserError
@@ -25,13 +27,16 @@ def raw(tmp_path):
     raw["pathvars"]["results"], raw["predict"] = str(tmp_path / "results"), str(tmp_path / "lines")
     raw["folds"]["count"] = 2
     for model in MODELS:
+        was = check_config(raw).models[model].model_dump(mode="json")
         for fold in (0, 1):
-            for snapshot in raw["models"][model]["members"]:
-                path = weights_of(tmp_path, model, fold, snapshot)
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(b"1")
-            was = check_config(raw).models[model].model_dump(mode="json", include={"network", "input", "phases"})
-            beside(path.parent).write_text(json.dumps({"settings": {"seed": 13} | was}))
+            files = Run(tmp_path / "results").fold(model, fold)
+            files.snapshots.mkdir(parents=True)
+            for member in resolve(raw["models"][model]["members"], []):
+                (files.snapshots / member.file).write_bytes(b"1")
+            write_members(files.members, resolve(raw["models"][model]["members"], []))
+            for output, keys in ((files.snapshots, ("network", "input", "phases")), (files.held_out, ("members",))):
+                settings = {"seed": 13} | {key: was[key] for key in keys}
+                beside(output).write_text(json.dumps({"settings": settings}))
     (tmp_path / "lines").mkdir()
     (tmp_path / "lines" / "a.png").write_bytes(b"1")
     return raw
@@ -56,7 +61,6 @@ def test_the_settings_are_those_of_the_ensembles_models_with_their_weights(raw):
     raw["ensembles"]["final"] = {"stage2_resnext50": 1, "stage3_pad128": 3}
     found = PredictImagesSettings.model_validate(settings(raw))
     assert {name: member.weight for name, member in found.models.items()} == {MODELS[0]: 1, MODELS[1]: 3}
-    assert found.models[MODELS[0]].members["phase1"] == 3
     assert (found.folds, found.tile, found.postprocess.threshold) == (2, (101, 101), 0.5)
 
 
@@ -89,8 +93,37 @@ def test_new_weights_and_new_images_are_new_settings_and_nothing_else_is(raw, tm
 def test_without_weights_it_is_told_what_is_missing_and_to_train_first(raw, tmp_path):
     weights_of(tmp_path, "stage3_pad128", 1, "phase1_cycle2").unlink()
     text = fault(raw)
-    for words in ("the ensemble final", "16 files", "1 of them missing", "phase1_cycle2", "First train", "`predict`"):
+    for words in (
+        "the ensemble final",
+        "4 folds",
+        "1 of its files missing",
+        "phase1_cycle2",
+        "First train",
+        "`predict`",
+    ):
         assert words in text
+
+
+def test_without_the_members_of_a_fold_it_is_told_to_train_first(raw, tmp_path):
+    Run(tmp_path / "results").fold("stage3_pad128", 1).members.unlink()
+    assert "1 of its files missing: " in (text := fault(raw))
+    assert "fold1/members.json" in text
+
+
+def test_other_weights_of_the_same_snapshots_are_other_settings(raw, tmp_path):
+    before, files = settings(raw), Run(tmp_path / "results").fold("stage2_resnext50", 0)
+    write_members(files.members, [member.model_copy(update={"weight": 1.0}) for member in read_members(files.members)])
+    after = settings(raw)
+    assert {key for key in before if before[key] != after[key]} == {"weights"}
+
+
+def test_members_that_the_run_did_not_predict_with_are_refused(raw):
+    raw["models"]["stage2_resnext50"]["members"] = {"phase1": 3, "phase2_cycle1": 1}
+    text = fault(raw)
+    assert "models.stage2_resnext50.members.phase2_cycle2: 1.0 -> nothing" in text
+    assert "bring the run up to date: type the same command without `predict`" in text
+    raw["models"]["stage2_resnext50"]["members"] = {"name": "equal"}
+    assert "models.stage2_resnext50.members.phase1: 3.0 -> nothing" in fault(raw)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""TERM and Ctrl-C as a wish that long work looks at between two steps, so that it can save first."""
+"""TERM and Ctrl-C as a request to stop that long work looks at between two steps, so that it can save first."""
 
 import signal
 from collections.abc import Iterator
@@ -16,20 +16,20 @@ class Interrupted(Exception):
 
 
 @dataclass
-class Wish:
+class StopRequest:
     """Which signal came: 0 as long as none did."""
 
     signal_number: int = 0
 
 
 @contextmanager
-def wishes() -> Iterator[Wish]:
+def stop_requests() -> Iterator[StopRequest]:
     """Catch TERM and Ctrl-C inside the context. A second one does what it does without us: it ends the program."""
-    wish = Wish()
+    request = StopRequest()
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
 
     def note(number: int, _: FrameType | None) -> None:
-        wish.signal_number = number
+        request.signal_number = number
         restore()
 
     def restore() -> None:
@@ -39,7 +39,7 @@ def wishes() -> Iterator[Wish]:
     for number in before:
         signal.signal(number, note)
     try:
-        yield wish
+        yield request
     finally:
         restore()
 

@@ -12,10 +12,10 @@ import torch
 from models.registry import create_network
 from salt.data.tiles import Tiles
 from salt.inference.geometry import Geometry
-from salt.runtime.interrupts import Interrupted
+from salt.runtime.signals import Interrupted
+from salt.training import fit
 from salt.training.checkpoints import Checkpoints
-from salt.training.steps import PhaseSteps, Setting
-from salt.training.trainer import Trainer, Training
+from salt.training.task import Task
 from schemas.augmentation import PRESETS, Mix, ShiftScale
 from schemas.config import Compute
 from schemas.errors import UserError
@@ -31,16 +31,17 @@ def phase(schedule=COSINE, loss="bce_dice", lr=0.01, **more):
     return Phase.model_validate({"loss": loss, "optimizer": optimizer, "schedule": schedule, "batch": 4, **more})
 
 
-def setting(tiles, phases, seed=3, workers=0, mix=None, channels="ramp", pad=None, **compute):
+def task(tiles, phases, held_out=True, seed=3, workers=0, mix=None, channels="ramp", pad=None, **compute):
     torch.manual_seed(seed)
     network = {"name": "unet_plain", "width": 4, "levels": 3}
     shape = {"channels": channels, "pad": pad}
     given = {"seed": seed, "network": network, "input": shape, "augment": AUGMENT}
     settings = TrainSettings.model_validate(given | {"mix": mix, "phases": phases})
-    return Setting(
+    return Task(
         create_network(settings.network),
         Geometry.of(settings.input, tiles),
         tiles,
+        tiles if held_out else None,
         settings,
         Compute(device="cpu", threads=1, loader_workers=workers, **compute),
         torch.device("cpu"),
@@ -48,9 +49,12 @@ def setting(tiles, phases, seed=3, workers=0, mix=None, channels="ramp", pad=Non
     )
 
 
-def train(tiles, phases, held_out=True, **options):
-    given = setting(tiles, phases, **options)
-    return given.network, Trainer(given, tiles if held_out else None).run()
+def train(tiles, phases, **options):
+    return fit.train(task(tiles, phases, **options))
+
+
+def snapshots(fitted):
+    return {kept.name: state for kept, state in fitted.snapshots.items()}
 
 
 def same(first, second):
@@ -63,17 +67,16 @@ def trained(tiles):
 
 
 def test_it_learns(trained):
-    _, result = trained
-    assert result.history[-1].score > 0.6 > result.history[0].score
+    scores = trained.history["score"]
+    assert scores.iloc[-1] > 0.6 > scores.iloc[0]
 
 
 def test_each_plateau_and_each_cycle_leaves_a_snapshot(trained):
-    _, result = trained
-    assert list(result.snapshots) == ["phase1", "phase2_cycle1", "phase2_cycle2"]
+    assert list(snapshots(trained)) == ["phase1", "phase2_cycle1", "phase2_cycle2"]
 
 
 def test_the_history_has_a_row_an_epoch(trained):
-    table = trained[1].table()
+    table = trained.history
     assert table.columns.tolist() == ["phase", "cycle", "epoch", "lr", "loss", "held_out_loss", "score"]
     second = table[table["phase"] == 2]
     assert second["cycle"].tolist() == [1, 1, 2, 2, 2]
@@ -82,36 +85,33 @@ def test_the_history_has_a_row_an_epoch(trained):
 
 
 def test_a_snapshot_is_the_best_of_its_cycle_and_the_network_ends_with_the_best_of_all(trained):
-    network, result = trained
-    table = result.table()
+    table, kept = trained.history, snapshots(trained)
     by_cycle = table[table["phase"] == 2].groupby("cycle")["score"].max()
-    best = result.snapshots[f"phase2_cycle{by_cycle.idxmax()}"]
-    assert same(network.state_dict(), best)
-    assert not same(result.snapshots["phase2_cycle1"], result.snapshots["phase2_cycle2"])
+    best = kept[f"phase2_cycle{by_cycle.idxmax()}"]
+    assert same(trained.task.network.state_dict(), best)
+    assert same(trained.best, best)
+    assert not same(kept["phase2_cycle1"], kept["phase2_cycle2"])
 
 
 @pytest.mark.filterwarnings("ignore:This DataLoader will create 4 worker processes")  # on machines with fewer cores
 def test_the_same_seed_trains_the_same_weights_whatever_the_workers(tiles):
-    runs = [train(tiles, [phase()], workers=workers)[1] for workers in (0, 0, 1, 4)]
-    for run in runs[1:]:
-        assert run.history == runs[0].history
-        assert all(same(run.snapshots[name], state) for name, state in runs[0].snapshots.items())
-    other = train(tiles, [phase()], seed=4)[1]
-    assert other.history != runs[0].history
+    runs = [train(tiles, [phase()], workers=workers) for workers in (0, 0, 1, 4)]
+    assert all(equal(run, runs[0]) for run in runs[1:])
+    other = train(tiles, [phase()], seed=4)
+    assert not other.history.equals(runs[0].history)
 
 
 def test_without_held_out_tiles_the_latest_weights_count(tiles):
-    network, result = train(tiles, [phase()], held_out=False)
-    assert all(math.isnan(epoch.score) and math.isnan(epoch.held_out_loss) for epoch in result.history)
-    assert same(network.state_dict(), result.snapshots["phase1_cycle2"])
+    fitted = train(tiles, [phase()], held_out=False)
+    assert fitted.history[["score", "held_out_loss"]].isna().all(axis=None)
+    assert same(fitted.task.network.state_dict(), snapshots(fitted)["phase1_cycle2"])
 
 
 def test_passes_make_an_epoch_longer(tiles):
-    _, once = train(tiles, [phase({"name": "cosine", "cycles": [2]})])
-    _, twice = train(tiles, [phase({"name": "cosine", "cycles": [2]}, passes_per_epoch=2)])
+    once, twice = (train(tiles, [phase({"name": "cosine", "cycles": [2]}, passes_per_epoch=n)]) for n in (1, 2))
     assert len(once.history) == len(twice.history) == 2
-    assert once.snapshots["phase1_cycle1"]["down.0.1.num_batches_tracked"] == 12
-    assert twice.snapshots["phase1_cycle1"]["down.0.1.num_batches_tracked"] == 24
+    assert snapshots(once)["phase1_cycle1"]["down.0.1.num_batches_tracked"] == 12
+    assert snapshots(twice)["phase1_cycle1"]["down.0.1.num_batches_tracked"] == 24
 
 
 AVERAGES = [{"name": "ema", "decay": 0.9}, {"name": "swa", "start": 2}]
@@ -120,35 +120,34 @@ AVERAGES = [{"name": "ema", "decay": 0.9}, {"name": "swa", "start": 2}]
 @pytest.mark.parametrize("average", AVERAGES, ids=["ema", "swa"])
 def test_an_average_is_what_is_validated_kept_and_carried_on(tiles, average):
     once = {"name": "cosine", "cycles": [3]}
-    _, plain = train(tiles, [phase(once)])
-    network, averaged = train(tiles, [phase(once, average=average)])
-    assert averaged.history[0].loss == plain.history[0].loss  # the steps themselves are the same
-    assert averaged.history[-1].loss == plain.history[-1].loss
-    assert averaged.history[-1].held_out_loss != plain.history[-1].held_out_loss
-    assert averaged.history[-1].score > 0.6
-    best = averaged.snapshots["phase1_cycle1"]
-    assert not same(best, plain.snapshots["phase1_cycle1"])
-    assert same(network.state_dict(), best)
+    plain, averaged = train(tiles, [phase(once)]), train(tiles, [phase(once, average=average)])
+    assert averaged.history["loss"].equals(plain.history["loss"])  # the steps themselves are the same
+    ends = [fitted.history.iloc[-1] for fitted in (plain, averaged)]
+    assert ends[0]["held_out_loss"] != ends[1]["held_out_loss"]
+    assert ends[1]["score"] > 0.6
+    best = snapshots(averaged)["phase1_cycle1"]
+    assert not same(best, snapshots(plain)["phase1_cycle1"])
+    assert same(averaged.task.network.state_dict(), best)
 
 
 LONG = {"factor": 0.5, "patience": 9, "stop_after": 9}
 
 
 def test_a_mean_of_weights_is_the_mean_of_the_epochs_ends(tiles):
-    ends = [train(tiles, [phase({"name": "plateau", **LONG, "epochs": n})], held_out=False)[0] for n in (1, 2)]
+    ends = [train(tiles, [phase({"name": "plateau", **LONG, "epochs": n})], held_out=False).best for n in (1, 2)]
     swa = {"name": "swa", "start": 1}
-    network, _ = train(tiles, [phase({"name": "plateau", **LONG, "epochs": 2}, average=swa)], held_out=False)
-    found, parts = network.state_dict()["head.weight"], [end.state_dict()["head.weight"] for end in ends]
+    mean = train(tiles, [phase({"name": "plateau", **LONG, "epochs": 2}, average=swa)], held_out=False).best
+    found, parts = mean["head.weight"], [end["head.weight"] for end in ends]
     assert torch.allclose(found, (parts[0] + parts[1]) / 2, atol=1e-7)
 
 
 @pytest.mark.parametrize("name", ["mixup", "cutmix"])
 def test_mixed_batches_train_as_well(tiles, name):
-    _, plain = train(tiles, [phase()])
-    _, mixed = train(tiles, [phase()], mix=Mix(name=name, p=1))
-    again = train(tiles, [phase()], mix=Mix(name=name, p=1))[1]
-    assert mixed.history == again.history != plain.history
-    assert mixed.history[-1].score > 0.5
+    plain = train(tiles, [phase()]).history
+    mixed, again = (train(tiles, [phase()], mix=Mix(name=name, p=1)).history for _ in range(2))
+    assert mixed.equals(again)
+    assert not mixed.equals(plain)
+    assert mixed["score"].iloc[-1] > 0.5
 
 
 def test_depth_as_a_channel_tells_tiles_apart_that_look_alike(tiles):
@@ -158,31 +157,14 @@ def test_depth_as_a_channel_tells_tiles_apart_that_look_alike(tiles):
     alike = Tiles(tiles.table, noise, np.broadcast_to(deep, noise.shape).copy())
     scores = {}
     for channels in ("depth", "ramp"):
-        _, result = train(alike, [phase({"name": "cosine", "cycles": [8]})], channels=channels, held_out=True)
-        scores[channels] = max(epoch.score for epoch in result.history)
+        fitted = train(alike, [phase({"name": "cosine", "cycles": [8]})], channels=channels)
+        scores[channels] = fitted.history["score"].max()
     assert scores["depth"] > 0.9 > 0.7 > scores["ramp"]
-
-
-def test_an_input_that_the_network_cannot_halve_is_refused(tiles):
-    with pytest.raises(UserError, match="divides by 4, .* found 42 px. Set `resize` or `pad`"):
-        train(tiles, [phase()], pad=42)
 
 
 def test_a_loss_that_is_no_number_stops_with_advice(tiles):
     with pytest.raises(UserError, match="smaller learning rate than 1e\\+30"):
         train(tiles, [phase(lr=1e30)])
-
-
-def test_the_best_weights_are_a_copy():
-    network, training = torch.nn.Linear(1, 1), Training()
-    training.offer(0.5, network)
-    kept = training.of_phase.state["weight"].clone()
-    with torch.no_grad():
-        network.weight += 1
-    training.offer(0.4, network)
-    assert torch.equal(training.of_phase.state["weight"], kept)
-    training.offer(0.6, network)
-    assert torch.equal(training.of_phase.state["weight"], kept + 1)
 
 
 # Interrupted and continued ------------------------------------------------------------------------------------------
@@ -195,6 +177,9 @@ EVERY_KIND = {  # trainings that need all that a checkpoint holds
     ],
     "a mean of epochs": [phase({"name": "cosine", "cycles": [4]}, average={"name": "swa", "start": 2})],
     "mixing, two passes": [phase({"name": "cosine", "cycles": [1, 1]}, passes_per_epoch=2)],
+    "the best epochs": [phase(COSINE, keep={"name": "best", "count": 2}), phase(keep={"name": "best", "count": 9})],
+    "the last epochs": [phase(COSINE, keep={"name": "last"}), phase({"name": "cosine", "cycles": [2]})],
+    "every other epoch": [phase(COSINE, keep={"name": "every", "epochs": 2})],
 }
 
 
@@ -217,20 +202,20 @@ class KilledAfter(Checkpoints):
 def train_killed(tiles, folder, given, kills, held_out=True):
     """Train, killed after each number of checkpoints in turn, and started again; a checkpoint follows every step."""
     for kill in [*kills, math.inf]:
-        fresh = setting(tiles, **given, checkpoint_seconds=0)
         with KilledAfter(folder, "mine") as checkpoints:
             checkpoints.left = kill
             with contextlib.suppress(Killed):
-                return fresh.network, Trainer(fresh, tiles if held_out else None, checkpoints).run()
+                return fit.train(task(tiles, held_out=held_out, **given, checkpoint_seconds=0), checkpoints)
     raise AssertionError("never finished")
 
 
 def equal(one, other):
+    kept, others = snapshots(one), snapshots(other)
     return (
-        same(one[0].state_dict(), other[0].state_dict())
-        and one[1].table().equals(other[1].table())
-        and one[1].snapshots.keys() == other[1].snapshots.keys()
-        and all(same(state, other[1].snapshots[name]) for name, state in one[1].snapshots.items())
+        same(one.task.network.state_dict(), other.task.network.state_dict())
+        and one.history.equals(other.history)
+        and list(kept) == list(others)
+        and all(same(state, others[name]) for name, state in kept.items())
     )
 
 
@@ -245,17 +230,15 @@ def test_a_training_killed_anywhere_ends_with_the_weights_of_one_that_was_not(ti
 
 
 def test_a_training_that_goes_on_counts_the_time_it_had_taken(tiles, tmp_path):
-    given = setting(tiles, [phase()], checkpoint_seconds=0)
     with contextlib.suppress(Killed), KilledAfter(tmp_path, "mine") as checkpoints:
         checkpoints.left = 3
-        Trainer(given, tiles, checkpoints).run()
+        fit.train(task(tiles, [phase()], checkpoint_seconds=0), checkpoints)
     with Checkpoints(tmp_path, "mine") as checkpoints:
         facts, states = checkpoints.load()
         assert facts["seconds"] > 0
         checkpoints.save(facts | {"seconds": 1000.0}, states)
-        trainer = Trainer(setting(tiles, [phase()]), tiles, checkpoints)
-        trainer.run()
-    assert 1000 < trainer.timing().seconds < 2000
+        fitted = fit.train(task(tiles, [phase()]), checkpoints)
+    assert 1000 < fitted.timing.seconds < 2000
 
 
 def test_checkpoints_that_take_long_are_written_less_often(tiles, tmp_path):
@@ -268,7 +251,7 @@ def test_checkpoints_that_take_long_are_written_less_often(tiles, tmp_path):
 
     cycle = {"name": "cosine", "cycles": [9]}
     with Slow(tmp_path, "mine") as checkpoints:
-        Trainer(setting(tiles, [phase(cycle)], checkpoint_seconds=0.01), tiles, checkpoints).run()
+        fit.train(task(tiles, [phase(cycle)], checkpoint_seconds=0.01), checkpoints)
     *in_between, _at_the_end = Slow.times
     assert all(later - earlier > 0.05 / 0.02 for earlier, later in itertools.pairwise(in_between))
 
@@ -278,7 +261,7 @@ def test_a_training_that_goes_on_with_another_number_of_workers_is_the_same(tile
     whole = train(tiles, **given)
     with contextlib.suppress(Killed), KilledAfter(tmp_path, "mine") as checkpoints:
         checkpoints.left = 8
-        Trainer(setting(tiles, **given, checkpoint_seconds=0), tiles, checkpoints).run()
+        fit.train(task(tiles, **given, checkpoint_seconds=0), checkpoints)
     assert equal(train_killed(tiles, tmp_path, given | {"workers": 2}, []), whole)
 
 
@@ -287,14 +270,14 @@ def test_a_training_that_is_asked_to_stop_saves_first(tiles, tmp_path, monkeypat
     given = {"phases": [phase()]}
     whole = train(tiles, **given)
     taken = []
-    step = PhaseSteps.loss
+    step = fit.PhaseTraining._loss
     monkeypatch.setattr(
-        PhaseSteps,
-        "loss",
+        fit.PhaseTraining,
+        "_loss",
         lambda *args: taken.append(1) or (len(taken) == 9 and signal.raise_signal(number)) or step(*args),
     )
     with Checkpoints(tmp_path, "mine") as checkpoints, pytest.raises(Interrupted) as stop:
-        Trainer(setting(tiles, **given), tiles, checkpoints).run()
+        fit.train(task(tiles, **given), checkpoints)
     assert f"Stopped by {number.name} in phase 1, epoch 2. A checkpoint is in {tmp_path}/mine; the same" in str(
         stop.value
     )
@@ -304,12 +287,11 @@ def test_a_training_that_is_asked_to_stop_saves_first(tiles, tmp_path, monkeypat
 
 
 def test_a_loss_that_is_no_number_names_the_step_and_its_tiles_and_leaves_a_checkpoint_from_before(tiles, tmp_path):
-    given = setting(tiles, [phase(lr=1e30)], checkpoint_seconds=0)
     with Checkpoints(tmp_path, "mine") as checkpoints:
         with pytest.raises(
             UserError, match=r"in phase 1, epoch 1, step (\d) of 6.*The tiles of that step were train"
         ) as error:
-            Trainer(given, tiles, checkpoints).run()
+            fit.train(task(tiles, [phase(lr=1e30)], checkpoint_seconds=0), checkpoints)
         facts, states = checkpoints.load()
     assert str(error.value).count("train0") == 4
     assert all(math.isfinite(loss) for loss in facts["losses"])

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from salt.training.steps import create_optimizer
+from salt.training.optimizers import create_optimizer
 from schemas.training import Optimizer
 
 

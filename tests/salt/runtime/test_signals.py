@@ -2,16 +2,16 @@ import signal
 
 import pytest
 
-from salt.runtime.interrupts import wishes
+from salt.runtime.signals import stop_requests
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_the_first_signal_is_a_wish_and_handlers_are_given_back(number):
+def test_the_first_signal_is_a_request_and_handlers_are_given_back(number):
     before = signal.getsignal(number)
-    with wishes() as wish:
-        assert wish.signal_number == 0
+    with stop_requests() as request:
+        assert request.signal_number == 0
         signal.raise_signal(number)
-        assert wish.signal_number == number
+        assert request.signal_number == number
     assert signal.getsignal(number) is before
 
 
@@ -25,6 +25,6 @@ def ctrl_c_ends_the_program():
 
 @pytest.mark.usefixtures("ctrl_c_ends_the_program")
 def test_a_second_ctrl_c_ends_the_work_at_once():
-    with pytest.raises(KeyboardInterrupt), wishes():
+    with pytest.raises(KeyboardInterrupt), stop_requests():
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGINT)

@@ -1,0 +1,43 @@
+"""Optimizers of the phases, and their state as tensors with names."""
+
+import torch
+from torch import Tensor, nn
+
+from schemas.training import Optimizer
+
+
+def create_optimizer(network: nn.Module, settings: Optimizer) -> torch.optim.Optimizer:
+    """The optimizer of a phase; its learning rate is set before each step."""
+    parameters, decay = network.parameters(), settings.weight_decay
+    match settings.name:
+        case "sgd":
+            return torch.optim.SGD(parameters, settings.lr, momentum=settings.momentum, weight_decay=decay)
+        case "rmsprop":  # Keras' constants: the ResNeXt50 author's framework
+            return torch.optim.RMSprop(parameters, settings.lr, alpha=0.9, eps=1e-7, weight_decay=decay)
+        case "adamw":
+            return torch.optim.AdamW(parameters, settings.lr, weight_decay=decay)
+
+
+def set_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
+    """Set the learning rate of all parameters."""
+    for group in optimizer.param_groups:
+        group["lr"] = lr
+
+
+def state_of(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """What the optimizer remembers of the steps so far, as `<parameter>.<name>`."""
+    return {
+        f"{parameter}.{name}": value
+        for parameter, state in optimizer.state_dict()["state"].items()
+        for name, value in state.items()
+        if value is not None  # SGD's momentum before its first step
+    }
+
+
+def load_state(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    """Put back what `state_of` gave."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        parameter, name = key.split(".")
+        state.setdefault(int(parameter), {})[name] = value
+    optimizer.load_state_dict(optimizer.state_dict() | {"state": state})

@@ -1,0 +1,108 @@
+"""What a training is to do: a network with its first weights, tiles, settings, a device and a seed."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from models import Network
+from models.registry import create_network
+from salt.data.tiles import Tiles
+from salt.inference.geometry import Geometry
+from salt.inference.weights import load_weights
+from salt.runtime import device
+from salt.runtime.progress import say
+from salt.training.checkpoints import fingerprint
+from salt.training.loader import stable_seed
+from schemas.config import Compute
+from schemas.errors import UserError
+from schemas.training import TrainSettings
+
+
+@dataclass(frozen=True)
+class Task:
+    """All that the result of a training is a function of, and the machine that it runs on.
+
+    tiles: those to train on; held_out: those to validate on, None where all are trained on
+    seed: data order, augmentation, mixing and dropout are functions of (seed, phase, epoch, step, tile)
+    """
+
+    network: Network
+    geometry: Geometry
+    tiles: Tiles
+    held_out: Tiles | None
+    settings: TrainSettings
+    compute: Compute
+    device: torch.device
+    seed: int
+
+    @classmethod
+    def create(
+        cls,
+        settings: TrainSettings,
+        compute: Compute,
+        tiles: Tiles,
+        held_out: Tiles | None = None,
+        fold: int | None = None,
+        encoder_weights: Path | None = None,
+        start_from: Path | None = None,
+    ) -> Self:
+        """Set the machine up, and make the network.
+
+        fold: has a seed of its own; encoder_weights, start_from: files of the first weights, of the encoder or of the
+            whole network; what they do not give is random
+        Raises UserError where weights, tiles or the input do not fit the network or its phases.
+        """
+        where = device.set_up(compute)
+        seed = stable_seed(settings.seed, *([] if fold is None else [fold]))
+        torch.manual_seed(seed)
+        network = create_network(settings.network, settings.input.channel_count, encoder_weights)
+        if start_from:
+            load_weights(network, start_from)
+        held_out_words = f"{len(held_out)} held out" if held_out else "none held out"
+        say(f"{len(tiles)} tiles to train on, {held_out_words}, on {device.describe(where)}")
+        geometry = Geometry.of(settings.input, *([tiles, held_out] if held_out else [tiles]))
+        return cls(network, geometry, tiles, held_out, settings, compute, where, seed)
+
+    def __post_init__(self) -> None:
+        """Look for what would fail later."""
+        if wrong := [side for side in self.geometry.shape if side % self.network.stride]:
+            raise UserError(
+                f"Expected an input whose side divides by {self.network.stride}, as this network needs, and found "
+                f"{wrong[0]} px. Set `resize` or `pad` of the model's `input`."
+            )
+        for number, phase in enumerate(self.settings.phases, 1):
+            self._check_batch(number, phase.batch)
+
+    def _check_batch(self, number: int, batch: int) -> None:
+        """How many pseudo-labels are selected, nobody knows before: a pretraining takes what there is."""
+        if batch <= len(self.tiles):
+            return
+        text = (
+            f"Expected at least the {batch} tiles of a batch of phase {number} to train on, and found "
+            f"{len(self.tiles)}."
+        )
+        if self.held_out is not None:
+            raise UserError(f"{text} Lower `batch` of this phase.")
+        say(f"Warning: {text} Each step takes all of them; lower `batch`, or the set's `min_confidence`.")
+
+    def fingerprint(self) -> str:
+        """Digest of all that the training's result is a function of."""
+        arrays = [array for some in (self.tiles, self.held_out) if some for array in (*some.arrays, some.depths)]
+        return fingerprint(f"{self.seed} {self.settings.model_dump_json()}", arrays, self.network.state_dict())
+
+    def inputs(self, images: Tensor, depths: Tensor) -> Tensor:
+        """The network's input (B, C, S, S) of images (B, H, W) or (B, H, W, 3) uint8 on its device."""
+        return self.geometry.images(images, depths).contiguous(memory_format=torch.channels_last)
+
+    def ids(self, rows: Iterable[int]) -> list[str]:
+        """Ids of tiles to train on."""
+        return [self.tiles.ids[row] for row in rows]
+
+    @property
+    def facts(self) -> dict[str, str | int]:
+        """What its provenance tells beside settings and inputs."""
+        return {"device": device.describe(self.device), "threads": self.compute.threads, "seed": self.seed}

@@ -1,0 +1,79 @@
+"""Sections of the config about schedules: how long a phase is, and how its learning rate goes.
+
+The rates themselves are in salt/training/schedules.py.
+"""
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from schemas.section import Count, Section
+
+
+class Plateau(Section):
+    """Reduce the learning rate when the validation score stalls, stop when it keeps stalling; not for pretraining."""
+
+    name: Literal["plateau"]
+    epochs: Count = Field(description="At most so many.")
+    factor: float = Field(gt=0, lt=1, description="The learning rate is multiplied by this.")
+    patience: Count = Field(description="Epochs without a better score before the rate is reduced.")
+    stop_after: Count = Field(description="Epochs without a better score before the phase ends; at least patience.")
+    min_lr: float = Field(0.0, ge=0, description="The rate is not reduced below this.")
+
+    @model_validator(mode="after")
+    def _reduces_before_it_stops(self) -> Self:
+        if self.stop_after < self.patience:
+            raise ValueError(
+                f"expected stop_after to be at least patience, {self.patience}, found {self.stop_after}: the phase "
+                "would end before it has tried a reduced rate; raise stop_after or lower patience"
+            )
+        return self
+
+    @property
+    def most_epochs(self) -> int:
+        """Epochs of the phase, if nothing stops it early."""
+        return self.epochs
+
+    @property
+    def fewest_epochs(self) -> int:
+        """Epochs of the phase, if the first is the best."""
+        return min(self.epochs, 1 + self.stop_after)
+
+    @property
+    def cycle_suffixes(self) -> list[str]:
+        """What tells its cycles apart in names: nothing, since it is one."""
+        return [""]
+
+
+class Cycles(Section):
+    """A schedule of cycles, all alike but for their length."""
+
+    cycles: tuple[Count, ...] = Field(min_length=1, description="Epochs of each cycle.")
+    min_lr: float = Field(0.0, ge=0, description="The smallest learning rate.")
+
+    @property
+    def most_epochs(self) -> int:
+        """Epochs of the phase."""
+        return sum(self.cycles)
+
+    @property
+    def fewest_epochs(self) -> int:
+        """The same: nothing stops it early."""
+        return self.most_epochs
+
+    @property
+    def cycle_suffixes(self) -> list[str]:
+        """What tells its cycles apart in names."""
+        return [f"_cycle{cycle}" for cycle in range(1, len(self.cycles) + 1)]
+
+
+class Cosine(Cycles):
+    """Cosine from the optimizer's rate to `min_lr` in each cycle, each starting at the top again (SGDR)."""
+
+    name: Literal["cosine"]
+
+
+class Triangular2(Cycles):
+    """From `min_lr` up to the optimizer's rate and back in each cycle, the rise halved each time (Smith 2017)."""
+
+    name: Literal["triangular2"]

@@ -1,0 +1,58 @@
+import pytest
+import torch
+
+from salt.training.task import Task
+from schemas.config import Compute
+from schemas.errors import UserError
+from schemas.training import TrainSettings
+
+PHASE = {
+    "loss": "bce",
+    "optimizer": {"name": "adamw", "lr": 0.01},
+    "schedule": {"name": "cosine", "cycles": [1]},
+    "batch": 4,
+}
+
+
+def create(tiles, held_out=True, pad=None, batch=4, **more):
+    network = {"name": "unet_plain", "width": 4, "levels": 3}
+    given = {
+        "seed": 3,
+        "network": network,
+        "input": {"pad": pad},
+        "augment": "none",
+        "phases": [PHASE | {"batch": batch}],
+    }
+    compute = Compute(device="cpu", threads=1, loader_workers=0)
+    settings = TrainSettings.model_validate(given | {"phases": [PHASE | {"batch": batch}]})
+    return Task.create(settings, compute, tiles, tiles if held_out else None, **more)
+
+
+def weights(task):
+    return task.network.state_dict()["head.weight"]
+
+
+def test_the_first_weights_are_a_function_of_seed_and_fold(tiles):
+    assert torch.equal(weights(create(tiles, fold=1)), weights(create(tiles, fold=1)))
+    assert len({weights(create(tiles, fold=fold)).numpy().tobytes() for fold in (None, 0, 1)}) == 3
+
+
+def test_its_fingerprint_is_one_of_tiles_seed_and_what_is_held_out(tiles):
+    tasks = [create(tiles), create(tiles, held_out=False), create(tiles, fold=0), create(tiles.select([1, 2, 3, 4]))]
+    assert len({task.fingerprint() for task in tasks}) == 4
+    assert create(tiles).fingerprint() == tasks[0].fingerprint()
+
+
+def test_an_input_that_the_network_cannot_halve_is_refused(tiles):
+    with pytest.raises(UserError, match="divides by 4, .* found 42 px. Set `resize` or `pad`"):
+        create(tiles, pad=42)
+
+
+def test_a_batch_of_more_tiles_than_there_are_is_refused_where_the_fold_has_others_and_told_in_a_pretraining(
+    tiles, caplog
+):
+    with pytest.raises(UserError, match="at least the 25 tiles of a batch of phase 1 to train on, and found 24. Lower"):
+        create(tiles, batch=25)
+    with caplog.at_level("INFO"):
+        create(tiles, held_out=False, batch=25)
+    assert "Each step takes all of them" in caplog.text
