@@ -1,6 +1,6 @@
 """Predict with one fold's snapshots: its held-out tiles and all test tiles, with and without their mirror images.
 
-It decides which of the snapshots these are, once, and writes it for all later predictions.
+It chooses the snapshots, once, and records them for all later predictions.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from schemas.config import Compute
 from schemas.reading import read_settings
 from schemas.training import PredictSettings
 
-READ = ("tiles", "folds", "snapshots", "table")  # options that name inputs
+INPUT_OPTIONS = ("tiles", "folds", "snapshots", "table")
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
@@ -28,8 +28,8 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--folds", type=Path, required=True, help="folds.csv")
     parser.add_argument("--fold", type=int, required=True, help="the fold that was held out")
     parser.add_argument("--snapshots", type=Path, required=True, help="folder of train_fold's weights")
-    parser.add_argument("--table", type=Path, required=True, help="csv of train_fold: the snapshots and their scores")
-    parser.add_argument("--members", type=Path, required=True, help="json to write: who predicts, with which weight")
+    parser.add_argument("--table", type=Path, required=True, help="csv of train_fold: snapshots and their scores")
+    parser.add_argument("--members", type=Path, required=True, help="json to write: snapshots and their weights")
     parser.add_argument("--held-out", type=Path, required=True, help="records to write: the held-out tiles")
     parser.add_argument("--test", type=Path, required=True, help="records to write: the test tiles")
     return parser.parse_args(argv)
@@ -43,14 +43,14 @@ def main(argv: list[str] | None = None) -> None:
     labelled, test = load_tiles(args.tiles, "train"), load_tiles(args.tiles, "test")
     _, held_out_ids = folds.split(labelled.table, folds.load_folds(args.folds), args.fold)
     held_out = labelled.select(rows_of(labelled.ids, held_out_ids))
-    members = snapshots.resolve(settings.members, snapshots.read_kept(args.table))
+    members = snapshots.resolve(settings.members, snapshots.read_table(args.table))
     geometry, where = Geometry.of(settings.input, held_out, test), device.set_up(compute)
     with device.faults_of_the_machine():
         predictor = fold.load_predictor(settings, args.snapshots, members, geometry, where)
         fold.predict(args.held_out, held_out, predictor, compute.predict_batch, "held-out tiles")
         fold.predict(args.test, test, predictor, compute.predict_batch, "test tiles")
     snapshots.write_members(args.members, members)
-    inputs = {name: getattr(args, name) for name in READ}
+    inputs = {name: getattr(args, name) for name in INPUT_OPTIONS}
     provenance.leave(args.held_out, args.settings, inputs, device=device.describe(where), threads=compute.threads)
     say(f"predicted {len(held_out)} held-out and {len(test)} test tiles with {len(members)} snapshots")
 

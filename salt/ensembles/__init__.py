@@ -1,1 +1,1 @@
-"""What predictions make together: blends, and pseudo-labels from them. Imports data, runtime."""
+"""Combines predictions: blends them, and makes pseudo-labels from them. Imports data, runtime."""

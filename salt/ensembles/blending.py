@@ -1,4 +1,4 @@
-"""Weighted means of predictions that carry their ids (recipe 8)."""
+"""Weighted means of predictions (recipe 8). Tiles are matched by id."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,11 +11,11 @@ from salt.data.records import Records, chunks, create_records
 
 
 def blend(members: Sequence[Records], weights: Sequence[float], out: Path | str) -> int:
-    """Write the blend of several predictions, chunk by chunk, and return the number of its tiles.
+    """Write the blend of several predictions, chunk by chunk; return its number of tiles.
 
     members: records (id, plain, tta). If all hold the same tiles in the same order (models of an ensemble, folds on
         the test tiles), the blend is their weighted mean. If no two share a tile (folds on their held-out tiles), it
-        is all of them, sorted by id. Raises ValueError for anything between.
+        holds all tiles, sorted by id. Raises ValueError in any other case.
     """
     same = same_tiles(members)
     ids = members[0]["id"] if same else np.sort(np.concatenate([member["id"] for member in members]))
@@ -36,7 +36,7 @@ def same_tiles(members: Sequence[Records]) -> bool:
 
 
 def mean(members: Sequence[Records], weights: Sequence[float], field: str, rows: slice) -> npt.NDArray[np.float32]:
-    """The weighted mean of one field of predictions of the same tiles, for some rows: (rows, H, W) in 0..1."""
+    """Weighted mean of one field over predictions of the same tiles, for some rows: (rows, H, W) in 0..1."""
     total = np.zeros(members[0][field][rows].shape, np.float32)
     for member, share in zip(members, np.asarray(weights) / np.sum(weights), strict=True):
         total += np.float32(share) * member[field][rows].astype(np.float32)
@@ -51,7 +51,7 @@ def _average(members: Sequence[Records], weights: Sequence[float], records: Reco
 
 def _collect(members: Sequence[Records], records: Records) -> None:
     for member in members:
-        places = np.searchsorted(records["id"], member["id"])
+        targets = np.searchsorted(records["id"], member["id"])
         for rows in chunks(len(member)):
             for name in FIELDS:
-                records[name][places[rows]] = member[name][rows]
+                records[name][targets[rows]] = member[name][rows]

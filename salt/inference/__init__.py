@@ -1,4 +1,4 @@
-"""From tiles and weights to probabilities, of the run's tiles and of other images.
+"""Predicts probabilities from weights: of the run's tiles and of other images.
 
 Imports intake, postprocess, data, runtime.
 """

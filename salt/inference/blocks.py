@@ -1,6 +1,6 @@
-"""All windows of many images in one row, predicted block by block.
+"""The windows of many images in one sequence, predicted block by block.
 
-Each block is a file. A kill leaves whole ones, and who comes after goes on behind them.
+Each block is a file that appears whole. After a kill, the same command predicts only the missing blocks.
 """
 
 import hashlib
@@ -23,28 +23,28 @@ from salt.runtime.atomic import atomic_path
 from salt.runtime.progress import Ticker
 from schemas.results import PredictImagesSettings
 
-# Pixels of a block. All networks are loaded for each: of a GPU's time that would be a large part if blocks were small;
-# of a CPU's it is hardly any, and there a small block is long enough to lose.
+# Pixels of a block. Each block loads all networks: with small blocks that would take a large share of a GPU's time.
+# On a CPU the share is negligible, and a kill loses little work if blocks are small.
 BLOCK = {"cuda": 2**25, "cpu": 2**20}
 
 
 class Windows:
-    """The windows of images, one after another."""
+    """The windows of many images as one sequence."""
 
     def __init__(self, images: Sequence[Image]) -> None:
         self.images = images
         self.firsts = np.cumsum([0, *(len(image.windows) for image in images)])
-        self._open: tuple[int, Pixels] = (-1, np.empty(0))  # the image that was read last
+        self._open: tuple[int, Pixels] = (-1, np.empty(0))  # the last image read
 
     def __len__(self) -> int:
         return int(self.firsts[-1])
 
     def take(self, rows: slice) -> npt.NDArray[np.uint8]:
-        """Some windows, (n, h, w) or (n, h, w, 3)."""
+        """The pixels of some windows, (n, h, w) or (n, h, w, 3) uint8."""
         return np.stack([self._window(number) for number in range(rows.start, rows.stop)])
 
     def of(self, image: int) -> range:
-        """Numbers of an image's windows."""
+        """The numbers of an image's windows."""
         return range(self.firsts[image], self.firsts[image + 1])
 
     def _window(self, number: int) -> npt.NDArray[np.uint8]:
@@ -58,14 +58,14 @@ class Blocks:
     """Predictions of windows on disk: a folder of files (n, h, w) uint16, 65535 = 1."""
 
     def __init__(self, folder: Path, size: int) -> None:
-        """`size`: windows of a block; the last one may have fewer."""
+        """size: windows per block; the last block may have fewer."""
         self.folder, self.size = folder, size
 
     @classmethod
     def of(cls, checkpoints: Path, settings: PredictImagesSettings, device: str) -> Self:
-        """The blocks of one prediction, in their own folder below `checkpoints`; all other folders there are deleted.
+        """The blocks of one prediction, in their own folder below `checkpoints`. Deletes all other folders there.
 
-        The steps from probabilities to masks do not count: other steps go on with the same blocks.
+        Predictions that differ only in the steps from probabilities to masks share their blocks.
         device: its type, "cpu" or "cuda"
         """
         prediction = settings.model_dump_json(exclude={"postprocess"})
@@ -77,7 +77,7 @@ class Blocks:
         return cls(own, max(1, BLOCK[device] // math.prod(settings.tile)))
 
     def predict(self, windows: Windows, ensemble: Ensemble) -> None:
-        """Predict the windows of those blocks that are not there yet."""
+        """Predict the windows of all missing blocks."""
         ahead = [rows for rows in chunks(len(windows), self.size) if not self._file(rows.start).exists()]
         ticker, done = Ticker("images", sum(rows.stop - rows.start for rows in ahead), unit="windows"), 0
         for rows in ahead:
@@ -87,11 +87,11 @@ class Blocks:
             done += len(predicted)
 
     def read(self, windows: range) -> Iterator[npt.NDArray[np.float32]]:
-        """Probabilities of some windows, (h, w) each."""
+        """Yield the probabilities of some windows, (h, w) each."""
         for start, numbers in groupby(windows, lambda number: number // self.size * self.size):
             predicted = np.load(self._file(start), mmap_mode="r", allow_pickle=False)
             for number in numbers:
                 yield from_16_bits(predicted[number - start])
 
     def _file(self, start: int) -> Path:
-        return self.folder / f"{self.size}_{start}.npy"  # blocks of another size are other blocks
+        return self.folder / f"{self.size}_{start}.npy"  # the size in the name keeps blocks of different sizes apart

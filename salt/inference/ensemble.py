@@ -1,7 +1,6 @@
-"""The prediction of a whole trained run: the mean over snapshots, folds and models, of each image and its mirror image.
+"""The networks of a trained run, which predict together: a mean over models, folds and snapshots, with mirroring.
 
-The networks of a run do not fit into memory together. They are loaded one after another, and each predicts many tiles
-before the next is loaded.
+They do not fit into memory together. So they are loaded one at a time, and each predicts many tiles before the next.
 """
 
 from collections.abc import Iterator, Mapping
@@ -28,27 +27,28 @@ Floats = npt.NDArray[np.float32]
 
 
 class Ensemble:
-    """The models of an ensemble by name, with the snapshots of their folds."""
+    """The networks of a trained run: the snapshots of all folds of an ensemble's models."""
 
     def __init__(
         self, members: Mapping[str, EnsembleMember], folds: int, tile: Shape, run: Run, compute: Compute
     ) -> None:
         self.members, self.folds, self.tile, self.run = members, folds, tile, run
         self.device, self.batch = device.set_up(compute), compute.predict_batch
-        self.shares = {name: self._shares(name) for name in members}  # of each model's weights in its mean
+        self.shares = {name: self._shares(name) for name in members}  # of each file of weights in its model's mean
 
     def __len__(self) -> int:
         return len(self.files)
 
     @property
     def files(self) -> list[Path]:
-        """The weights of all its networks."""
+        """The files of weights, one per network."""
         return [path for name in self.members for path in self.shares[name]]
 
     def predict(self, tiles: npt.NDArray[np.uint8], ticker: Ticker, before: int = 0) -> Floats:
-        """Probabilities (n, H, W) of tiles (n, H, W) or (n, H, W, 3); constant ones are empty.
+        """Probabilities (n, H, W) of tiles (n, H, W) or (n, H, W, 3) uint8; 0 for constant tiles.
 
-        ticker: told after each batch how many tiles all networks have done, with those `before`
+        ticker: gets, after each batch, the number of tiles done plus `before`; a tile counts once all networks
+            have predicted it
         """
         total, done = np.zeros(tiles.shape[:3], np.float32), 0
         depths = np.full(len(tiles), np.nan, np.float32)  # unknown
@@ -60,7 +60,7 @@ class Ensemble:
         return total
 
     def _networks(self) -> Iterator[tuple[Predictor, np.float32]]:
-        """Each network alone, and its share in the mean."""
+        """Yield each network alone, and its share in the mean."""
         whole = sum(member.weight for member in self.members.values())
         for name, member in self.members.items():
             network = create_network(member.network, member.input.channel_count).eval()
@@ -71,7 +71,7 @@ class Ensemble:
                 yield predictor, np.float32(share * member.weight / whole)
 
     def _shares(self, name: str) -> dict[Path, float]:
-        """A model's weights and their shares: folds weigh alike, snapshots as they do in a fold's prediction."""
+        """A model's files of weights and their shares: folds weigh equally, snapshots as in their fold's prediction."""
         shares: dict[Path, float] = {}
         for fold in (self.run.fold(name, number) for number in range(self.folds)):
             members = read_members(fold.members)

@@ -1,4 +1,4 @@
-"""The prediction of a fold: its snapshots together, on its held-out tiles and on all test tiles."""
+"""The prediction of a fold: the mean of its snapshots, on its held-out tiles and on all test tiles."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +21,7 @@ from schemas.training import NetworkSettings
 def load_predictor(
     settings: NetworkSettings, folder: Path, members: Sequence[Member], geometry: Geometry, device: torch.device
 ) -> Predictor:
-    """The snapshots in a folder that are members, ready to predict. Raises UserError where one is not there."""
+    """The member snapshots from a folder, ready to predict. Raises UserError if one is missing."""
     networks = []
     for member in members:
         network = create_network(settings.network, settings.input.channel_count)
@@ -31,7 +31,7 @@ def load_predictor(
 
 
 def predict(path: Path, tiles: Tiles, predictor: Predictor, batch: int, what: str) -> None:
-    """Predict tiles batch by batch, straight into records (id, plain, tta). what: the tiles, in words."""
+    """Predict tiles batch by batch into records (id, plain, tta). what: names the tiles in the progress."""
     ticker = Ticker(what, len(tiles))
     height, width = tiles.images.shape[1:3]
     depths = tiles.depths

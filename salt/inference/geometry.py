@@ -1,6 +1,6 @@
-"""Between tiles and networks: resize, pad and channels on the way in, crop and resize on the way back (recipe 3).
+"""The geometry between tiles and networks (recipe 3): resize, pad and channels on the way in, crop and resize back.
 
-All of it runs on the network's device: the loader hands over bytes, 10 kB a tile.
+All of it runs on the network's device, so that the loader passes on only bytes, 10 kB per tile.
 """
 
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ STD = (0.229, 0.224, 0.225)
 
 @dataclass(frozen=True)
 class Geometry:
-    """The way of a tile to a network's input and back. All shapes are (height, width), px."""
+    """Converts tiles to a network's input and its output back to tiles. All shapes are (height, width), px."""
 
     settings: Input
     tile: Shape
@@ -32,7 +32,7 @@ class Geometry:
     def of(cls, settings: Input, *tiles: Tiles) -> Self:
         """The geometry of tiles of one size.
 
-        Raises UserError where the input's settings do not fit them, or depth is an input channel and a tile has none.
+        Raises UserError if the input's settings do not fit them, or if depth is a channel and a tile has none.
         """
         for some in tiles:
             unknown = [name for name, depth in zip(some.ids, some.depths, strict=True) if depth != depth]
@@ -58,7 +58,7 @@ class Geometry:
 
     @property
     def before(self) -> Shape:
-        """Padding above and left of the tile, px; below and right take the odd pixel."""
+        """Padding above and left of the tile, px; an odd pixel goes below and right."""
         top, left = ((large - small) // 2 for large, small in zip(self.shape, self.resized, strict=True))
         return top, left
 
@@ -66,7 +66,7 @@ class Geometry:
         """Tiles and relative depths (B,) in 0..1 -> network input (B, C, height, width) float.
 
         tiles: (B, H, W) grey or (B, H, W, 3) red, green, blue; uint8
-        Depths are used by `channels: depth` alone and may be NaN otherwise.
+        Only `channels: depth` uses depths; otherwise they may be NaN.
         """
         mean, std = (torch.tensor(values, device=tiles.device).view(1, 3, 1, 1) for values in (MEAN, STD))
         if self.settings.channels == "rgb":

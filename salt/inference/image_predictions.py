@@ -1,4 +1,4 @@
-"""What is written of other images: a mask and the probabilities of each as PNGs, and all masks in a table."""
+"""The outputs for other images: a mask and the probabilities of each as PNGs, and a table of all masks."""
 
 import csv
 from collections.abc import Iterable, Sequence
@@ -20,10 +20,10 @@ from schemas.postprocess import Postprocess
 def write_predictions(
     images: Sequence[Image], blocks: Blocks, postprocess: Postprocess, masks: Path, probabilities: Path, table: Path
 ) -> None:
-    """Write all that is made of the windows' predictions, an image at a time.
+    """Write the outputs from the windows' predictions, one image at a time.
 
     masks: folder of PNGs, 255 is salt; probabilities: folder of 16-bit PNGs, 65535 is 1; table: csv of id, rle_mask
-    postprocess: the steps to a mask, of which the jigsaw rule is left out
+    postprocess: the steps to a mask; the jigsaw rule is left out
     """
     windows = Windows(images)
     with (
@@ -53,12 +53,12 @@ def blended(image: Image, predictions: Iterable[npt.NDArray[np.float32]]) -> npt
 
 def mask_of(probabilities: npt.NDArray[np.uint16], postprocess: Postprocess) -> npt.NDArray[np.uint8]:
     """The mask (H, W) in {0, 1} of an image's probabilities (H, W), 65535 = 1."""
-    not_constant = np.zeros(1, np.bool_)  # of a constant image all probabilities are 0: its mask is empty anyway
+    not_constant = np.zeros(1, np.bool_)  # a constant image has probabilities of 0: its mask is empty anyway
     (mask,) = steps.masks(probabilities[None], not_constant, postprocess)
     return mask
 
 
 def _write_png(path: Path, pixels: npt.NDArray[np.uint8] | npt.NDArray[np.uint16]) -> None:
-    """Write (H, W) numbers as grey. Not by OpenCV itself, which tells nobody of a full disk."""
+    """Write (H, W) numbers as a grey PNG. OpenCV only encodes: its own writing hides a full disk."""
     _, png = cv2.imencode(".png", pixels)
     path.write_bytes(png.data)

@@ -1,4 +1,4 @@
-"""The images that a trained run is applied to: the files of a folder, or one file."""
+"""The images to predict with a trained run: the files of a folder, or one file."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -29,9 +29,9 @@ SHOWN = 5
 class Image:
     """An image to predict.
 
-    name: of the files that are written, without suffix
-    read: gives its pixels, (H, W) or (H, W, 3), uint8, uint16 or float32
-    windows: what a network sees of it; values: what becomes 0 and 255 in each of them
+    name: of its output files, without suffix
+    read: returns its pixels, (H, W) or (H, W, 3), uint8, uint16 or float32
+    windows: the parts that a network sees; values: the range that becomes 0..255 in each window
     """
 
     name: str
@@ -40,42 +40,44 @@ class Image:
     values: Range
 
     def window(self, pixels: Pixels, number: int) -> npt.NDArray[np.uint8]:
-        """One window of its pixels as a tile, (h, w) or (h, w, 3)."""
+        """One window of the image's pixels as a tile, (h, w) or (h, w, 3) uint8."""
         return image_files.to_bytes(self.windows.window(pixels, number), self.values)
 
 
 def find_images(path: Path) -> list[Path]:
-    """The images in a folder itself, sorted, or the one file. Raises UserError where there are none."""
+    """The images directly in a folder, sorted, or the one file. Raises UserError if there are none."""
     if not path.exists():
-        raise UserError(f"To predict, expected a folder of images or an image at {path}, and found nothing there.")
+        raise UserError(
+            f"To predict, expected a folder of images or an image at {path}, found nothing there. Correct the path."
+        )
     if not (found := [file for file in _files(path) if _is_image(file)]):
         others = [file.name for file in (sorted(path.iterdir()) if path.is_dir() else [path])]
         raise UserError(
-            f"To predict, expected images at {path} ({' '.join(SUFFIXES)}), and found none: "
-            f"{first_of(others, SHOWN) or 'the folder is empty'}."
+            f"To predict, expected images at {path} ({' '.join(SUFFIXES)}), found none: "
+            f"{first_of(others, SHOWN) or 'the folder is empty'}. Put images there or correct the path."
         )
     return found
 
 
 def open_images(settings: PredictImagesSettings) -> list[Image]:
-    """The images of a prediction, each read once to see that it can be. Raises UserError listing every fault."""
+    """The images of a prediction, each read once as a check. Raises UserError that lists every fault."""
     path, faults = Path(settings.images), Faults()
     if skipped := [file.name for file in _files(path) if not _is_image(file)]:
-        say(f"skipped {len(skipped)} files that are no images: {first_of(skipped, SHOWN)}")
+        say(f"skipped {len(skipped)} files that are not images: {first_of(skipped, SHOWN)}")
     images = list(_Reader(settings, faults).images(find_images(path)))
     names = Counter(image.name for image in images)
     twice = [name for name, count in names.items() if count > 1]
-    faults.add("names that more than one image has", twice, "One prediction would replace the other's: rename them.")
-    bad = [repr(name) for name in names if name.startswith(FORMULA) or not name.isprintable()]
     faults.add(
-        "names that begin with = + - or @, or have characters that cannot be printed", bad, "Rename these files."
+        "names that several images share", twice, "The output of one would replace the other's: rename the files."
     )
+    bad = [repr(name) for name in names if name.startswith(FORMULA) or not name.isprintable()]
+    faults.add("names that begin with = + - or @, or contain unprintable characters", bad, "Rename these files.")
     faults.raise_if_any(f"The images in {path} cannot be predicted")
     return images
 
 
 def _files(path: Path) -> list[Path]:
-    """Those of a folder that are not hidden, or the one."""
+    """The files of a folder that are not hidden, or the one file."""
     files = sorted(path.iterdir()) if path.is_dir() else [path]
     return [file for file in files if file.is_file() and not file.name.startswith(".")]
 
@@ -85,14 +87,14 @@ def _is_image(path: Path) -> bool:
 
 
 class _Reader:
-    """One pass over the files. Each notes its fault, and the next is read."""
+    """Reads the files once, and notes the fault of each that cannot be used."""
 
     def __init__(self, settings: PredictImagesSettings, faults: Faults) -> None:
         self.settings, self.faults = settings, faults
-        self.in_channels = image_files.grey if settings.colour == "grey" else image_files.rgb
+        self.convert = image_files.grey if settings.colour == "grey" else image_files.rgb
 
     def images(self, files: Sequence[Path]) -> Iterator[Image]:
-        """Those without a fault."""
+        """Yield the images without a fault."""
         for file in files:
             try:
                 for name, read in self.parts(file):
@@ -103,17 +105,17 @@ class _Reader:
                 self.faults.add(DAMAGED, [f"{file.name} ({error.strerror})"], AGAIN)
 
     def parts(self, file: Path) -> Iterator[tuple[str, Callable[[], Pixels]]]:
-        """Names of a file's images, and what reads them."""
+        """Yield the name of each image in a file, and a function that reads it."""
         if file.suffix.lower() in segy.SUFFIXES:
             yield from ((name, partial(self.read_traces, file, traces)) for name, traces in segy.images(file).items())
         else:
-            yield file.stem, partial(self.read_picture, file)
+            yield file.stem, partial(self.read_image, file)
 
-    def read_picture(self, file: Path) -> Pixels:
-        return self.in_channels(image_files.read(file.read_bytes(), file.name))
+    def read_image(self, file: Path) -> Pixels:
+        return self.convert(image_files.read(file.read_bytes(), file.name))
 
     def read_traces(self, file: Path, traces: segy.Traces) -> Pixels:
-        return self.in_channels(segy.read(file, traces))
+        return self.convert(segy.read(file, traces))
 
     def image(self, name: str, read: Callable[[], Pixels]) -> Image:
         settings, pixels = self.settings, read()

@@ -1,4 +1,4 @@
-"""Probabilities of salt from one or several snapshots, each tile alone and with its mirror image (recipe 8)."""
+"""Probabilities of salt from one or several snapshots, with and without each tile's mirror image (recipe 8)."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from salt.runtime.device import autocast
 
 
 class Prediction(NamedTuple):
-    """Probabilities (B, H, W) float32 of the tile alone, and averaged with its mirror image."""
+    """Probabilities (B, H, W) float32: of the tiles alone, and averaged with those of their mirror images."""
 
     plain: npt.NDArray[np.float32]
     tta: npt.NDArray[np.float32]
@@ -32,7 +32,7 @@ def forward(network: nn.Module, geometry: Geometry, tiles: Tensor, depths: Tenso
 class Predictor:
     """The weighted mean of several snapshots of one network.
 
-    networks: the snapshots, in eval mode on `device`; weights: one a snapshot, of any sum
+    networks: the snapshots, in eval mode on `device`; weights: one per snapshot, with any sum
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Predictor:
 
     @torch.inference_mode()
     def predict(self, tiles: npt.NDArray[np.uint8], depths: npt.NDArray[np.float32]) -> Prediction:
-        """Predict tiles at relative depths (B,); constant ones are nothing but water and get 0.
+        """Predict tiles at relative depths (B,); constant tiles show only water and get 0.
 
         tiles: (B, H, W) grey or (B, H, W, 3) red, green, blue; uint8
         """

@@ -1,8 +1,8 @@
-"""Images of any size: cut into overlapping windows of a tile's size, blended from their predictions.
+"""Images of any size: cut into overlapping windows of a tile's size, and blended from the windows' predictions.
 
-Windows are spread evenly over an axis, from border to border. A network is surest in the middle of its window, so
-predictions weigh by a Hann window, which falls off to the border (Pielawski and Wählby 2020), and weights are divided
-by their sum. Each axis does this on its own, and so weights add to 1 at every pixel of the image.
+Windows spread evenly over an axis, from border to border. Networks predict best in the middle of a window, so
+predictions are weighted by a Hann window, which falls off to the border (Pielawski and Wählby 2020), and weights are
+divided by their sum. Each axis is normalised on its own, so weights add to 1 at every pixel of the image.
 
 An image smaller than a tile is mirrored at its lower and right border until it fills one.
 """
@@ -24,7 +24,7 @@ Floats = npt.NDArray[np.float32]
 class Axis:
     """Windows along one axis of an image.
 
-    length: of the image, px; window: of a window, px; overlap: least share that neighbours have in common, 0..<1
+    length: of the image, px; window: length of a window, px; overlap: least share that neighbours overlap, 0..<1
     """
 
     length: int
@@ -33,25 +33,26 @@ class Axis:
 
     @cached_property
     def starts(self) -> npt.NDArray[np.int64]:
-        """Where the windows begin, px, (n,) and sorted."""
+        """Starts of the windows, px, (n,), ascending."""
         last = max(0, self.length - self.window)
         step = max(1, math.floor(self.window * (1 - self.overlap)))
         return np.rint(np.linspace(0, last, 1 + math.ceil(last / step))).astype(np.int64)
 
     @cached_property
     def weights(self) -> Floats:
-        """Weights of each window's pixels, (n, window) in 0..1: those of all windows that hold a pixel add to 1."""
-        hann = np.sin(np.pi * (np.arange(self.window) + 0.5) / self.window) ** 2  # 0 half a pixel outside
-        places = self.starts[:, None] + np.arange(self.window)
-        total = np.bincount(places.ravel(), np.tile(hann, len(self.starts)))
-        return (hann / total[places]).astype(np.float32)
+        """Weights of each window's pixels, (n, window) in 0..1; at every pixel, the weights of its windows add to 1."""
+        hann = np.sin(np.pi * (np.arange(self.window) + 0.5) / self.window) ** 2  # reaches 0 half a pixel outside
+        positions = self.starts[:, None] + np.arange(self.window)
+        total = np.bincount(positions.ravel(), np.tile(hann, len(self.starts)))
+        return (hann / total[positions]).astype(np.float32)
 
 
 @dataclass(frozen=True)
 class SlidingWindow:
     """The windows of one image, numbered down the first column of windows, then down the next.
 
-    shape: height and width of the image, px; tile: those of a window; overlap: of neighbours, share of the window
+    shape: height and width of the image, px; tile: height and width of a window, px
+    overlap: least share that neighbouring windows overlap, 0..<1
     """
 
     shape: Shape
@@ -77,7 +78,7 @@ class SlidingWindow:
         return len(self) > 1
 
     def window(self, image: npt.NDArray, number: int) -> npt.NDArray:
-        """One window of the image, (H, W) or (H, W, 3): (h, w) or (h, w, 3) of the same type."""
+        """One window of an image (H, W) or (H, W, 3): (h, w) or (h, w, 3) of the same dtype."""
         column, row = divmod(number, len(self.rows.starts))
         top, left = self.rows.starts[row], self.columns.starts[column]
         cut = image[top : top + self.tile[0], left : left + self.tile[1]]
@@ -85,10 +86,10 @@ class SlidingWindow:
         return np.pad(cut, [*missing, *[(0, 0)] * (cut.ndim - 2)], "reflect")
 
     def blend(self, predictions: Iterable[npt.NDArray]) -> Iterator[Floats]:
-        """The image's probabilities from those of its windows, (h, w) each, by number.
+        """Blend the predictions of all windows, (h, w) each, in the order of their numbers.
 
-        Yields strips (H, some columns), from left to right, as soon as no later window adds to them: what is in memory
-        is as wide as a window.
+        Yields strips (H, some columns) from left to right, each as soon as no later window adds to it. So memory
+        holds only the width of one window.
         """
         windows = iter(predictions)
         height, width = self.shape

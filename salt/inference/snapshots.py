@@ -1,8 +1,8 @@
-"""Which snapshots make a model: the epochs whose weights a phase keeps, and how these weigh in its prediction.
+"""Which snapshots make a model: the epochs whose weights a phase keeps, and their weights in its prediction.
 
-A training keeps what `retained` names and lists it in a table, snapshots.csv. The prediction of its fold resolves the
-model's `members` by that table, once, and leaves members.json, which all later predictions read. Light: the Snakefile
-reads that file, too. The rules' sections of the config are in schemas/snapshots.py.
+A training keeps the epochs that `retained` chooses, and lists them in a table, snapshots.csv. The fold's prediction
+resolves the model's `members` by that table, once, and leaves members.json, which all later predictions read. Imports
+stay light: the Snakefile reads members.json too. The config sections of these rules are in schemas/snapshots.py.
 """
 
 import csv
@@ -23,7 +23,7 @@ from schemas.snapshots import Best, BestOfCycle, Equal, Every, Falling, Keep, La
 
 
 class Epoch(Protocol):
-    """An epoch of a phase; cycle and epoch count from 1, score is NaN where nothing is held out."""
+    """An epoch of a phase; cycle and epoch count from 1; score is NaN if nothing is held out."""
 
     @property
     def cycle(self) -> int: ...  # noqa: D102
@@ -36,8 +36,8 @@ class Epoch(Protocol):
 E = TypeVar("E", bound=Epoch)
 
 
-class Kept(NamedTuple):
-    """A snapshot that a training kept, and the epoch whose weights it holds: a row of snapshots.csv."""
+class KeptSnapshot(NamedTuple):
+    """A snapshot that a training kept, and the epoch of its weights: a row of snapshots.csv."""
 
     name: str
     phase: int
@@ -47,7 +47,7 @@ class Kept(NamedTuple):
 
 
 class Member(Section):
-    """A snapshot of a model's prediction: its file in the folder of snapshots, and its weight in their mean."""
+    """A snapshot in a model's prediction: its file in the folder of snapshots, and its weight in the mean."""
 
     file: str = Field(pattern=r"^\w+\.safetensors$")
     weight: Positive
@@ -59,7 +59,7 @@ class Member(Section):
 def retained(keep: Keep, epochs: Sequence[E]) -> list[E]:
     """The epochs of a phase so far whose weights are kept, in the order of their snapshots' names.
 
-    An epoch that is left out is never taken in later, so that its weights can be forgotten.
+    An epoch that is left out is never chosen later, so its weights can be dropped.
     """
     match keep:
         case BestOfCycle():
@@ -73,7 +73,7 @@ def retained(keep: Keep, epochs: Sequence[E]) -> list[E]:
 
 
 def best(epochs: Sequence[E], count: int) -> list[E]:
-    """The best of some epochs, the best first. Of equal scores the earlier; where nothing is held out, the latest."""
+    """The `count` best epochs, best first. Ties go to the earlier epoch; if nothing is held out, the latest is best."""
 
     def rank(epoch: E) -> tuple[float, int]:
         return (0, -epoch.epoch) if math.isnan(epoch.score) else (-epoch.score, epoch.epoch)
@@ -81,11 +81,11 @@ def best(epochs: Sequence[E], count: int) -> list[E]:
     return sorted(epochs, key=rank)[:count]
 
 
-# How they weigh ---------------------------------------------------------------------------------------------------
+# What a model predicts with ---------------------------------------------------------------------------------------
 
 
-def resolve(members: Members, kept: Sequence[Kept]) -> list[Member]:
-    """The snapshots of a model's prediction with their weights, which sum to anything."""
+def resolve(members: Members, kept: Sequence[KeptSnapshot]) -> list[Member]:
+    """The snapshots in a model's prediction with their weights, which may have any sum."""
     match members:
         case Equal():
             weights = {row.name: 1.0 for row in kept}
@@ -97,22 +97,22 @@ def resolve(members: Members, kept: Sequence[Kept]) -> list[Member]:
     return [Member(file=snapshot(Path(), name).name, weight=weight) for name, weight in weights.items()]
 
 
-# Their files ------------------------------------------------------------------------------------------------------
+# Files ------------------------------------------------------------------------------------------------------------
 
 
-def write_kept(path: Path, kept: Iterable[Kept]) -> None:
-    """Write snapshots.csv. Scores keep all their digits: a rule compares them."""
+def write_table(path: Path, kept: Iterable[KeptSnapshot]) -> None:
+    """Write snapshots.csv. Scores keep all their digits, because `resolve` compares them."""
     with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(Kept._fields)
+        writer.writerow(KeptSnapshot._fields)
         writer.writerows(kept)
 
 
-def read_kept(path: Path) -> list[Kept]:
+def read_table(path: Path) -> list[KeptSnapshot]:
     """Read snapshots.csv."""
     with path.open(newline="", encoding="utf-8") as file:
         return [
-            Kept(row["name"], int(row["phase"]), int(row["cycle"]), int(row["epoch"]), float(row["score"]))
+            KeptSnapshot(row["name"], int(row["phase"]), int(row["cycle"]), int(row["epoch"]), float(row["score"]))
             for row in csv.DictReader(file)
         ]
 
@@ -124,12 +124,12 @@ def write_members(path: Path, members: Sequence[Member]) -> None:
 
 
 def read_members(path: Path) -> list[Member]:
-    """Read members.json. Raises UserError where it is not as predict_fold writes it."""
+    """Read members.json. Raises UserError if it is missing or not in the form that predict_fold writes."""
     try:
         return TypeAdapter(Annotated[list[Member], Field(min_length=1)]).validate_json(path.read_bytes())
     except (FileNotFoundError, ValidationError) as error:
         found = "nothing" if isinstance(error, FileNotFoundError) else "something else"
         raise UserError(
-            f"{path}: expected the snapshots of a fold's prediction and their weights, as predict_fold writes them, "
-            f"found {found}. Delete the file if it is there, and type the command of the run again, without `predict`."
+            f"{path}: expected the snapshots in a fold's prediction and their weights, as predict_fold writes them, "
+            f"found {found}. Delete the file if there is one, and type the command of the run again, without `predict`."
         ) from None

@@ -1,4 +1,4 @@
-"""Weights on disk: safetensors, which hold numbers and nothing that runs."""
+"""Weights on disk, as safetensors: they hold numbers and no code."""
 
 import json
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from models.states import State as State  # what copy_state gives
+from models.states import State as State  # of copy_state
 from models.states import misfit, read_state
 from salt.runtime import provenance
 from salt.runtime.atomic import atomic_path
@@ -14,7 +14,7 @@ from schemas.errors import UserError
 
 
 def copy_state(network: nn.Module) -> dict[str, Tensor]:
-    """A copy of the network's weights on the CPU; `state_dict()` alone would follow the training."""
+    """A copy of the network's weights on the CPU; `state_dict()` itself would change with the training."""
     return {name: value.detach().cpu().clone() for name, value in network.state_dict().items()}
 
 
@@ -25,11 +25,11 @@ def save_weights(path: Path | str, state: State) -> None:
 
 
 def load_weights(network: nn.Module, path: Path | str) -> None:
-    """Put weights into a network of the same config. Raises UserError where they are not its own."""
+    """Load weights into a network of the same config. Raises UserError if they do not fit it."""
     state, fault = read_state(Path(path))
     if (wrong := misfit(network.state_dict(), state)) or fault:
         raise UserError(
-            f"Expected {path} to hold the weights of this network, a {type(network).__name__}, and found "
+            f"Expected {path} to hold the weights of this network, a {type(network).__name__}, found "
             f"{fault or f'a file {wrong}'}.{_made_for(Path(path))} Give a file of the same `network` and "
             "`input.channels`, or delete this one: the same command makes it again."
         )
@@ -37,7 +37,7 @@ def load_weights(network: nn.Module, path: Path | str) -> None:
 
 
 def _made_for(path: Path) -> str:
-    """The network that a file was made for, where its provenance or that of its folder tells."""
+    """A sentence about the network that a file was made for, if its provenance or its folder's records one."""
     for output in (path, path.parent):
         if network := provenance.read(output).get("settings", {}).get("network"):
             return f" It was made for {json.dumps(network)}."

@@ -1,1 +1,1 @@
-"""From probabilities to the masks that are submitted. Imports data, runtime."""
+"""Makes the submitted masks from probabilities. Imports data, runtime."""

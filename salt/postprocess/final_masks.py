@@ -9,7 +9,7 @@ import pandas as pd
 
 from salt.data.records import Records, chunks, create_records
 from salt.postprocess import steps
-from salt.postprocess.jigsaw import find_changes, repaint
+from salt.postprocess.jigsaw import apply_changes, find_changes
 from schemas.postprocess import Postprocess
 
 
@@ -21,9 +21,9 @@ def write_masks(
     mosaics: pd.DataFrame,
     postprocess: Postprocess,
 ) -> pd.DataFrame:
-    """Write records of (id, mask (H, W) uint8 in {0, 1}); return what the jigsaw rule changed, as `repaint` does.
+    """Write records of (id, mask (H, W) uint8 in {0, 1}); return the jigsaw rule's changes, as `apply_changes` does.
 
-    probabilities: records (id, plain, tta) of the test tiles, of which the masks keep the order
+    probabilities: records (id, plain, tta) of the test tiles; the masks keep their order
     constant: ids of tiles of one grey value
     known: masks of the training tiles, (H, W) uint8 in {0, 1}, by id; mosaics: id, mosaic, row, column
     """
@@ -31,13 +31,13 @@ def write_masks(
     with create_records(path, ids, {"mask": np.uint8}, *probabilities["tta"].shape[1:]) as masks:
         empty = _write_tile_by_tile(masks, probabilities, constant, postprocess)
         changes = find_changes(postprocess.jigsaw, mosaics, known, set(ids), empty)
-        return repaint(ids, masks["mask"], changes)
+        return apply_changes(ids, masks["mask"], changes)
 
 
 def _write_tile_by_tile(
     masks: Records, probabilities: Records, constant: Collection[str], postprocess: Postprocess
 ) -> set[str]:
-    """Fill in all masks as they are before the jigsaw rule; return the ids of the empty ones."""
+    """Fill in the masks before the jigsaw rule; return the ids of the empty ones."""
     empty: set[str] = set()
     for rows in chunks(len(masks)):
         ids = masks["id"][rows]

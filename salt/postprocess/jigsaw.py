@@ -1,10 +1,10 @@
-"""The jigsaw rule: what training masks say about the tiles above and below them in a mosaic.
+"""The jigsaw rule: derives masks of tiles from the training masks above and below them in a mosaic.
 
-published: in the competition's labels, straight vertical salt goes straight on down; the first-place team put this
-    in by hand (recipe 9)
-extended: the same, and salt that reaches the edge of its tile goes on in the next one where nothing is predicted there
+published: in the competition's labels, straight vertical salt continues straight down; the first-place team added
+    it by hand (recipe 9)
+extended: in addition, salt that reaches the edge of its tile continues in the next tile if that is predicted empty
 
-`find_changes` looks at training masks, at mosaics and at which predictions are empty; `repaint` then changes them.
+`find_changes` needs training masks, mosaics and which predictions are empty; `apply_changes` then changes the masks.
 """
 
 from collections.abc import Container, Iterator, Mapping, Sequence
@@ -22,11 +22,11 @@ from schemas.postprocess import JigsawRule
 
 Mask = npt.NDArray[np.uint8]
 
-ABOVE_IT = 3  # tiles in the column above a vertical one for the rule to reach upwards
+MIN_ABOVE = 3  # tiles above a vertical one in its column that let the rule reach upwards
 
 
 class Place(NamedTuple):
-    """A tile and where it lies: a row of mosaics.csv."""
+    """A tile and its place in a mosaic: a row of mosaics.csv."""
 
     id: str
     mosaic: int
@@ -36,12 +36,12 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True)
 class Change:
-    """One tile that the rule covers, and the mask that it gets.
+    """A tile that the rule covers, and its new mask.
 
-    place: the tile and where it lies
-    reason: which part of the rule this is, in words
+    place: the tile and its place
+    reason: the part of the rule that applies, as text
     source: id of the training tile that the mask comes from
-    mask: (H, W) uint8 in {0, 1}, a read-only view where it repeats a line
+    mask: (H, W) uint8 in {0, 1}, a read-only view that repeats one line
     """
 
     place: Place
@@ -62,36 +62,36 @@ def find_changes(
     targets: Container[str],
     empty: Container[str],
 ) -> list[Change]:
-    """What the rule says about the tiles to predict. Known tiles are never changed.
+    """Find the tiles whose masks the rule determines. Known tiles are never changed.
 
     published: in each column of a mosaic, the first vertical or semi-vertical known tile from the top is the
         source. Every target below it, beyond gaps too, gets the source's last row. If the source is vertical and at
-        least three tiles lie above it, the target directly above gets its first row.
-    extended: also, an empty target directly below a known tile whose last row is salt in part gets that row, or
-        else, directly above one whose first row is, that row. A row of nothing but salt says nothing: tiles
-        wholly inside salt are labelled empty.
+        least three tiles lie above it, the target directly above gets the source's first row.
+    extended: in addition, an empty target directly below a known tile gets that tile's last row if the row is partly
+        salt. Otherwise, directly above a known tile, it gets that tile's first row on the same condition. A row that
+        is all salt is no evidence: tiles wholly inside salt are labelled empty.
 
     mosaics: id, mosaic, row, column
-    known: (H, W) uint8 in {0, 1} by id: the training masks that the rule may see
-    targets: ids of the tiles to predict; empty: of the tiles that are predicted empty
-    Returns the changes by mosaic, column and row; each target at most once.
+    known: (H, W) uint8 in {0, 1} by id: the training masks that the rule may use
+    targets: ids of the tiles to predict; empty: ids of the tiles predicted empty
+    Returns the changes sorted by mosaic, column and row, at most one per target.
     """
     changes: list[Change] = []
     for column in _columns(mosaics) if rule != "none" else ():
-        said = {change.id: change for change in _straight_down(column, known)}
+        by_id = {change.id: change for change in _straight_down(column, known)}
         if rule == "extended":
-            said = {change.id: change for change in _across_seams(column, known, empty)} | said
-        ids = [place.id for place in column if place.id in said]
-        changes += [said[name] for name in ids if name in targets and name not in known]
+            by_id = {change.id: change for change in _across_seams(column, known, empty)} | by_id
+        ids = [place.id for place in column if place.id in by_id]
+        changes += [by_id[name] for name in ids if name in targets and name not in known]
     return changes
 
 
-def repaint(ids: Sequence[str], masks: Mask, changes: Sequence[Change]) -> pd.DataFrame:
-    """Paint the masks of the tiles that `changes` name, in place, and record it.
+def apply_changes(ids: Sequence[str], masks: Mask, changes: Sequence[Change]) -> pd.DataFrame:
+    """Replace the masks of the changed tiles in place, and return a record of it.
 
     ids: of the masks, in their order; masks: (n, H, W) uint8 in {0, 1}, may be a writable memory map
-    Returns id, mosaic, row, column, reason, source, pixels (that differ from before), before and after (the masks
-    as run lengths), a row a change.
+    Returns one row per change: id, mosaic, row, column, reason, source, pixels (that differ), before and after (the
+    masks as run lengths).
     """
     row_of = {name: row for row, name in enumerate(ids)}
     rows = []
@@ -104,17 +104,17 @@ def repaint(ids: Sequence[str], masks: Mask, changes: Sequence[Change]) -> pd.Da
 
 
 def load_changes(path: Path | str) -> pd.DataFrame:
-    """`changes.csv`, what `repaint` has recorded."""
+    """Read `changes.csv`, the record of `apply_changes`."""
     text = dict.fromkeys(("id", "source", "before", "after"), str)
     return pd.read_csv(path, dtype=text, keep_default_na=False)
 
 
 def straightness(mask: Mask) -> str | None:
-    """How far straight vertical salt reaches in an (H, W) mask: "vertical", "semi-vertical" or None.
+    """Classify straight vertical salt in an (H, W) mask: "vertical", "semi-vertical" or None.
 
     vertical: all rows are equal, and neither empty nor full
     semi-vertical: the rows of the lower half (50 of 101) are equal and not full, and the tile is not empty;
-        where they are empty, the salt has ended above, and the rule says that none follows
+        if they are empty, the salt ended above, and by the rule none follows below
     """
     last = mask[-1]
     if last.all() or not mask.any() or (mask[-(len(mask) // 2) :] != last).any():
@@ -123,7 +123,7 @@ def straightness(mask: Mask) -> str | None:
 
 
 def _columns(mosaics: pd.DataFrame) -> Iterator[list[Place]]:
-    """The places of each column of each mosaic, from the top."""
+    """Yield the places of each column of each mosaic, from the top."""
     ordered = mosaics.sort_values(["mosaic", "column", "row"])[list(Place._fields)]
     places = [Place(*row) for row in ordered.itertuples(index=False, name=None)]
     for _, column in groupby(places, key=lambda place: (place.mosaic, place.column)):
@@ -131,38 +131,38 @@ def _columns(mosaics: pd.DataFrame) -> Iterator[list[Place]]:
 
 
 def _straight_down(column: list[Place], known: Mapping[str, Mask]) -> Iterator[Change]:
-    """What the first vertical or semi-vertical tile of a column says."""
+    """Yield the changes that follow from the first vertical or semi-vertical tile of a column."""
     kinds = ((number, straightness(known[at.id])) for number, at in enumerate(column) if at.id in known)
     number, kind = next(((number, kind) for number, kind in kinds if kind), (0, None))
     if kind is None:
         return
     source, mask = column[number], known[column[number].id]
-    if kind == "vertical" and number >= ABOVE_IT and _adjoin(column[number - 1], source):
+    if kind == "vertical" and number >= MIN_ABOVE and _adjoin(column[number - 1], source):
         yield _repeat(mask, 0, column[number - 1], "above a vertical tile", source)
     for place in column[number + 1 :]:
         yield _repeat(mask, -1, place, f"below a {kind} tile", source)
 
 
 def _across_seams(column: list[Place], known: Mapping[str, Mask], empty: Container[str]) -> Iterator[Change]:
-    """What salt at the edge of a known tile says about the empty tile beyond; what comes later counts more."""
+    """Yield the changes of empty tiles next to salt at the edge of a known tile; a later change of a tile wins."""
     seams = [(upper, lower) for upper, lower in pairwise(column) if _adjoin(upper, lower)]
     for upper, lower in seams:
-        if lower.id in known and upper.id in empty and _in_part(known[lower.id][0]):
+        if lower.id in known and upper.id in empty and _is_partial(known[lower.id][0]):
             yield _repeat(known[lower.id], 0, upper, "predicted empty above salt", lower)
     for upper, lower in seams:
-        if upper.id in known and lower.id in empty and _in_part(known[upper.id][-1]):
+        if upper.id in known and lower.id in empty and _is_partial(known[upper.id][-1]):
             yield _repeat(known[upper.id], -1, lower, "predicted empty below salt", upper)
 
 
 def _adjoin(upper: Place, lower: Place) -> bool:
-    """Whether no gap is between two places of a column."""
+    """Whether two places of a column touch."""
     return upper.row == lower.row - 1
 
 
-def _in_part(line: npt.NDArray[np.uint8]) -> bool:
+def _is_partial(line: npt.NDArray[np.uint8]) -> bool:
     return bool(line.any() and not line.all())
 
 
 def _repeat(mask: Mask, row: int, place: Place, reason: str, source: Place) -> Change:
-    """All rows of the tile at `place` become the given row of the source's mask."""
+    """Change all rows of the tile at `place` to one row of the source's mask."""
     return Change(place, reason, source.id, np.broadcast_to(mask[row], mask.shape))

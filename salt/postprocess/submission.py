@@ -1,4 +1,4 @@
-"""The submission: one line of run lengths a test tile, in the order of the competition's sample."""
+"""The submission: one line of run lengths per test tile, in the order of the competition's sample."""
 
 import csv
 from collections import Counter
@@ -15,11 +15,12 @@ from schemas.errors import UserError
 
 
 def write_submission(path: Path | str, ids: Sequence[str], masks: Records) -> int:
-    """Write `id,rle_mask`, one row for each of `ids` in that order; return how many masks are empty.
+    """Write `id,rle_mask`, one row for each of `ids` in that order; return the number of empty masks.
 
     masks: records of (id, mask (H, W) uint8 in {0, 1}), one for each of `ids` in any order; may be a memory
-    map, of which one chunk is in memory at a time. Each text is decoded again before it is written.
-    Raises UserError where ids are missing, unknown or there twice, or a mask is not of zeros and ones.
+        map, since one chunk is in memory at a time
+    Decodes each text again before writing it. Raises UserError if ids are missing, unknown or repeated, or if a mask
+    does not consist of zeros and ones.
     """
     rows = _matching_rows(ids, masks["id"].tolist())
     empty = 0
@@ -35,17 +36,17 @@ def write_submission(path: Path | str, ids: Sequence[str], masks: Records) -> in
 
 
 def _matching_rows(ids: Sequence[str], found: Sequence[str]) -> npt.NDArray[np.intp]:
-    """Where in `found` each of `ids` is, (n,). Raises UserError unless both have the same ids, once each."""
+    """Row in `found` of each of `ids`, (n,). Raises UserError unless both have the same ids, once each."""
     faults = {
         "without a mask": sorted(set(ids) - set(found)),
-        "that are no test tiles": sorted(set(found) - set(ids)),
+        "that are not test tiles": sorted(set(found) - set(ids)),
         "more than once": sorted(name for name, count in (Counter(ids) | Counter(found)).items() if count > 1),
     }
-    said = [f"{len(wrong)} {what} ({', '.join(wrong[:5])})" for what, wrong in faults.items() if wrong]
-    if said:
+    problems = [f"{len(wrong)} {what} ({', '.join(wrong[:5])})" for what, wrong in faults.items() if wrong]
+    if problems:
         raise UserError(
             f"A submission needs one mask for each of the {len(ids)} test tiles; found ids "
-            f"{'; '.join(said)}. The masks and the tiles are not of the same run: make both again."
+            f"{'; '.join(problems)}. The masks and the tiles are not from the same run: make both again."
         )
     position = {name: row for row, name in enumerate(found)}
     return np.array([position[name] for name in ids], np.intp)

@@ -1,6 +1,6 @@
-"""Where everything of a run is: the one module that spells its files. results/README.md tells what is in them.
+"""The paths of a run: the one module that spells its file names. results/README.md describes their contents.
 
-Names may be wildcards of Snakemake: `Run("results/tgs").fold("{model}", "{fold}").history`.
+Names may be Snakemake wildcards: `Run("results/tgs").fold("{model}", "{fold}").history`.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from typing import Self
 from schemas.config import Config
 
 REPOSITORY = Path(__file__).parents[2]
-LOCK = Path(".snakemake", "run.lock")  # held while a run is at work in a folder
+LOCK = Path(".snakemake", "run.lock")  # held while a run works in a folder
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class TileFiles:
 
     @property
     def table(self) -> Path:
-        """One row a tile of both splits."""
+        """One row per tile, of both splits."""
         return self.folder / "tiles.csv"
 
     @property
@@ -41,45 +41,45 @@ class TileFiles:
 
 @dataclass(frozen=True)
 class PretrainingFiles:
-    """What a pretraining leaves."""
+    """The files of a pretraining."""
 
     folder: Path
 
     @property
     def weights(self) -> Path:
-        """What the folds start from."""
+        """The weights that the folds start from."""
         return self.folder / "weights.safetensors"
 
     @property
     def history(self) -> Path:
-        """A row an epoch."""
+        """One row per epoch."""
         return self.folder / "history.csv"
 
 
 @dataclass(frozen=True)
 class FoldFiles:
-    """What the training and the prediction of one fold leave."""
+    """The files of one fold's training and prediction."""
 
     folder: Path
 
     @property
     def snapshots(self) -> Path:
-        """Folder of weights, one file a snapshot."""
+        """Folder of weights, one file per snapshot."""
         return self.folder / "snapshots"
 
     @property
     def snapshots_table(self) -> Path:
-        """A row a snapshot: whose weights it holds, and their score."""
+        """One row per snapshot: the epoch of its weights, and their score."""
         return self.folder / "snapshots.csv"
 
     @property
     def members(self) -> Path:
-        """The snapshots that predict, and their weights."""
+        """The snapshots of the prediction, and their weights in its mean."""
         return self.folder / "members.json"
 
     @property
     def history(self) -> Path:
-        """A row an epoch."""
+        """One row per epoch."""
         return self.folder / "history.csv"
 
     @property
@@ -101,18 +101,18 @@ class EnsembleFiles:
 
     @property
     def out_of_fold(self) -> Path:
-        """Of the labelled tiles, each by models that did not train on it."""
+        """Predictions of the labelled tiles, each by models that did not train on it."""
         return self.folder / "out_of_fold.npy"
 
     @property
     def test(self) -> Path:
-        """Of the test tiles."""
+        """Predictions of the test tiles."""
         return self.folder / "test.npy"
 
 
 @dataclass(frozen=True)
 class PseudoLabelFiles:
-    """A set of pseudo-labels, as one scope learns from it."""
+    """A set of pseudo-labels, for one scope."""
 
     folder: Path
 
@@ -123,12 +123,12 @@ class PseudoLabelFiles:
 
     @property
     def table(self) -> Path:
-        """Which of them are selected."""
+        """Which test tiles are selected."""
         return self.folder / "pseudo_labels.csv"
 
     @property
     def all(self) -> list[Path]:
-        """Both, in the order of a program's option."""
+        """Both, in the order that programs expect."""
         return [self.masks, self.table]
 
 
@@ -168,7 +168,7 @@ class SurveyFiles:
 
     @property
     def data(self) -> list[Path]:
-        """What the competition gives out."""
+        """The competition's files."""
         names = ("train.csv", "depths.csv", "sample_submission.csv", "train.zip", "test.zip")
         return [self.folder / name for name in names]
 
@@ -179,7 +179,7 @@ class SurveyFiles:
 
     @property
     def true_mosaics(self) -> Path:
-        """Where each tile was cut."""
+        """The place that each tile was cut from."""
         return self.folder / "truth" / "mosaics.csv"
 
 
@@ -199,7 +199,7 @@ class Run:
         """The run of a config."""
         return cls(Path(config.pathvars.results))
 
-    # What is known of the tiles -------------------------------------------------------------------------------
+    # Tiles ----------------------------------------------------------------------------------------------------
 
     @property
     def tiles(self) -> TileFiles:
@@ -208,22 +208,22 @@ class Run:
 
     @property
     def folds(self) -> Path:
-        """Which fold holds each labelled tile out."""
+        """The fold that holds out each labelled tile."""
         return self.folder / "folds.csv"
 
     @property
     def mosaics(self) -> Path:
-        """Where tiles lie in mosaics."""
+        """The places of tiles in mosaics."""
         return self.folder / "mosaics.csv"
 
     @property
     def neighbours(self) -> Path:
-        """Pairs of neighbours."""
+        """Pairs of neighbouring tiles."""
         return self.folder / "neighbours.csv"
 
     @property
     def duplicates(self) -> Path:
-        """Copies of tiles."""
+        """Tiles that are copies of others."""
         return self.folder / "duplicates.csv"
 
     # Trainings and predictions --------------------------------------------------------------------------------
@@ -234,11 +234,11 @@ class Run:
 
     @property
     def models(self) -> Path:
-        """All that is trained: with it, other images can be predicted on another machine."""
+        """Everything that is trained: enough to predict other images, on another machine too."""
         return self.folder / "models"
 
     def pretraining(self, model: str, scope: str) -> PretrainingFiles:
-        """A pretraining, by its scope: `all_folds`, or `fold<k>`."""
+        """A model's pretraining for a scope: `all_folds` or `fold<k>`."""
         return PretrainingFiles(self.models / model / "pretrain" / scope)
 
     def fold(self, model: str, fold: int | str) -> FoldFiles:
@@ -250,12 +250,12 @@ class Run:
         return EnsembleFiles(self.folder / "ensembles" / name)
 
     def pseudo_labels(self, name: str, scope: str) -> PseudoLabelFiles:
-        """A set of pseudo-labels, by its scope: `all_folds`, or `fold<k>`."""
+        """A set of pseudo-labels for a scope: `all_folds` or `fold<k>`."""
         return PseudoLabelFiles(self.folder / "pseudo_labels" / name / scope)
 
     @property
     def all_checkpoints(self) -> Path:
-        """Folder of all trainings and predictions that are not done."""
+        """Folder of the checkpoints of unfinished trainings and predictions."""
         return self.folder / "checkpoints"
 
     def checkpoints(self, training: str) -> Path:
@@ -264,11 +264,11 @@ class Run:
 
     @property
     def timings(self) -> Path:
-        """Folder of what trainings took."""
+        """Folder of the times that trainings took."""
         return self.folder / "timings"
 
     def timing(self, training: str) -> Path:
-        """What a training took."""
+        """The time that a training took."""
         return self.timings / f"{training}.json"
 
     # Results --------------------------------------------------------------------------------------------------
@@ -300,7 +300,7 @@ class Run:
 
     @property
     def submission(self) -> Path:
-        """What is submitted."""
+        """The submission."""
         return self.folder / "submission.csv"
 
     @property
@@ -314,9 +314,9 @@ class Run:
         return self.folder / "mosaics.html"
 
     def prediction(self, images: str) -> PredictionFiles:
-        """Predictions of other images, by the name of their folder."""
+        """Predictions of other images; images: the name of their folder."""
         return PredictionFiles(self.folder / "predictions" / images, self.checkpoints(f"predict_{images}"))
 
     def log(self, rule: str, job: str = "") -> Path:
-        """A job's log; job: its wildcards, where the rule has some."""
+        """A job's log; job: its wildcards, if the rule has any."""
         return self.folder / "logs" / rule / f"{job}.log" if job else self.folder / "logs" / f"{rule}.log"

@@ -1,6 +1,6 @@
-"""What every stage program shares: its log, and one short paragraph instead of a traceback for a user's mistake.
+"""The frame of every stage program: its log, and one short paragraph instead of a traceback for a user's mistake.
 
-A log begins with the command that runs this job alone, ready to be pasted.
+A log begins with the command that runs this job alone, ready to paste.
 """
 
 import ctypes
@@ -32,7 +32,7 @@ MEMORY = (
 
 
 def run(main: Callable[[], None]) -> NoReturn:
-    """Run a stage's `main` and exit: 0 when it returns, 1 with the message alone after a user's mistake."""
+    """Run a stage's `main` and exit: 0 if it returns, 1 with just the message after a user's mistake."""
     end_with_parent()
     provenance.origin()
     print(command(), flush=True)
@@ -54,12 +54,12 @@ def run(main: Callable[[], None]) -> NoReturn:
 
 
 def command() -> str:
-    """The command of this program for a shell: `python -m stages.<rule> ...`, with all of its options."""
+    """The shell command of this program: `python -m stages.<rule> ...` with all options."""
     return shlex.join([sys.executable, *sys.orig_argv[1:]])
 
 
 def unwritable(error: OSError) -> str:
-    """One paragraph for a file that the machine did not let be written. Raises the error where it says otherwise."""
+    """One paragraph about a file that the machine could not write. Raises the error again if its cause is another."""
     if error.errno not in CAUSES:
         raise error
     return (
@@ -69,13 +69,13 @@ def unwritable(error: OSError) -> str:
 
 
 def end_with_parent() -> None:
-    """Ask the system to end this program when the one that started it dies (Linux; elsewhere nothing happens).
+    """Ask the system to end this program when its parent dies (Linux only; elsewhere nothing happens).
 
-    A training that outlived a killed workflow would go on for hours, and write into the folder of its successor.
+    A training that outlived a killed workflow would run for hours and write into the folder of its successor.
     """
     if sys.platform != "linux":
         return
     parent = os.getppid()
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() != parent:  # it died in between
+    if os.getppid() != parent:  # it died in the meantime
         os.kill(os.getpid(), signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""TERM and Ctrl-C as a request to stop that long work looks at between two steps, so that it can save first."""
+"""TERM and Ctrl-C as a request to stop: long work checks it between two steps, and saves before it stops."""
 
 import signal
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from types import FrameType
 
 
 class Interrupted(Exception):
-    """The program was asked to stop and did, in order. The text says where the same command goes on."""
+    """The program stopped in order because a signal asked it to. The text says how to resume."""
 
     def __init__(self, text: str, signal_number: int) -> None:
         super().__init__(text)
@@ -17,14 +17,14 @@ class Interrupted(Exception):
 
 @dataclass
 class StopRequest:
-    """Which signal came: 0 as long as none did."""
+    """The number of the signal that arrived; 0 before any."""
 
     signal_number: int = 0
 
 
 @contextmanager
 def stop_requests() -> Iterator[StopRequest]:
-    """Catch TERM and Ctrl-C inside the context. A second one does what it does without us: it ends the program."""
+    """Catch the first TERM or Ctrl-C inside the context. A second one ends the program, as it does by default."""
     request = StopRequest()
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
 
@@ -44,7 +44,7 @@ def stop_requests() -> Iterator[StopRequest]:
         restore()
 
 
-def leave_to_parent() -> None:
-    """In a worker process: the terminal and Snakemake signal the whole group, and the parent ends its workers."""
+def ignore_stop_signals() -> None:
+    """Ignore TERM and Ctrl-C in a worker process: they reach the whole process group, and the parent ends workers."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)

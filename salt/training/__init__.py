@@ -1,1 +1,1 @@
-"""From tiles to weights: the loop, its batches, schedules, checkpoints. Imports inference, scores, data, runtime."""
+"""Trains networks: the loop, its batches, schedules, checkpoints. Imports inference, scores, data, runtime."""

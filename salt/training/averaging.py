@@ -1,4 +1,4 @@
-"""Averages of a network's weights along its training: exponential ones (EMA), or of some epochs' ends (SWA)."""
+"""Averages of a network's weights during training: exponential (EMA), or over the ends of some epochs (SWA)."""
 
 from collections.abc import Iterable
 
@@ -11,40 +11,40 @@ from schemas.training import Ema, Swa
 
 
 class WeightAverage:
-    """The network that is validated and kept: an average of the weights, or the trained network itself."""
+    """The network to validate and keep: an average of the weights, or the trained network itself."""
 
     def __init__(self, network: nn.Module, settings: Ema | Swa | None) -> None:
         self.trained, self.settings = network, settings
         self.average: AveragedModel | None = None
-        if isinstance(settings, Ema):  # batch norm's statistics are averaged like the weights
+        if isinstance(settings, Ema):  # averages batch norm's statistics like the weights
             self.average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(settings.decay), use_buffers=True)
         elif isinstance(settings, Swa):
             self.average = AveragedModel(network)
 
     @property
     def network(self) -> nn.Module:
-        """The average where there is one yet."""
+        """The average once it has begun; before that, the trained network."""
         return self.average.module if self.average is not None and self.average.n_averaged > 0 else self.trained
 
     def state(self) -> State:
-        """Its tensors, for a checkpoint."""
+        """The average's tensors, for a checkpoint."""
         return {} if self.average is None else self.average.state_dict()
 
     def load_state(self, tensors: State) -> None:
-        """Go on from what `state` gave."""
+        """Restore what `state` returned."""
         if self.average is not None:
             self.average.load_state_dict(tensors)
 
     def after_step(self) -> None:
-        """To be called after each step of the optimizer."""
+        """Update the average; call this after each step of the optimizer."""
         if self.average is not None and isinstance(self.settings, Ema):
             self.average.update_parameters(self.trained)
 
     def after_epoch(self, epochs_done: int, inputs: Iterable[Tensor]) -> None:
-        """To be called after each epoch of the phase.
+        """Update the average; call this after each epoch of the phase.
 
-        inputs: batches of the network's input, (B, C, S, S), that batch norm's statistics are measured on
-            (Izmailov et al. 2018, section 3.2): a mean of weights has seen no batch
+        inputs: batches of the network's input, (B, C, S, S), from which batch norm's statistics are measured
+            (Izmailov et al. 2018, section 3.2): averaged weights have seen no batch
         """
         if self.average is None or not isinstance(self.settings, Swa):
             return

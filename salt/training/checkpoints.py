@@ -1,11 +1,11 @@
-"""Checkpoints of a training that a kill at any moment, a full disk or a damaged file cannot spoil.
+"""Checkpoints of a training. They survive a kill at any moment, a full disk and a damaged file.
 
-A checkpoint is a small manifest (JSON) that names files of tensors (safetensors) by the digest of their content, so
-that a damaged one is noticed, and what did not change since the last checkpoint is not written again. All of it is
-written beside its place, synced and renamed. The one before the newest is kept.
+A checkpoint is a small manifest (JSON) that names files of tensors (safetensors) by the digest of their content.
+So damage is noticed, and tensors that did not change since the last checkpoint are not written again. Every file is
+written to a temporary path, synced and renamed. The two newest checkpoints are kept.
 
-The folder is no output of a rule: Snakemake deletes the outputs of a job that fails. So a checkpoint carries the
-fingerprint of what it belongs to: the same settings, tiles and first weights. Others lie in folders of their own.
+The folder is not the output of a rule, because Snakemake deletes the outputs of a job that fails. So each training
+has its own folder, named by its fingerprint: a digest of its settings, tiles and first weights.
 """
 
 import fcntl
@@ -27,15 +27,18 @@ from salt.runtime.atomic import atomic_path
 from salt.runtime.progress import say
 from schemas.errors import UserError
 
-MOST_ON_CHECKPOINTS = 0.02  # of a training's time, but for those at the ends of cycles
+MAX_TIME_SHARE = 0.02  # of a training's time, not counting checkpoints at the ends of cycles
 
 
-class Damaged(Exception):
-    """A checkpoint that cannot be read; the text says which file and why."""
+class DamagedCheckpoint(Exception):
+    """A checkpoint cannot be read; the text names the file and the reason."""
 
 
 def fingerprint(settings: str, arrays: Iterable[npt.NDArray], weights: State) -> str:
-    """Digest of what a training is a function of: settings as JSON, tiles, first weights; 16 hexadecimal digits."""
+    """Digest of everything that determines a training's result, as 16 hexadecimal digits.
+
+    settings: as JSON; arrays: the tiles; weights: the first weights
+    """
     digest = hashlib.sha256(settings.encode())
     for array in (*arrays, *(value.cpu().numpy() for value in weights.values())):
         digest.update(f"{array.shape}{array.dtype}".encode())
@@ -44,19 +47,19 @@ def fingerprint(settings: str, arrays: Iterable[npt.NDArray], weights: State) ->
 
 
 class Checkpoints:
-    """The checkpoints of one training in a folder of their own.
+    """The checkpoints of one training, in their own folder.
 
-    Use it as a context: as long as it is open, no other training can use the folder.
+    Use this as a context manager: while it is open, no other training can use the folder.
     """
 
     def __init__(self, folder: Path, owner: str) -> None:
-        """`owner`: the training's fingerprint."""
+        """owner: the training's fingerprint."""
         self.root, self.folder = folder, folder / owner
-        self._open = ExitStack()  # the lock, as long as it is held
-        self._written: dict[int, tuple[State, str]] = {}  # what the last checkpoint holds, by identity, and its digest
+        self._open = ExitStack()  # holds the lock
+        self._written: dict[int, tuple[State, str]] = {}  # the last checkpoint's states by identity, with digests
 
     def __enter__(self) -> Self:
-        """Raises UserError where another training is at work."""
+        """Lock the folder. Raises UserError if another training is running in it."""
         self.folder.mkdir(parents=True, exist_ok=True)
         lock = self._open.enter_context((self.root / "lock").open("w"))
         try:
@@ -64,41 +67,41 @@ class Checkpoints:
         except BlockingIOError:
             self._open.close()
             raise UserError(
-                f"{self.root}: expected no other training of this model and fold, found one at work. "
+                f"{self.root}: expected no other training of this model and fold, found one running. "
                 "Wait for it or stop it, then type the same command again."
             ) from None
         for other in sorted(self.root.iterdir()):
             if other.is_dir() and other != self.folder:
-                say(f"a checkpoint of other settings or tiles is kept aside, in {other}; this training is not its")
+                say(f"{other} holds a checkpoint of other settings or tiles: it stays there and is not used")
         return self
 
     def __exit__(self, *_: object) -> None:
         self._open.close()
 
     def save(self, facts: Mapping[str, Any], states: Mapping[str, State]) -> None:
-        """Write a checkpoint: facts that JSON can hold, and named sets of tensors.
+        """Write a checkpoint: facts that JSON can hold, and named states (sets of tensors).
 
-        A state that is the very object of the last call is taken to be unchanged and is not written again.
+        A state that is the same object as in the last call counts as unchanged and is not written again.
         """
         written = {name: self._written.get(id(state)) or (state, self._store(state)) for name, state in states.items()}
         self._written = {id(state): (state, digest) for state, digest in written.values()}
         content = json.dumps({"facts": facts, "states": {name: digest for name, (_, digest) in written.items()}})
         with atomic_path(self._manifest(max(self._numbers(), default=0) + 1)) as path:
             path.write_text(f"{_digest(content.encode())}\n{content}")
-        self._forget_old()
+        self._delete_old()
 
     def load(self) -> tuple[dict[str, Any], dict[str, dict[str, Tensor]]] | None:
-        """Facts and states of the newest checkpoint that is whole; None where there is none."""
+        """Facts and states of the newest undamaged checkpoint; None if there is none."""
         for number in reversed(self._numbers()):
             try:
                 return self._read(self._manifest(number))
-            except Damaged as damage:
-                say(f"warning: a checkpoint is damaged and left out: {damage}")
+            except DamagedCheckpoint as damage:
+                say(f"warning: skipped a damaged checkpoint: {damage}")
                 self._manifest(number).unlink()
         return None
 
     def remove(self) -> None:
-        """Delete the checkpoints of this training, which is done."""
+        """Delete the checkpoints of this training once it is done."""
         shutil.rmtree(self.folder)
         if [path.name for path in self.root.iterdir()] == ["lock"]:
             shutil.rmtree(self.root)
@@ -106,7 +109,7 @@ class Checkpoints:
     def _read(self, manifest: Path) -> tuple[dict[str, Any], dict[str, dict[str, Tensor]]]:
         digest, _, content = manifest.read_bytes().partition(b"\n")
         if _digest(content).encode() != digest:
-            raise Damaged(f"{manifest} is not as it was written")
+            raise DamagedCheckpoint(f"{manifest} has changed since it was written")
         found = json.loads(content)
         return found["facts"], {name: self._fetch(digest) for name, digest in found["states"].items()}
 
@@ -122,13 +125,13 @@ class Checkpoints:
         try:
             content = path.read_bytes()
         except FileNotFoundError:
-            raise Damaged(f"{path} is missing") from None
+            raise DamagedCheckpoint(f"{path} is missing") from None
         if _digest(content) != digest:
-            raise Damaged(f"{path} is not as it was written")
+            raise DamagedCheckpoint(f"{path} has changed since it was written")
         return safetensors.torch.load(content)
 
-    def _forget_old(self) -> None:
-        *old, _, _ = [0, 0, *self._numbers()]  # the newest and the one before stay
+    def _delete_old(self) -> None:
+        *old, _, _ = [0, 0, *self._numbers()]  # keeps the two newest
         for number in old:
             self._manifest(number).unlink(missing_ok=True)
         named = "".join(self._manifest(number).read_text(errors="replace") for number in self._numbers())
@@ -147,43 +150,50 @@ class Checkpoints:
 
 
 class Saver:
-    """Writes the checkpoints of a training, and says when the next one is due."""
+    """Writes the checkpoints of a training and decides when the next one is due."""
 
     def __init__(self, checkpoints: Checkpoints | None, pause: float, seconds: float) -> None:
-        """No checkpoints: none is written. pause: seconds between two; seconds: spent on the training before."""
+        """Start the clock.
+
+        checkpoints: None writes none; pause: seconds between two checkpoints; seconds: spent on earlier parts of
+            the training
+        """
         self.checkpoints, self.pause = checkpoints, pause
         self.started = time.monotonic() - seconds
         self.due = time.monotonic() + pause
 
     @property
     def seconds(self) -> float:
-        """Spent on the training, over all of its parts."""
+        """Time spent on the training so far, over all of its parts."""
         return time.monotonic() - self.started
 
     @property
     def is_due(self) -> bool:
-        """Whether it is time for the next one."""
+        """Whether it is time for the next checkpoint."""
         return self.checkpoints is not None and time.monotonic() >= self.due
 
     @property
-    def where_to_go_on(self) -> str:
-        """What to tell whoever stops the training."""
-        kept = f"A checkpoint is in {self.checkpoints.folder}; the" if self.checkpoints else "The"
-        return f"{kept} same command goes on."
+    def how_to_resume(self) -> str:
+        """Instructions for a user who stopped the training."""
+        if self.checkpoints is None:
+            return "The same command starts it afresh."
+        return f"A checkpoint is in {self.checkpoints.folder}; the same command continues from it."
 
     @contextmanager
     def timed(self) -> Iterator[None]:
-        """Save inside this context. It puts the next one off, the longer the more of the time they take."""
+        """Save inside this context: it schedules the next checkpoint, later if saving takes long."""
         start = time.monotonic()
         yield
         now = time.monotonic()
-        self.due = now + (max(self.pause, (now - start) / MOST_ON_CHECKPOINTS) if self.pause else 0)
+        self.due = now + (max(self.pause, (now - start) / MAX_TIME_SHARE) if self.pause else 0)
 
     def save(self, facts: Mapping[str, Any], states: Mapping[str, State]) -> None:
-        """Write a checkpoint, where any are written."""
+        """Write a checkpoint, unless the training writes none."""
         if self.checkpoints is not None:
             self.checkpoints.save(facts, states)
 
 
 def _digest(content: bytes) -> str:
-    return hashlib.blake2b(content, digest_size=16).hexdigest()  # twice as fast as SHA-256 where no CPU helps it
+    return hashlib.blake2b(
+        content, digest_size=16
+    ).hexdigest()  # twice as fast as SHA-256 on CPUs without instructions for it

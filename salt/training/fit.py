@@ -1,6 +1,6 @@
-"""The training of one network through its phases (recipe 7): epoch, step, validation, snapshots, checkpoint, in turn.
+"""Train one network through its phases (recipe 7): epochs, steps, validation, snapshots, checkpoints.
 
-It goes on from a checkpoint where there is one, with the bits that it would have had without the interruption.
+A training resumes from its checkpoint if there is one, and ends with the same bits as without the interruption.
 """
 
 import math
@@ -26,7 +26,7 @@ from salt.training.checkpoints import Checkpoints, Saver
 from salt.training.fitted import Fitted
 from salt.training.loader import Batch, EpochSampler, batch_of, create_loader, stable_seed
 from salt.training.mixing import mix
-from salt.training.optimizers import create_optimizer, load_state, set_rate, state_of
+from salt.training.optimizers import create_optimizer, load_state, set_learning_rate, state_of
 from salt.training.state import Epoch, TrainingState
 from salt.training.task import Task
 from schemas.augmentation import Mix
@@ -35,10 +35,10 @@ from schemas.errors import UserError
 
 @contextmanager
 def fit(task: Task, folder: Path) -> Iterator[Fitted]:
-    """Train, with checkpoints in a folder, and yield what came of it, to be written inside the context.
+    """Train with checkpoints in a folder; yield the result, to be written inside the context.
 
-    The checkpoints go when the context ends. Where it fails, they stay, and the same command loses nothing.
-    Raises UserError when the loss is no longer a finite number, the machine is too small or another training uses the
+    The checkpoints are deleted when the context ends. If it fails, they stay, and the same command loses nothing.
+    Raises UserError if the loss is no longer a finite number, the machine is too small or another training uses the
     folder; Interrupted after TERM or Ctrl-C.
     """
     with Checkpoints(folder, task.fingerprint()) as checkpoints:
@@ -47,13 +47,13 @@ def fit(task: Task, folder: Path) -> Iterator[Fitted]:
 
 
 def train(task: Task, checkpoints: Checkpoints | None = None) -> Fitted:
-    """Train through all phases, each from the best weights of the one before. Raises what `fit` does."""
+    """Train through all phases, each from the best weights of the one before. Raises the errors of `fit`."""
     task.network.to(task.device).to(memory_format=torch.channels_last)
     facts, tensors = (checkpoints.load() if checkpoints else None) or ({}, {})
     state = TrainingState.of(facts, tensors, task.device) if facts else TrainingState()
     if facts:
         epoch, step = len(state.scores) + 1, len(state.losses) + 1
-        say(f"goes on from a checkpoint: phase {state.phase}, epoch {epoch}, step {step}")
+        say(f"resumes from a checkpoint: phase {state.phase}, epoch {epoch}, step {step}")
     saver, pace = Saver(checkpoints, task.compute.checkpoint_seconds, state.seconds), Pace(task)
     with stop_requests() as request, faults_of_the_machine():
         for number in range(state.phase, len(task.settings.phases) + 1):
@@ -65,7 +65,7 @@ def train(task: Task, checkpoints: Checkpoints | None = None) -> Fitted:
 
 
 class PhaseTraining:
-    """The phase at hand of a training, from where its state is to the end of the phase."""
+    """The current phase of a training, from its present state to the end of the phase."""
 
     def __init__(
         self,
@@ -76,7 +76,7 @@ class PhaseTraining:
         pace: "Pace",
         request: StopRequest,
     ) -> None:
-        """`tensors`: of the checkpoint that the phase goes on from; none where it starts."""
+        """tensors: of the checkpoint that the phase resumes from; empty if it starts afresh."""
         self.task, self.state, self.saver, self.pace, self.request = task, state, saver, pace, request
         self.phase, self.phase_seed = task.settings.phases[state.phase - 1], stable_seed(task.seed, state.phase)
         self.network, self.loss_of = task.network, create_loss(self.phase.losses)
@@ -98,7 +98,7 @@ class PhaseTraining:
             self.average.load_state(tensors["average"])
 
     def run(self) -> None:
-        """Train through the phase, and put its best weights into the network."""
+        """Train to the end of the phase, and load its best weights into the network."""
         state, schedule = self.state, self.phase.schedule
         while not schedules.is_over(schedule, state.scores):
             self._epoch()
@@ -108,13 +108,13 @@ class PhaseTraining:
         self.network.load_state_dict(state.weights[state.best.key])
 
     def _epoch(self) -> None:
-        """Train through the rest of an epoch, validate, add a row to the history, keep the weights where they count."""
+        """Train to the end of an epoch, validate, add a row to the history, keep the weights if they are chosen."""
         state, scores, schedule = self.state, self.state.scores, self.phase.schedule
         start, done = time.monotonic(), len(state.losses)
         for step in range(done, self.sampler.batches_per_epoch):
             self._step(step, scores)
             self._save_if_due()
-        self._average_epochs(len(scores))
+        self._update_epoch_average(len(scores))
         images = (len(state.losses) - done) * self.phase.batch
         speed = images / (time.monotonic() - start)
         loss = float(np.mean(self._finite_losses()))
@@ -123,15 +123,15 @@ class PhaseTraining:
         cycle = schedules.cycle(schedule, scores)
         epoch = Epoch(state.phase, cycle, len(scores) + 1, lr, loss, held_out_loss, score)
         state.end_epoch(epoch, self.average.network, self.task.settings.phases)
-        say(f"{self._words(epoch)} | {speed:.0f} images/s | {self.pace.left(state)} left")
+        say(f"{self._summary(epoch)} | {speed:.0f} images/s | {self.pace.left(state)} left")
 
     def _step(self, step: int, scores: list[float]) -> None:
-        """Take one step. Its loss stays on the device: reading it would make the CPU wait for the GPU."""
+        """Take one step. The loss stays on the device: reading it would make the CPU wait for the GPU."""
         seed = stable_seed(self.phase_seed, len(scores), step)
         torch.manual_seed(seed)  # for dropout
         self.network.train()
         fraction = step / self.sampler.batches_per_epoch
-        set_rate(
+        set_learning_rate(
             self.optimizer,
             schedules.learning_rate(self.phase.schedule, self.phase.optimizer.lr, scores, fraction),
         )
@@ -145,7 +145,7 @@ class PhaseTraining:
     def _loss(
         self, network: nn.Module, batch: Batch, mixing: Mix | None = None, seed: int = 0
     ) -> tuple[dict[str, Tensor], Tensor]:
-        """The network's outputs and the loss of a batch, whose tiles are mixed first where `mixing` says so."""
+        """The network's outputs and the loss of a batch, after mixing its tiles as `mixing` asks."""
         images, masks, depths = (part.to(self.task.device, non_blocking=True) for part in batch)
         mixed = mix(images, masks, mixing, seed)
         with autocast(self.task.device):
@@ -153,8 +153,8 @@ class PhaseTraining:
         losses = [weight * self.loss_of(outputs, self.task.geometry.masks(part)) for weight, part in mixed.masks]
         return outputs, torch.stack(losses).sum()
 
-    def _average_epochs(self, epoch: int) -> None:
-        """Take the weights at the end of an epoch (0-based) into an average over epochs, where there is one."""
+    def _update_epoch_average(self, epoch: int) -> None:
+        """Add the weights at the end of an epoch (0-based) to the phase's average over epochs, if it has one."""
         torch.manual_seed(stable_seed(self.phase_seed, epoch, self.sampler.batches_per_epoch))
         batches = ([row for _, _, row in draws] for draws in self.sampler.epoch(epoch))
         plain = (batch_of(self.task.tiles, rows) for rows in batches)
@@ -165,7 +165,7 @@ class PhaseTraining:
 
     @torch.inference_mode()
     def _validate(self) -> tuple[float, float]:
-        """Mean loss and score of the held-out tiles, without augmentation and TTA; NaN where nothing is held out."""
+        """Mean loss and score of the held-out tiles, without augmentation and TTA; NaN if nothing is held out."""
         held_out, size = self.task.held_out, self.task.compute.predict_batch
         if held_out is None:
             return math.nan, math.nan
@@ -174,13 +174,13 @@ class PhaseTraining:
         for start in range(0, len(held_out), size):
             batch = batch_of(held_out, slice(start, start + size))
             outputs, loss = self._loss(network, batch)
-            salt = self.task.geometry.probabilities(outputs["mask"]) > 0.5
-            losses.append(loss.item() * len(salt))
-            scores.append(metric.score(salt.cpu().numpy().astype(np.uint8), batch.masks.numpy()))
+            predicted = self.task.geometry.probabilities(outputs["mask"]) > 0.5
+            losses.append(loss.item() * len(predicted))
+            scores.append(metric.score(predicted.cpu().numpy().astype(np.uint8), batch.masks.numpy()))
         return sum(losses) / len(held_out), float(np.concatenate(scores).mean())
 
     def _finite_losses(self) -> list[float]:
-        """The losses of the epoch at hand so far, as numbers. Raises UserError where one is not finite."""
+        """The losses of the current epoch so far, as numbers. Raises UserError if one is not finite."""
         values = torch.stack(self.state.losses).tolist() if self.state.losses else []
         epoch = len(self.state.scores)
         for step, value in enumerate(values):
@@ -189,7 +189,7 @@ class PhaseTraining:
                 raise UserError(
                     f"The training loss ({self.phase.loss_words}) became {value} in phase {self.state.phase}, epoch "
                     f"{epoch + 1}, step {step + 1} of {self.sampler.batches_per_epoch}. Expected a finite number. "
-                    f"Try a smaller learning rate than {self.phase.optimizer.lr:g}, or a larger batch; with changed "
+                    f"Lower the learning rate, now {self.phase.optimizer.lr:g}, or raise the batch; with changed "
                     f"settings this training starts afresh. The tiles of that step were {', '.join(ids)}."
                 )
         return values
@@ -197,17 +197,17 @@ class PhaseTraining:
     # Checkpoints ----------------------------------------------------------------------------------------------
 
     def _save_if_due(self) -> None:
-        """Write a checkpoint when it is time, or when the program is asked to stop, which it then does."""
+        """Write a checkpoint if one is due. Raises Interrupted after saving, if the program was asked to stop."""
         if self.request.signal_number:
             self._save()
             where = f"phase {self.state.phase}, epoch {len(self.state.scores) + 1}"
             name = signal.Signals(self.request.signal_number).name
-            raise Interrupted(f"Stopped by {name} in {where}. {self.saver.where_to_go_on}", self.request.signal_number)
+            raise Interrupted(f"Stopped by {name} in {where}. {self.saver.how_to_resume}", self.request.signal_number)
         if self.saver.is_due:
             self._save()
 
     def _save(self) -> None:
-        """Write a checkpoint that the next step can follow; were the weights not finite, the one before is wanted."""
+        """Write a checkpoint for the next step; skip it if a weight is not finite, so that the last good one stays."""
         with self.saver.timed():
             losses = self._finite_losses()
             if all(bool(weight.isfinite().all()) for weight in self.network.parameters()):
@@ -215,13 +215,13 @@ class PhaseTraining:
                 self.saver.save(self.state.facts(losses), self._next_step() | self.state.weights)
 
     def _next_step(self) -> dict[str, State]:
-        """The tensors that the next step depends on; they change with it."""
+        """The tensors that the next step reads and changes."""
         network, average = self.network.state_dict(), self.average.state()
         return {"network": network, "optimizer": state_of(self.optimizer), "average": average}
 
-    # Words ----------------------------------------------------------------------------------------------------
+    # Log ------------------------------------------------------------------------------------------------------
 
-    def _words(self, epoch: Epoch) -> str:
+    def _summary(self, epoch: Epoch) -> str:
         number = f"phase {epoch.phase}/{len(self.task.settings.phases)} {self.phase.loss_words}"
         of_epochs = f"epoch {epoch.epoch}/{self.phase.schedule.most_epochs}"
         text = f"{number} | {of_epochs} | lr {epoch.lr:.2g} | loss {epoch.loss:.4f}"
@@ -232,13 +232,13 @@ class PhaseTraining:
 
 
 class Pace:
-    """How long the rest of a training will take, at the pace of what this program has done of it."""
+    """Estimates the rest of a training from the pace of this program's part of it."""
 
     def __init__(self, task: Task) -> None:
         self.phases, self.clock, self.passes_done = task.settings.phases, Clock(), 0
 
     def left(self, state: TrainingState) -> str:
-        """Time left at most, in words. To be called at the end of each epoch."""
+        """Text with the most time left; call this at the end of each epoch."""
         phase = self.phases[state.phase - 1]
         self.passes_done += phase.passes_per_epoch
         ahead = [later.schedule.most_epochs * later.passes_per_epoch for later in self.phases[state.phase - 1 :]]

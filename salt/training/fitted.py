@@ -1,4 +1,4 @@
-"""What a finished training leaves, and the files of it."""
+"""The result of a finished training, and its files."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from salt.inference import snapshots
-from salt.inference.snapshots import Kept
+from salt.inference.snapshots import KeptSnapshot
 from salt.inference.weights import State, save_weights
 from salt.runtime import device
 from salt.runtime.atomic import atomic_folder, atomic_path
@@ -18,18 +18,18 @@ from salt.training.timings import Timing, kind
 
 @dataclass(frozen=True)
 class Fitted:
-    """A task and the state that its training ended in."""
+    """A task and the final state of its training."""
 
     task: Task
     state: TrainingState
 
     @property
     def best(self) -> State:
-        """The best weights of the last phase; where nothing is held out, the last ones."""
+        """The best weights of the last phase; if nothing is held out, the latest."""
         return self.state.weights[self.state.best.key]
 
     @property
-    def snapshots(self) -> dict[Kept, State]:
+    def snapshots(self) -> dict[KeptSnapshot, State]:
         """The snapshots that the phases kept, with their weights."""
         return self.state.kept(self.task.settings.phases)
 
@@ -40,7 +40,7 @@ class Fitted:
 
     @property
     def timing(self) -> Timing:
-        """What the training took, for the estimate of others."""
+        """What the training took, for estimates of others."""
         task, phases = self.task, self.task.settings.phases
         passes = sum(phases[epoch.phase - 1].passes_per_epoch for epoch in self.state.history)
         weights = sum(value.nbytes for value in task.network.state_dict().values())
@@ -54,9 +54,9 @@ class Fitted:
             self.history.to_csv(temporary, index=False, float_format="%.6g")
 
     def write_snapshots(self, folder: Path, table: Path) -> None:
-        """Write the folder of snapshots, one file each, and the table of them."""
+        """Write the folder of snapshots, one file each, and the table that lists them."""
         kept = self.snapshots
         with atomic_folder(folder) as temporary:
             for row, state in kept.items():
                 save_weights(snapshot(temporary, row.name), state)
-        snapshots.write_kept(table, kept)
+        snapshots.write_table(table, kept)

@@ -1,6 +1,6 @@
-"""Batches of augmented tiles, in an order and with changes that depend on (seed, epoch, tile) alone.
+"""Batches of augmented tiles. Their order and changes depend on (seed, epoch, tile) only.
 
-One loader serves all epochs of a phase, so that its workers start once and run ahead across the ends of epochs.
+One loader serves all epochs of a phase, so its workers start once and prefetch across the ends of epochs.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from salt.data.tiles import Tiles
-from salt.runtime.signals import leave_to_parent
+from salt.runtime.signals import ignore_stop_signals
 from salt.training import augment
 from schemas.augmentation import Transform
 
@@ -23,12 +23,12 @@ Draw = tuple[int, int, int]  # epoch, pass within the epoch, row of the tile
 
 
 def stable_seed(*parts: int) -> int:
-    """A seed of 32 bits from several numbers: the same on every machine, unrelated for neighbouring numbers."""
+    """A 32-bit seed from several numbers: the same on every machine, unrelated for neighbouring numbers."""
     return int(np.random.SeedSequence((len(parts), *parts)).generate_state(1)[0])
 
 
 class Batch(NamedTuple):
-    """Tiles to train on or to validate with; row i of every member is the same tile.
+    """Tiles to train on or to validate on; row i of every field is the same tile.
 
     images: (B, H, W) grey or (B, H, W, 3) red, green, blue; uint8
     masks: (B, H, W) uint8 in {0, 1}
@@ -41,13 +41,13 @@ class Batch(NamedTuple):
 
 
 def batch_of(tiles: Tiles, rows: slice | Sequence[int]) -> Batch:
-    """Tiles as they are, without augmentation."""
+    """A batch of unaugmented tiles."""
     return Batch(*(torch.from_numpy(array[rows]) for array in (*tiles.arrays, tiles.depths)))
 
 
 @dataclass(frozen=True)
 class TrainingTiles(Dataset[tuple[npt.NDArray, npt.NDArray, np.float32]]):
-    """Tiles with masks, each drawn with its own augmentation."""
+    """Tiles with masks; each draw augments its tile independently."""
 
     tiles: Tiles
     augmentation: Any  # the albumentations pipeline
@@ -65,9 +65,9 @@ class TrainingTiles(Dataset[tuple[npt.NDArray, npt.NDArray, np.float32]]):
 
 @dataclass(frozen=True)
 class EpochSampler(Sampler[list[Draw]]):
-    """Batches of all epochs one after another; each pass is a permutation of all tiles.
+    """The batches of all epochs in order; each pass is a permutation of all tiles.
 
-    A last incomplete batch of an epoch is left out (another few tiles each time), unless it is the only one.
+    An epoch's incomplete last batch is dropped (different tiles each time), unless it is the only one.
     """
 
     tiles: int
@@ -75,11 +75,11 @@ class EpochSampler(Sampler[list[Draw]]):
     epochs: int
     passes: int
     seed: int
-    start: tuple[int, int] = (0, 0)  # the epoch and the batch of it that iteration begins with
+    start: tuple[int, int] = (0, 0)  # epoch and batch at which iteration begins
 
     @property
     def batches_per_epoch(self) -> int:
-        """Steps an epoch."""
+        """Steps per epoch."""
         return max(1, self.tiles * self.passes // self.batch)
 
     def epoch(self, epoch: int) -> list[list[Draw]]:
@@ -121,5 +121,5 @@ def _stack(drawn: Sequence[tuple[npt.NDArray, npt.NDArray, np.float32]]) -> Batc
 
 
 def _set_up_worker(worker: int) -> None:
-    leave_to_parent()
-    cv2.setNumThreads(0)  # a worker is one thread; OpenCV would start one a core in each
+    ignore_stop_signals()
+    cv2.setNumThreads(0)  # one thread per worker; OpenCV would start one per core in each

@@ -1,4 +1,4 @@
-"""Mixing of the tiles of a batch: mixup and cutmix, a function of (settings, seed) alone."""
+"""Mixing of the tiles of a batch by mixup or cutmix: a function of (settings, seed) only."""
 
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ class Mixed(NamedTuple):
     """A batch after mixing.
 
     images: (B, H, W) or (B, H, W, 3) uint8
-    masks: what the loss is the weighted sum over: (weight, (B, H, W) uint8 in {0, 1}); the weights sum to 1
+    masks: (weight, (B, H, W) uint8 in {0, 1}) of each term of the loss, a weighted sum; the weights sum to 1
     """
 
     images: Tensor
@@ -21,7 +21,7 @@ class Mixed(NamedTuple):
 
 
 def mix(images: Tensor, masks: Tensor, settings: Mix | None, seed: int) -> Mixed:
-    """Mix each tile of a batch with another one of it, or none, as drawn.
+    """Mix each tile of a batch with another one, or leave the whole batch as it is; a draw decides.
 
     images: (B, H, W) or (B, H, W, 3) uint8; masks: (B, H, W) uint8 in {0, 1}
     """
@@ -35,7 +35,7 @@ def mix(images: Tensor, masks: Tensor, settings: Mix | None, seed: int) -> Mixed
     partners = torch.from_numpy(rng.permutation(len(images))).to(images.device)
     if settings.name == "mixup":
         mixed = share * images.float() + (1 - share) * images[partners].float()
-        # A mask stays one of zeros and ones, as the Lovasz hinge needs it: the losses are mixed instead.
+        # Masks stay binary, as the Lovasz hinge needs: the losses are mixed instead.
         return Mixed(mixed.round().to(torch.uint8), [(share, masks), (1 - share, masks[partners])])
     _, height, width = masks.shape
     rows, columns = _rectangle(height, width, 1 - share, rng)
@@ -46,7 +46,7 @@ def mix(images: Tensor, masks: Tensor, settings: Mix | None, seed: int) -> Mixed
 
 
 def _rectangle(height: int, width: int, area: float, rng: np.random.Generator) -> tuple[slice, slice]:
-    """A rectangle of the tile's proportions and about this share of its area, cut off at its edges."""
+    """A rectangle with the tile's proportions and about this share of its area, clipped at the tile's edges."""
     spans = []
     for side in (height, width):
         half = side * area**0.5 / 2

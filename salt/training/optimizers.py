@@ -1,4 +1,4 @@
-"""Optimizers of the phases, and their state as tensors with names."""
+"""The optimizers of the phases, and their state as named tensors."""
 
 import torch
 from torch import Tensor, nn
@@ -7,7 +7,7 @@ from schemas.training import Optimizer
 
 
 def create_optimizer(network: nn.Module, settings: Optimizer) -> torch.optim.Optimizer:
-    """The optimizer of a phase; its learning rate is set before each step."""
+    """The optimizer of a phase; `set_learning_rate` changes its rate before each step."""
     parameters, decay = network.parameters(), settings.weight_decay
     match settings.name:
         case "sgd":
@@ -18,14 +18,14 @@ def create_optimizer(network: nn.Module, settings: Optimizer) -> torch.optim.Opt
             return torch.optim.AdamW(parameters, settings.lr, weight_decay=decay)
 
 
-def set_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
+def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
     """Set the learning rate of all parameters."""
     for group in optimizer.param_groups:
         group["lr"] = lr
 
 
 def state_of(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """What the optimizer remembers of the steps so far, as `<parameter>.<name>`."""
+    """The optimizer's memory of the steps so far, by `<parameter>.<name>`."""
     return {
         f"{parameter}.{name}": value
         for parameter, state in optimizer.state_dict()["state"].items()
@@ -35,7 +35,7 @@ def state_of(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 
 def load_state(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    """Put back what `state_of` gave."""
+    """Restore what `state_of` returned."""
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         parameter, name = key.split(".")

@@ -1,6 +1,6 @@
-"""When a phase lowers its learning rate, ends a cycle and ends: pure functions of its schedule and scores so far.
+"""The learning rate, the cycles and the end of a phase: pure functions of its schedule and scores so far.
 
-`scores` are those of the epochs that are done, higher is better, so that its length is the next epoch's number.
+`scores` are those of the finished epochs, higher is better. Their count is the next epoch's 0-based number.
 """
 
 import itertools
@@ -15,7 +15,7 @@ Schedule = Cosine | Plateau | Triangular2
 
 
 def learning_rate(schedule: Schedule, top: float, scores: Sequence[float], fraction: float) -> float:
-    """Learning rate at `fraction` (0..1) of the next epoch; `top` is the largest."""
+    """Learning rate at `fraction` (0..1) of the next epoch; `top` is the largest rate."""
     if isinstance(schedule, Plateau):
         return plateau(schedule, top, scores).lr
     if isinstance(schedule, Cosine):
@@ -31,7 +31,7 @@ def ends_cycle(schedule: Schedule, scores: Sequence[float]) -> bool:
 
 
 def cycle(schedule: Schedule, scores: Sequence[float]) -> int:
-    """The cycle (from 1) that the next epoch belongs to."""
+    """The cycle (from 1) of the next epoch."""
     if isinstance(schedule, Plateau):
         return 1
     return 1 + sum(end <= len(scores) for end in itertools.accumulate(schedule.cycles))
@@ -43,19 +43,19 @@ def is_over(schedule: Schedule, scores: Sequence[float]) -> bool:
 
 
 def cosine(schedule: Cosine, top: float, epoch: float) -> float:
-    """Learning rate at `epoch` (0-based, with a fraction inside it): SGDR (Loshchilov & Hutter 2017, eq. 5)."""
+    """Learning rate at `epoch` (0-based, fractional): SGDR (Loshchilov & Hutter 2017, eq. 5)."""
     _, position = _cycle(schedule.cycles, epoch)
     return schedule.min_lr + (top - schedule.min_lr) * (1 + math.cos(math.pi * position)) / 2
 
 
 def triangular2(schedule: Triangular2, top: float, epoch: float) -> float:
-    """Learning rate at `epoch` (0-based, with a fraction inside it): Smith 2017, section 3.2."""
+    """Learning rate at `epoch` (0-based, fractional): Smith 2017, section 3.2."""
     cycle, position = _cycle(schedule.cycles, epoch)
     return schedule.min_lr + (top - schedule.min_lr) * (1 - abs(2 * position - 1)) / 2**cycle
 
 
 def _cycle(lengths: Sequence[int], epoch: float) -> tuple[int, float]:
-    """The cycle (0-based) that `epoch` is in, and where in it, 0..1; the end of the last one after all."""
+    """The cycle (0-based) of `epoch` and the position in it, 0..1; after all cycles, the end of the last."""
     start = 0.0
     for cycle, length in enumerate(lengths):
         if epoch < start + length:
@@ -65,19 +65,19 @@ def _cycle(lengths: Sequence[int], epoch: float) -> tuple[int, float]:
 
 
 def joins_average(average: Swa, epochs_done: int) -> bool:
-    """Whether the weights at the end of the epoch just done are a part of the average."""
+    """Whether the average includes the weights at the end of the epoch just done."""
     return epochs_done >= average.start and (epochs_done - average.start) % average.every == 0
 
 
 class PlateauState(NamedTuple):
-    """The learning rate of the next epoch, and whether the phase has stalled for good."""
+    """The learning rate of the next epoch, and whether the phase stops because its score stalled."""
 
     lr: float
     stop: bool
 
 
 def plateau(schedule: Plateau, top: float, scores: Sequence[float]) -> PlateauState:
-    """State after epochs that scored `scores`, as Keras' ReduceLROnPlateau and EarlyStopping have it."""
+    """State after epochs with these scores, as in Keras' ReduceLROnPlateau and EarlyStopping."""
     lr, best, since_best, since_cut = top, -math.inf, 0, 0
     for score in scores:
         if score > best:

@@ -1,4 +1,4 @@
-"""What a training is to do: a network with its first weights, tiles, settings, a device and a seed."""
+"""The task of a training: a network with its first weights, tiles, settings, a device and a seed."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -24,9 +24,9 @@ from schemas.training import TrainSettings
 
 @dataclass(frozen=True)
 class Task:
-    """All that the result of a training is a function of, and the machine that it runs on.
+    """Everything that determines the result of a training, and the machine that it runs on.
 
-    tiles: those to train on; held_out: those to validate on, None where all are trained on
+    tiles: to train on; held_out: to validate on, None if nothing is held out
     seed: data order, augmentation, mixing and dropout are functions of (seed, phase, epoch, step, tile)
     """
 
@@ -50,11 +50,12 @@ class Task:
         encoder_weights: Path | None = None,
         start_from: Path | None = None,
     ) -> Self:
-        """Set the machine up, and make the network.
+        """Set the machine up and create the network.
 
-        fold: has a seed of its own; encoder_weights, start_from: files of the first weights, of the encoder or of the
-            whole network; what they do not give is random
-        Raises UserError where weights, tiles or the input do not fit the network or its phases.
+        fold: gives the training its own seed
+        encoder_weights, start_from: files with the first weights of the encoder, and of the whole network; weights in
+            neither are random
+        Raises UserError if weights, tiles or the input do not fit the network or its phases.
         """
         where = device.set_up(compute)
         seed = stable_seed(settings.seed, *([] if fold is None else [fold]))
@@ -62,47 +63,43 @@ class Task:
         network = create_network(settings.network, settings.input.channel_count, encoder_weights)
         if start_from:
             load_weights(network, start_from)
-        held_out_words = f"{len(held_out)} held out" if held_out else "none held out"
-        say(f"{len(tiles)} tiles to train on, {held_out_words}, on {device.describe(where)}")
+        say(f"{len(tiles)} tiles to train on, {len(held_out or ())} held out, on {device.describe(where)}")
         geometry = Geometry.of(settings.input, *([tiles, held_out] if held_out else [tiles]))
         return cls(network, geometry, tiles, held_out, settings, compute, where, seed)
 
     def __post_init__(self) -> None:
-        """Look for what would fail later."""
+        """Check what would fail later. Raises UserError."""
         if wrong := [side for side in self.geometry.shape if side % self.network.stride]:
             raise UserError(
-                f"Expected an input whose side divides by {self.network.stride}, as this network needs, and found "
+                f"Expected the sides of this network's input to be multiples of {self.network.stride} px, found "
                 f"{wrong[0]} px. Set `resize` or `pad` of the model's `input`."
             )
         for number, phase in enumerate(self.settings.phases, 1):
             self._check_batch(number, phase.batch)
 
     def _check_batch(self, number: int, batch: int) -> None:
-        """How many pseudo-labels are selected, nobody knows before: a pretraining takes what there is."""
+        """Refuse a batch larger than the tiles; a pretraining only warns, since nobody knows its tiles in advance."""
         if batch <= len(self.tiles):
             return
-        text = (
-            f"Expected at least the {batch} tiles of a batch of phase {number} to train on, and found "
-            f"{len(self.tiles)}."
-        )
+        text = f"Expected at least {batch} tiles to train on, the batch of phase {number}, found {len(self.tiles)}."
         if self.held_out is not None:
             raise UserError(f"{text} Lower `batch` of this phase.")
-        say(f"Warning: {text} Each step takes all of them; lower `batch`, or the set's `min_confidence`.")
+        say(f"Warning: {text} Each step takes all of them. Lower `batch`, or the set's `min_confidence`.")
 
     def fingerprint(self) -> str:
-        """Digest of all that the training's result is a function of."""
+        """Digest of everything that determines the training's result."""
         arrays = [array for some in (self.tiles, self.held_out) if some for array in (*some.arrays, some.depths)]
         return fingerprint(f"{self.seed} {self.settings.model_dump_json()}", arrays, self.network.state_dict())
 
     def inputs(self, images: Tensor, depths: Tensor) -> Tensor:
-        """The network's input (B, C, S, S) of images (B, H, W) or (B, H, W, 3) uint8 on its device."""
+        """The network's input (B, C, S, S) from images (B, H, W) or (B, H, W, 3) uint8 on its device."""
         return self.geometry.images(images, depths).contiguous(memory_format=torch.channels_last)
 
     def ids(self, rows: Iterable[int]) -> list[str]:
-        """Ids of tiles to train on."""
+        """Ids of some training tiles."""
         return [self.tiles.ids[row] for row in rows]
 
     @property
     def facts(self) -> dict[str, str | int]:
-        """What its provenance tells beside settings and inputs."""
+        """What the provenance records beside settings and inputs."""
         return {"device": device.describe(self.device), "threads": self.compute.threads, "seed": self.seed}

@@ -1,7 +1,7 @@
-"""How long trainings took and how large their weights are, from which the next ones are estimated.
+"""How long trainings took and how large their weights are: the basis for estimates of later ones.
 
-A training leaves one small JSON beside its results. No rule owns it: what is measured differs each time, while what
-rules write repeats exactly. Light: the Snakefile reads these files each time it tells what a run will take.
+A training leaves one small JSON beside its results. No rule owns it, because measurements differ each time, while the
+outputs of rules repeat exactly. Imports stay light: the Snakefile reads these files to estimate a run.
 """
 
 import json
@@ -19,10 +19,10 @@ from schemas.networks import Network
 class Timing:
     """What one training took.
 
-    network: its settings without the file that it starts from, as JSON; shape: of its input, px
-    tiles: passes over single tiles, of all epochs; seconds: spent on them and on validation, over all parts of a
-        training that was stopped and went on
-    weights: bytes of one snapshot; device: in words
+    network: its settings as JSON, without the weights that it starts from; shape: of its input, px
+    tiles: number of tiles seen over all epochs, repeats counted
+    seconds: spent on them and on validation, over all parts of a training that was stopped and resumed
+    weights: bytes of one snapshot; device: its description
     """
 
     network: str
@@ -34,7 +34,7 @@ class Timing:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Raises ValueError, TypeError, KeyError or OSError where the file is not one of these."""
+        """Read a file. Raises ValueError, TypeError, KeyError or OSError if it is not a timing."""
         read = json.loads(path.read_text())
         return cls(**read | {"shape": tuple(read["shape"])})
 
@@ -45,12 +45,12 @@ class Timing:
 
 
 def kind(network: Network) -> str:
-    """What trainings of the same speed and size share, besides the shape of their input."""
+    """A key for networks of the same speed and size, given inputs of the same shape."""
     return json.dumps(network.model_dump(mode="json", exclude={"weights"}), sort_keys=True)
 
 
 def load(run: Run) -> list[Timing]:
-    """Timings of a run, then those of the other runs beside it; of each run the newest first."""
+    """Timings of a run, then of the other runs beside it; within each run, the newest first."""
     beside = [Run(folder).timings for folder in sorted(run.folder.parent.glob("*")) if folder != run.folder]
     return [timing for folder in (run.timings, *beside) for timing in _newest_first(folder)]
 
@@ -61,4 +61,4 @@ def _newest_first(folder: Path) -> Iterable[Timing]:
         try:
             yield Timing.read(path)
         except (OSError, ValueError, TypeError, KeyError):
-            continue  # of another version, or not ours
+            continue  # written by another version, or not by this project

@@ -8,7 +8,7 @@ from models.registry import create_network
 from salt.data.predictions import FIELDS
 from salt.data.records import create_records
 from salt.data.tiles import save_tiles
-from salt.inference.snapshots import Kept, write_kept
+from salt.inference.snapshots import KeptSnapshot, write_table
 from salt.inference.weights import copy_state, save_weights
 from salt.runtime.atomic import atomic_folder
 from schemas.networks import PlainUnet, Unet
@@ -54,8 +54,8 @@ def encoder_weights(run):
 @pytest.fixture
 def snapshots(run):
     """A fold's folder of weights, of two untrained networks, and the table of them beside it."""
-    kept = [Kept(f"phase1_cycle{number}", 1, number, number, number / 10) for number in (1, 2)]
-    write_kept(run / "snapshots.csv", kept)
+    kept = [KeptSnapshot(f"phase1_cycle{number}", 1, number, number, number / 10) for number in (1, 2)]
+    write_table(run / "snapshots.csv", kept)
     with atomic_folder(run / "snapshots") as folder:
         for number in (1, 2):
             torch.manual_seed(number)

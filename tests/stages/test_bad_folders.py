@@ -310,7 +310,7 @@ def arguments(root, out, **data):
 @pytest.mark.parametrize(
     "bad", [pytest.param(bad, id=f"{kind}: {name}") for kind, rows in KINDS.items() for name, bad in rows.items()]
 )
-def test_every_mistake_is_said_in_full_and_leaves_nothing_behind(tmp_path, bad, capfd):
+def test_every_mistake_is_reported_in_full_and_leaves_nothing_behind(tmp_path, bad, capfd):
     root = tmp_path / "data"
     write(root, {name: data for name, data in (make_folders() | bad.change).items() if data is not None})
     before = sorted(tmp_path.rglob("*"))
@@ -331,7 +331,7 @@ def test_the_program_ends_with_the_message_alone(tmp_path):
     assert not (tmp_path / "tiles").exists()
 
 
-def test_a_missing_folder_is_said_by_the_program_too(tmp_path):
+def test_the_program_reports_a_missing_folder_too(tmp_path):
     with pytest.raises(SystemExit) as end:
         program.run(lambda: prepare_tiles.main(arguments(tmp_path / "nowhere", tmp_path / "tiles")))
     assert "folders without an image (3)" in end.value.code

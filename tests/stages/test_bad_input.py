@@ -572,7 +572,7 @@ def options(tmp_path):
 
 
 @pytest.mark.parametrize("bad", ROWS)
-def test_a_mistake_is_said_in_full_and_leaves_nothing_behind(tmp_path, bad):
+def test_a_mistake_is_reported_in_full_and_leaves_nothing_behind(tmp_path, bad):
     expected = bad.make(tmp_path / "data")
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(SystemExit) as end:
@@ -611,7 +611,7 @@ CLOSED = {
 
 
 @pytest.mark.parametrize("name", CLOSED)
-def test_what_may_not_be_read_is_said(tmp_path, name):
+def test_unreadable_files_are_reported(tmp_path, name):
     hindered = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if os.geteuid() == 0 else []
     if hindered and not shutil.which("setpriv"):
         pytest.skip("root may read everything, and cannot be hindered without setpriv")

@@ -64,6 +64,6 @@ def test_it_leaves_who_predicted_for_all_later_predictions(run, snapshots):
     ]
 
 
-def test_a_snapshot_that_is_not_there_is_told(run, snapshots):
+def test_a_missing_snapshot_is_refused(run, snapshots):
     with pytest.raises(UserError, match="phase1_cycle3.safetensors to hold the weights of this network"):
         start(run, snapshots, {"phase1_cycle3": 1}, "out")

@@ -15,7 +15,7 @@ from salt.data.predictions import ONE
 from salt.data.records import open_records
 from salt.inference import blocks
 from salt.inference.sliding_window import SlidingWindow
-from salt.inference.snapshots import Kept, resolve, write_kept, write_members
+from salt.inference.snapshots import KeptSnapshot, resolve, write_members, write_table
 from salt.inference.weights import copy_state, save_weights
 from schemas.errors import UserError
 from schemas.networks import PlainUnet
@@ -48,8 +48,8 @@ def trained(run):
         }  # all differ widely
         folder = run / "models" / name / f"fold{fold}"
         save_weights(folder / "snapshots" / f"{snapshot}.safetensors", loud)
-        kept = [Kept(name, 1, cycle, cycle, 0.5) for cycle, name in enumerate(SNAPSHOTS, 1)]
-        write_kept(folder / "snapshots.csv", kept)
+        kept = [KeptSnapshot(name, 1, cycle, cycle, 0.5) for cycle, name in enumerate(SNAPSHOTS, 1)]
+        write_table(folder / "snapshots.csv", kept)
         write_members(folder / "members.json", resolve(SNAPSHOTS, kept))
     return run
 
@@ -222,12 +222,12 @@ def test_other_images_begin_anew(trained, images, monkeypatch):
     assert before != after
 
 
-def test_the_log_tells_how_much_was_predicted_and_what_was_skipped(trained, images, caplog):
+def test_the_log_counts_what_was_predicted_and_lists_what_was_skipped(trained, images, caplog):
     (images / "Thumbs.db").write_bytes(b"?")
     save(images / "line.png", np.zeros((40, 70), np.uint8))
     with caplog.at_level(logging.INFO):
         start(trained, images)
-    assert "skipped 1 files that are no images: Thumbs.db" in caplog.text
+    assert "skipped 1 files that are not images: Thumbs.db" in caplog.text
     assert "7 images, 14 windows, 8 networks, on CPU" in caplog.text
     assert "predicted 7 images, 1 of them larger than a tile, with 8 networks" in caplog.text
 

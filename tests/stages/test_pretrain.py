@@ -75,7 +75,7 @@ def test_nothing_to_learn_from_is_an_error(run, pseudo_labels):
         start(run, pseudo_labels)
 
 
-def test_fewer_pseudo_labels_than_a_batch_are_told_and_all_are_taken(run, pseudo_labels, caplog):
+def test_fewer_pseudo_labels_than_a_batch_cause_a_warning_and_are_all_taken(run, pseudo_labels, caplog):
     caplog.set_level("INFO")
     start(run, pseudo_labels)
-    assert "Warning: Expected at least the 4 tiles of a batch of phase 1 to train on, and found 3." in caplog.text
+    assert "Warning: Expected at least 4 tiles to train on, the batch of phase 1, found 3." in caplog.text

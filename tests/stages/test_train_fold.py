@@ -34,7 +34,7 @@ def test_a_training_leaves_its_snapshots_and_a_row_an_epoch(run):
     assert history["score"].between(0, 1).all()
 
 
-def test_a_training_tells_whose_weights_its_snapshots_hold(run):
+def test_the_table_lists_the_epoch_of_each_snapshot(run):
     start(run, cycles=(2, 2), keep={"name": "best", "count": 3})
     history = pd.read_csv(run / "out" / "history.csv")
     table = pd.read_csv(run / "out" / "snapshots.csv")
@@ -79,10 +79,10 @@ def test_a_training_that_is_cut_goes_on_where_it_was_and_other_settings_start_af
     monkeypatch.undo()
     caplog.set_level("INFO")
     start(run, cycles=(2, 3))
-    assert "is kept aside" in caplog.text
-    assert "goes on from a checkpoint" not in caplog.text
+    assert "holds a checkpoint of other settings or tiles" in caplog.text
+    assert "resumes from a checkpoint" not in caplog.text
     start(run, cycles=(2, 2))
-    assert "goes on from a checkpoint: phase 1, epoch 5" in caplog.text
+    assert "resumes from a checkpoint: phase 1, epoch 5" in caplog.text
     assert (run / "out" / "snapshots" / "phase1_cycle2.safetensors").read_bytes() == whole
 
 
@@ -144,15 +144,13 @@ def test_the_same_settings_train_the_same_weights(run):
     assert all((first[name] == second[name]).all() for name in first)
 
 
-def test_weights_of_another_network_are_told_with_the_file(run, snapshots):
-    with pytest.raises(
-        UserError, match="phase1_cycle1.safetensors to hold the weights of this network, a Unet, and fou"
-    ):
+def test_weights_of_another_network_are_refused_with_their_file(run, snapshots):
+    with pytest.raises(UserError, match="phase1_cycle1.safetensors to hold the weights of this network, a Unet, found"):
         start(run, "--start-from", f"{snapshots}/phase1_cycle1.safetensors", network=ON_ENCODER)
     assert not (run / "out").exists()
 
 
-def test_weights_of_another_encoder_are_told_with_the_file(run, encoder_weights):
+def test_weights_of_another_encoder_are_refused_with_their_file(run, encoder_weights):
     other = ON_ENCODER.model_copy(update={"encoder": "tu-test_convnext"})
     with pytest.raises(
         UserError, match="encoder.safetensors to hold the weights of this network's encoder, .* without"
@@ -160,7 +158,7 @@ def test_weights_of_another_encoder_are_told_with_the_file(run, encoder_weights)
         start(run, "--encoder-weights", str(encoder_weights), network=other)
 
 
-def test_a_batch_of_more_tiles_than_a_fold_trains_on_is_told_before_it_starts(run, monkeypatch):
+def test_a_batch_larger_than_the_folds_training_tiles_is_refused_before_the_start(run, monkeypatch):
     settings = train_settings().replace('"batch":4', '"batch":9')
     monkeypatch.setattr("tests.stages.test_train_fold.train_settings", lambda *_, **__: settings)
     with pytest.raises(
@@ -170,7 +168,7 @@ def test_a_batch_of_more_tiles_than_a_fold_trains_on_is_told_before_it_starts(ru
     assert not (run / "out").exists()
 
 
-def test_a_fold_that_was_not_dealt_is_told(run):
+def test_a_fold_that_was_not_dealt_is_refused(run):
     with pytest.raises(
         UserError, match="Expected a fold from 0 to 1, and found 9. Choose one of the folds that make_folds as"
     ):
@@ -189,7 +187,7 @@ def test_a_fold_that_was_not_dealt_is_told(run):
         (('"lr":0.01', '"lr":-1'), "^phases.0.optimizer.lr: expected a number above 0, found -1$"),
     ],
 )
-def test_settings_that_are_wrong_are_told_by_their_place(run, monkeypatch, edit, message):
+def test_wrong_settings_are_reported_by_their_path(run, monkeypatch, edit, message):
     settings = train_settings()
     assert edit[0] in settings
     monkeypatch.setattr("tests.stages.test_train_fold.train_settings", lambda *_, **__: settings.replace(*edit))
@@ -197,6 +195,6 @@ def test_settings_that_are_wrong_are_told_by_their_place(run, monkeypatch, edit,
         start(run)
 
 
-def test_an_encoder_that_does_not_exist_is_told(run):
+def test_an_encoder_that_does_not_exist_is_refused(run):
     with pytest.raises(UserError, match="There is no encoder 'resnet43'.*resnet34"):
         start(run, network=ON_ENCODER.model_copy(update={"encoder": "resnet43"}))

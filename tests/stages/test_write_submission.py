@@ -33,5 +33,5 @@ def test_every_test_tile_has_its_row_in_the_order_of_the_tiles(tmp_path, caplog)
 
 
 def test_masks_of_other_tiles_are_refused(tmp_path):
-    with pytest.raises(UserError, match=r"1 that are no test tiles \(q\)"):
+    with pytest.raises(UserError, match=r"1 that are not test tiles \(q\)"):
         write(tmp_path, ["x", "y", "z", "q"])

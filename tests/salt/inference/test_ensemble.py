@@ -80,9 +80,9 @@ def test_its_length_is_that_of_all_networks_and_their_files_are_there(ensemble):
 
 
 def test_the_ticker_ends_with_all_tiles(ensemble, monkeypatch):
-    told = []
+    ticks = []
     ticker = Ticker("tiles", 15)
-    monkeypatch.setattr(ticker, "tick", told.append)
+    monkeypatch.setattr(ticker, "tick", ticks.append)
     ensemble.predict(easy_tiles(5).images, ticker, before=10)
-    assert told == sorted(told)
-    assert (told[0], told[-1]) == (10, 15)
+    assert ticks == sorted(ticks)
+    assert (ticks[0], ticks[-1]) == (10, 15)

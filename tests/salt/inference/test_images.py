@@ -54,7 +54,7 @@ def test_images_are_those_of_the_folder_itself_sorted(tmp_path, image):
         ("tables/a.csv", "found none: a.csv"),
     ],
 )
-def test_where_there_are_no_images_it_is_told_what_there_is(tmp_path, name, found):
+def test_without_images_the_error_lists_the_other_files(tmp_path, name, found):
     (tmp_path / "empty").mkdir()
     for folder in ("deeper", "older"):
         (tmp_path / "tables" / folder).mkdir(parents=True)
@@ -66,7 +66,7 @@ def test_where_there_are_no_images_it_is_told_what_there_is(tmp_path, name, foun
     assert "\n" not in str(error.value)
 
 
-def test_all_faults_of_all_images_are_said_at_once(tmp_path, image):
+def test_all_faults_of_all_images_are_reported_at_once(tmp_path, image):
     save(tmp_path / "good.png", image)
     save(tmp_path / "good.bmp", image)
     (tmp_path / "bad.png").write_bytes(b"hello")
@@ -97,7 +97,7 @@ def test_other_files_are_skipped_with_a_word(tmp_path, image, caplog):
         (tmp_path / name).touch()
     with caplog.at_level(logging.INFO):
         assert len(open_images(settings(tmp_path))) == 1
-    assert "skipped 2 files that are no images: Thumbs.db, picks.csv" in caplog.text
+    assert "skipped 2 files that are not images: Thumbs.db, picks.csv" in caplog.text
 
 
 def test_colours_become_luminance_for_grey_networks_and_grey_is_repeated_for_others(tmp_path, image):
@@ -144,5 +144,5 @@ def test_a_volume_is_many_images(tmp_path):
 def test_an_image_and_a_part_of_a_volume_may_not_share_a_name(tmp_path, image):
     segyio.tools.from_array3D(str(tmp_path / "cube.sgy"), np.zeros((2, 9, 12), np.float32), format=5)
     save(tmp_path / "cube_inline2.png", image)
-    with pytest.raises(UserError, match=re.escape("names that more than one image has (1): cube_inline2")):
+    with pytest.raises(UserError, match=re.escape("names that several images share (1): cube_inline2")):
         open_images(settings(tmp_path, windows={"range": "tile"}))

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from salt.inference import snapshots
-from salt.inference.snapshots import Kept
+from salt.inference.snapshots import KeptSnapshot
 from schemas.errors import UserError
 from schemas.snapshots import Best, BestOfCycle, Equal, Every, Falling, Last
 
@@ -19,9 +19,9 @@ class Epoch(NamedTuple):
 
 
 KEPT = [
-    Kept("phase1", 1, 1, 4, 0.5),
-    Kept("phase2_cycle1", 2, 1, 2, 0.7),
-    Kept("phase2_cycle2", 2, 2, 5, 0.5),
+    KeptSnapshot("phase1", 1, 1, 4, 0.5),
+    KeptSnapshot("phase2_cycle1", 2, 1, 2, 0.7),
+    KeptSnapshot("phase2_cycle2", 2, 2, 5, 0.5),
 ]
 
 
@@ -80,9 +80,9 @@ def test_members_are_weighed_by_name_or_by_a_rule(members, weights):
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=9))
 def test_the_table_and_the_members_are_read_as_they_were_written(tmp_path, scores):
-    kept = [Kept(f"phase1_epoch{epoch}", 1, 1, epoch, score) for epoch, score in enumerate(scores, 1)]
-    snapshots.write_kept(tmp_path / "snapshots.csv", kept)
-    assert snapshots.read_kept(tmp_path / "snapshots.csv") == kept
+    kept = [KeptSnapshot(f"phase1_epoch{epoch}", 1, 1, epoch, score) for epoch, score in enumerate(scores, 1)]
+    snapshots.write_table(tmp_path / "snapshots.csv", kept)
+    assert snapshots.read_table(tmp_path / "snapshots.csv") == kept
     members = snapshots.resolve(Falling(name="falling", best=5, ratio=1 / 3), kept)
     snapshots.write_members(tmp_path / "members.json", members)
     assert snapshots.read_members(tmp_path / "members.json") == members
@@ -102,5 +102,5 @@ def test_the_table_and_the_members_are_read_as_they_were_written(tmp_path, score
 def test_members_that_predict_fold_did_not_write_are_refused(tmp_path, content):
     if content is not None:
         (tmp_path / "members.json").write_text(content)
-    with pytest.raises(UserError, match="members.json: expected the snapshots of a fold's prediction"):
+    with pytest.raises(UserError, match="members.json: expected the snapshots in a fold's prediction"):
         snapshots.read_members(tmp_path / "members.json")

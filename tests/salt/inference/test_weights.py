@@ -22,18 +22,18 @@ def test_the_same_weights_make_the_same_file(tmp_path):
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
-def test_weights_of_another_network_are_told_by_what_differs_and_what_they_were_made_for(tmp_path):
+def test_weights_of_another_network_are_refused_with_the_differences_and_their_own_network(tmp_path):
     save_weights(tmp_path / "w", copy_state(nn.Linear(3, 3)))
     provenance.leave(tmp_path / "w", {"network": {"name": "unet_plain", "width": 8}}, {})
     with pytest.raises(UserError) as error:
         load_weights(nn.Linear(3, 4), tmp_path / "w")
     assert str(error.value).startswith(
-        f"Expected {tmp_path}/w to hold the weights of this network, a Linear, and found a file with weight (3, 3) in "
+        f"Expected {tmp_path}/w to hold the weights of this network, a Linear, found a file with weight (3, 3) in "
         'place of (4, 3), bias (3,) in place of (4,). It was made for {"name": "unet_plain", "width": 8}. Give a file'
     )
 
 
-def test_names_that_are_missing_or_unknown_are_told(tmp_path):
+def test_missing_and_unknown_names_are_reported(tmp_path):
     save_weights(tmp_path / "w", copy_state(nn.BatchNorm2d(3)))
     with pytest.raises(
         UserError, match="and with the unknown bias, num_batches_tracked, running_mean and 1 more. Give"
@@ -45,8 +45,8 @@ def test_names_that_are_missing_or_unknown_are_told(tmp_path):
 
 
 @pytest.mark.parametrize("content", [None, b"", b"not a file of weights"])
-def test_a_file_that_is_missing_or_none_is_told(tmp_path, content):
+def test_a_file_that_is_missing_or_not_safetensors_is_refused(tmp_path, content):
     if content is not None:
         (tmp_path / "w").write_bytes(content)
-    with pytest.raises(UserError, match="w to hold the weights of this network, a Linear, and found .*Error: .*Give"):
+    with pytest.raises(UserError, match="w to hold the weights of this network, a Linear, found .*Error: .*Give"):
         load_weights(nn.Linear(3, 3), tmp_path / "w")

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from salt.data import rle
-from salt.postprocess.jigsaw import find_changes, load_changes, repaint, straightness
+from salt.postprocess.jigsaw import apply_changes, find_changes, load_changes, straightness
 
 # Masks of 6 x 4; the lower half is 3 rows.
 LINE = np.array([0, 1, 1, 0], np.uint8)
@@ -165,20 +165,22 @@ def test_no_rule_changes_nothing():
 def test_repainting_gives_tiles_their_masks_and_records_both():
     masks = np.stack([EMPTY, VERTICAL, BENT])
     changes = find_changes("published", column("a", "c", "b"), {"a": VERTICAL}, {"c"}, set())
-    record = repaint(["b", "a", "c"], masks, changes)
+    record = apply_changes(["b", "a", "c"], masks, changes)
     np.testing.assert_array_equal(masks, np.stack([EMPTY, VERTICAL, VERTICAL]))
     row = {"id": "c", "mosaic": 0, "row": 1, "column": 0, "reason": "below a vertical tile", "source": "a"}
     assert record.to_dict("records") == [row | {"pixels": 2, "before": rle.encode(BENT), "after": rle.encode(VERTICAL)}]
 
 
 def test_the_record_of_no_changes_has_the_same_columns():
-    columns = repaint(["b"], EMPTY[None].copy(), []).columns.tolist()
+    columns = apply_changes(["b"], EMPTY[None].copy(), []).columns.tolist()
     assert columns == ["id", "mosaic", "row", "column", "reason", "source", "pixels", "before", "after"]
 
 
 def test_the_record_is_read_as_it_was_written(tmp_path):
     masks = np.zeros((1, 6, 4), np.uint8)  # empty before: no run lengths
-    record = repaint(["NA"], masks, find_changes("published", column("1e5", "NA"), {"1e5": VERTICAL}, {"NA"}, set()))
+    record = apply_changes(
+        ["NA"], masks, find_changes("published", column("1e5", "NA"), {"1e5": VERTICAL}, {"NA"}, set())
+    )
     record.to_csv(tmp_path / "changes.csv", index=False)
     assert load_changes(tmp_path / "changes.csv").to_dict("records") == record.to_dict("records")
 

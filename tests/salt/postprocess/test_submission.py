@@ -60,18 +60,18 @@ def test_chunks_make_no_difference(tmp_path_factory, masks, order):
 
 
 @pytest.mark.parametrize(
-    ("ids", "found", "said"),
+    ("ids", "found", "message"),
     [
-        ("abcdef", "abcdeg", "1 without a mask (f); 1 that are no test tiles (g)"),
+        ("abcdef", "abcdeg", "1 without a mask (f); 1 that are not test tiles (g)"),
         ("abcdef", "abcdee", "1 without a mask (f); 1 more than once (e)"),
-        ("abcdee", "abcdef", "1 that are no test tiles (f); 1 more than once (e)"),
-        ("abcde", "abcdef", "1 that are no test tiles (f)"),
+        ("abcdee", "abcdef", "1 that are not test tiles (f); 1 more than once (e)"),
+        ("abcde", "abcdef", "1 that are not test tiles (f)"),
     ],
 )
-def test_ids_that_do_not_match_are_said_and_nothing_is_written(tmp_path, masks, ids, found, said):
+def test_ids_that_do_not_match_are_reported_and_nothing_is_written(tmp_path, masks, ids, found, message):
     with pytest.raises(UserError) as error:
         write_submission(tmp_path / "submission.csv", list(ids), masks_of(list(found), masks))
-    assert said in str(error.value)
+    assert message in str(error.value)
     assert list(tmp_path.iterdir()) == []
 
 

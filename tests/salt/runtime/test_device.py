@@ -26,7 +26,7 @@ def test_a_cpu_computes_in_float32():
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "message"),
     [
         (
             torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nmore"),
@@ -36,11 +36,11 @@ def test_a_cpu_computes_in_float32():
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), "This machine's memory is full"),
     ],
 )
-def test_a_machine_too_small_is_reported_with_a_remedy_and_without_a_traceback(error, told):
+def test_a_machine_too_small_is_reported_with_a_remedy_and_without_a_traceback(error, message):
     with pytest.raises(UserError) as found, device.faults_of_the_machine():
         raise error
     text = str(found.value)
-    assert text.startswith(told)
+    assert text.startswith(message)
     assert "same command again; what was done is kept" in text
     assert "more" not in text.split(")")[0]
 

@@ -41,7 +41,7 @@ def test_a_fault_of_the_program_is_not_hidden():
         program.run(main)
 
 
-def test_a_full_disk_is_told_with_its_remedy():
+def test_a_full_disk_is_reported_with_its_remedy():
     def main():
         raise OSError(errno.ENOSPC, "No space left on device", "results/x.npy")
 
@@ -50,7 +50,7 @@ def test_a_full_disk_is_told_with_its_remedy():
     assert "results/x.npy could not be written: the disk is full. Free some space" in exit_.value.code
 
 
-def test_memory_that_is_full_is_told_with_its_remedy():
+def test_full_memory_is_reported_with_its_remedy():
     def main():
         raise MemoryError("Unable to allocate 9 GiB")
 

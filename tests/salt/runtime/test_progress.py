@@ -46,7 +46,7 @@ def test_a_ticker_speaks_every_few_seconds(now, caplog):
     ]
 
 
-def test_a_slow_ticker_tells_its_rate_in_the_unit_that_it_counts(now, caplog):
+def test_a_slow_ticker_logs_its_rate_in_its_unit(now, caplog):
     ticker = progress.Ticker("images", total=4, unit="windows")
     now[0] = 8.0
     with caplog.at_level(logging.INFO):

@@ -66,12 +66,12 @@ def test_whatever_is_damaged_the_one_before_comes_back_and_never_a_wrong_one(tmp
     assert loaded(folder) == 4.0
 
 
-def test_a_damaged_checkpoint_is_told(tmp_path, caplog):
+def test_a_damaged_checkpoint_is_logged(tmp_path, caplog):
     files = saved(tmp_path, 1.0, 2.0)
     (files / "000002.json").write_text("")
     with caplog.at_level("INFO"):
         assert loaded(tmp_path) == 1.0
-    assert f"warning: a checkpoint is damaged and left out: {files}/000002.json is not as it was written" in caplog.text
+    assert f"warning: skipped a damaged checkpoint: {files}/000002.json has changed since it was written" in caplog.text
 
 
 def test_of_two_damaged_ones_none_comes_back(tmp_path):
@@ -89,18 +89,18 @@ def test_what_a_killed_program_left_half_written_is_no_checkpoint(tmp_path):
     assert not list(files.glob(".abc*"))
 
 
-def test_the_checkpoint_of_another_training_is_kept_aside_and_told(tmp_path, caplog):
+def test_the_checkpoint_of_another_training_is_kept_and_logged(tmp_path, caplog):
     saved(tmp_path, 1.0, owner="other")
     with caplog.at_level("INFO"):
         assert loaded(tmp_path) is None
-    assert f"is kept aside, in {tmp_path}/other" in caplog.text
+    assert f"{tmp_path}/other holds a checkpoint of other settings or tiles: it stays there" in caplog.text
     assert loaded(tmp_path, owner="other") == 1.0
 
 
 def test_two_trainings_cannot_share_a_folder(tmp_path):
     with (
         Checkpoints(tmp_path, "mine"),
-        pytest.raises(UserError, match="found one at work"),
+        pytest.raises(UserError, match="found one running"),
         Checkpoints(tmp_path, "mine"),
     ):
         pass

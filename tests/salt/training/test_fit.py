@@ -163,7 +163,7 @@ def test_depth_as_a_channel_tells_tiles_apart_that_look_alike(tiles):
 
 
 def test_a_loss_that_is_no_number_stops_with_advice(tiles):
-    with pytest.raises(UserError, match="smaller learning rate than 1e\\+30"):
+    with pytest.raises(UserError, match="Lower the learning rate, now 1e\\+30"):
         train(tiles, [phase(lr=1e30)])
 
 

@@ -44,14 +44,12 @@ def test_its_fingerprint_is_one_of_tiles_seed_and_what_is_held_out(tiles):
 
 
 def test_an_input_that_the_network_cannot_halve_is_refused(tiles):
-    with pytest.raises(UserError, match="divides by 4, .* found 42 px. Set `resize` or `pad`"):
+    with pytest.raises(UserError, match="multiples of 4 px, found 42 px. Set `resize` or `pad`"):
         create(tiles, pad=42)
 
 
-def test_a_batch_of_more_tiles_than_there_are_is_refused_where_the_fold_has_others_and_told_in_a_pretraining(
-    tiles, caplog
-):
-    with pytest.raises(UserError, match="at least the 25 tiles of a batch of phase 1 to train on, and found 24. Lower"):
+def test_a_batch_larger_than_the_tiles_is_refused_for_a_fold_and_warned_of_in_a_pretraining(tiles, caplog):
+    with pytest.raises(UserError, match="at least 25 tiles to train on, the batch of phase 1, found 24. Lower"):
         create(tiles, batch=25)
     with caplog.at_level("INFO"):
         create(tiles, held_out=False, batch=25)
