@@ -1,1 +1,1 @@
-"""One program a rule of the Snakefile: parse arguments, read, one call into salt/, write, log a summary line."""
+"""One program per rule of the Snakefile: parse arguments, read, call salt/ once, write, log a summary line."""

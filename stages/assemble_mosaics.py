@@ -1,4 +1,4 @@
-"""Find which tiles lie side by side and which show the same, and lay them out in mosaics."""
+"""Find neighbouring tiles and duplicates, and lay the tiles out in mosaics."""
 
 import argparse
 import logging
@@ -21,9 +21,9 @@ log = logging.getLogger(__name__)
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
-    """Read the command line."""
+    """Options of the program."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--settings", required=True, help="the config's section `mosaics`, as JSON")
+    parser.add_argument("--settings", required=True, help="JSON of schemas.data.Mosaics")
     parser.add_argument("--tiles", type=Path, required=True, help="folder of prepare_tiles")
     parser.add_argument("--mosaics", type=Path, required=True, help="mosaics.csv to write")
     parser.add_argument("--neighbours", type=Path, required=True, help="neighbours.csv to write")
@@ -32,7 +32,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Read the tiles of both splits, lay them out, write the three tables."""
+    """Run the program."""
     args = parse_args(argv)
     train, test = load_tiles(args.tiles, "train"), load_tiles(args.tiles, "test")
     images = np.concatenate([train.grey, test.grey])
@@ -41,9 +41,9 @@ def main(argv: list[str] | None = None) -> None:
         with atomic_path(file) as path:
             table.to_csv(path, index=False)
     provenance.leave(args.mosaics, args.settings, {"tiles": args.tiles})
-    tell_of_duplicates(layout.duplicates, set(train.ids))
+    log_duplicates(layout.duplicates, set(train.ids))
     log.info(
-        "%d of %d tiles in %d mosaics, from %d pairs of neighbours; %d more pairs contradicted surer ones",
+        "%d of %d tiles in %d mosaics, from %d pairs of neighbours; %d other pairs contradicted more certain ones",
         len(layout.mosaics),
         len(images),
         layout.mosaics["mosaic"].nunique(),
@@ -52,16 +52,16 @@ def main(argv: list[str] | None = None) -> None:
     )
 
 
-def tell_of_duplicates(duplicates: pd.DataFrame, train: Container[str]) -> None:
-    """Warn where tiles are copies of others: of two splits, a test tile's mask is known; of two folds, scores leak."""
+def log_duplicates(duplicates: pd.DataFrame, train: Container[str]) -> None:
+    """Warn of duplicates: across splits, they give away a test tile's mask; across folds, they leak into scores."""
     if duplicates.empty:
         log.info("no tile is a copy of another, turned or mirrored")
         return
     copies = is_copy(duplicates).sum()
     across = sum((name in train) != (of in train) for name, of in zip(duplicates["id"], duplicates["of"], strict=True))
     log.warning(
-        "%d tiles show what another tile shows: %d are exact copies and in no mosaic, %d turned or mirrored ones; "
-        "%d lie in the other split than their original. See duplicates.csv",
+        "%d tiles duplicate another tile: %d are exact copies and in no mosaic, %d are turned or mirrored; "
+        "%d are in a different split than their original. See duplicates.csv",
         len(duplicates),
         copies,
         len(duplicates) - copies,

@@ -1,4 +1,4 @@
-"""Blend predictions: a model's folds into the model's, or models into an ensemble's."""
+"""Blend predictions: of folds into a model's, or of models into an ensemble's."""
 
 import argparse
 import json

@@ -1,4 +1,4 @@
-"""Fetch the weights that an encoder starts from, by name from the network or from a local file."""
+"""Fetch the first weights of an encoder, by name from the internet or from a local file."""
 
 import argparse
 from pathlib import Path

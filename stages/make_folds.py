@@ -1,4 +1,4 @@
-"""Deal the training tiles into folds."""
+"""Assign the training tiles to folds."""
 
 import argparse
 import logging
@@ -17,19 +17,17 @@ from schemas.reading import read_settings
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
-    """Read the command line."""
+    """Options of the program."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--settings", required=True, help="the config's section `folds`, as JSON")
+    parser.add_argument("--settings", required=True, help="JSON of schemas.data.Folds")
     parser.add_argument("--tiles", type=Path, required=True, help="folder of prepare_tiles")
-    parser.add_argument(
-        "--mosaics", type=Path, nargs="*", help="mosaics.csv and duplicates.csv; needed for `by: mosaic` alone"
-    )
+    parser.add_argument("--mosaics", type=Path, nargs="*", help="mosaics.csv and duplicates.csv; only for `by: mosaic`")
     parser.add_argument("--out", type=Path, required=True, help="folds.csv to write")
     return parser.parse_args(argv)
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Read the table of tiles, deal it, write folds.csv."""
+    """Run the program."""
     args = parse_args(argv)
     settings = read_settings(Folds, args.settings)
     table = load_table(args.tiles)

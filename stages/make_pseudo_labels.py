@@ -1,4 +1,4 @@
-"""Turn confident predictions of test tiles, an ensemble's or those of one fold's models, into masks to train on."""
+"""Turn confident predictions of test tiles, by an ensemble or by one fold's models, into masks to train on."""
 
 import argparse
 from pathlib import Path
@@ -20,7 +20,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--settings", required=True, help="JSON of schemas.results.PseudoLabelSettings")
     parser.add_argument("--tiles", type=Path, required=True, help="folder of prepare_tiles")
     parser.add_argument(
-        "--probabilities", type=Path, nargs="+", required=True, help="records of the test tiles, to be averaged"
+        "--probabilities", type=Path, nargs="+", required=True, help="records of the test tiles to average"
     )
     parser.add_argument("--masks", type=Path, required=True, help="records to write")
     parser.add_argument("--table", type=Path, required=True, help="csv to write")

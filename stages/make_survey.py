@@ -1,4 +1,4 @@
-"""Make a synthetic survey: the competition's files, and beside them the true mosaics and test masks."""
+"""Make a synthetic survey: the competition's files, plus the true mosaics and test masks."""
 
 import argparse
 import logging
@@ -16,22 +16,22 @@ log = logging.getLogger(__name__)
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    """The command line."""
+    """Options of the program."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--settings", required=True, help="the config's section `survey`, as JSON")
+    parser.add_argument("--settings", required=True, help="JSON of schemas.data.SurveySettings")
     parser.add_argument("--out", type=Path, required=True, help="folder that becomes data.root")
     return parser.parse_args(argv)
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Draw the tiles, write them, log how many there are and how much of them is salt."""
+    """Run the program."""
     args = parse_args(argv)
     settings = read_settings(SurveySettings, args.settings)
     tiles = make_tiles(settings, settings.tile)
     write_survey(args.out, tiles)
     provenance.leave(args.out, args.settings, {})
-    train = sum(each.split == "train" for each in tiles)
-    empty = np.mean([not each.mask.any() for each in tiles])
+    train = sum(tile.split == "train" for tile in tiles)
+    empty = np.mean([not tile.mask.any() for tile in tiles])
     log.info("%d train and %d test tiles, %.0f %% empty, in %s", train, len(tiles) - train, 100 * empty, args.out)
 
 

@@ -17,12 +17,12 @@ from schemas.reading import read_settings
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
     """Options of the program."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--settings", required=True, help="the steps, `submission.postprocess` of the config, as JSON")
+    parser.add_argument("--settings", required=True, help="JSON of schemas.postprocess.Postprocess")
     parser.add_argument("--probabilities", type=Path, required=True, help="test.npy of the ensemble")
     parser.add_argument("--tiles", type=Path, required=True, help="folder of prepare_tiles")
     parser.add_argument("--mosaics", type=Path, required=True, help="mosaics.csv")
-    parser.add_argument("--masks-out", type=Path, required=True, help="masks to write: records of id, mask")
-    parser.add_argument("--changes-out", type=Path, required=True, help="what the jigsaw rule did, CSV to write")
+    parser.add_argument("--masks-out", type=Path, required=True, help="records of (id, mask) to write")
+    parser.add_argument("--changes-out", type=Path, required=True, help="csv to write: what the jigsaw rule changed")
     return parser.parse_args(argv)
 
 

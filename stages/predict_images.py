@@ -1,4 +1,4 @@
-"""Predict other images with a trained run: a mask and the probabilities of each, whatever its size."""
+"""Predict other images of any size with a trained run: a mask and the probabilities of each."""
 
 import argparse
 import shutil
@@ -22,7 +22,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--settings", required=True, help="JSON of schemas.results.PredictImagesSettings")
     parser.add_argument("--compute", required=True, help="JSON of schemas.config.Compute")
     parser.add_argument("--run", type=Path, required=True, help="folder of the trained run")
-    parser.add_argument("--checkpoints", type=Path, required=True, help="folder to go on from, gone when all is done")
+    parser.add_argument("--checkpoints", type=Path, required=True, help="folder to resume from, deleted at the end")
     parser.add_argument("--masks", type=Path, required=True, help="folder of PNGs to write, 255 is salt")
     parser.add_argument("--probabilities", type=Path, required=True, help="folder of 16-bit PNGs to write, 65535 is 1")
     parser.add_argument("--table", type=Path, required=True, help="csv to write: id, rle_mask")

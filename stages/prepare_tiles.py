@@ -1,4 +1,4 @@
-"""Read the images and masks, check all of them, and pack the tiles into arrays."""
+"""Read and check all images and masks, and pack the tiles into arrays."""
 
 import argparse
 import logging
@@ -18,9 +18,9 @@ log = logging.getLogger(__name__)
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Parse the arguments and run the stage."""
+    """Run the program."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--settings", required=True, help="the config's section `data`, as JSON")
+    parser.add_argument("--settings", required=True, help="JSON of schemas.data.DataSettings")
     parser.add_argument("--out", type=Path, required=True, help="folder for tiles.csv and the arrays")
     args = parser.parse_args(argv)
     data = read_settings(DataSettings, args.settings)

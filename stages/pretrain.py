@@ -1,4 +1,4 @@
-"""Train a model on pseudo-labels alone: writes the weights that all of its folds, or one of them, start from."""
+"""Train a model on pseudo-labels only: writes the weights that all of its folds, or one of them, start from."""
 
 import argparse
 from pathlib import Path
@@ -14,7 +14,7 @@ from schemas.config import Compute
 from schemas.reading import read_settings
 from schemas.training import PretrainSettings
 
-READ = ("tiles", "encoder_weights", "pseudo_labels")  # options that name inputs
+INPUT_OPTIONS = ("tiles", "encoder_weights", "pseudo_labels")
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
@@ -25,7 +25,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--tiles", type=Path, required=True, help="folder of prepare_tiles")
     parser.add_argument("--encoder-weights", type=Path, nargs="?", help="weights of fetch_weights")
     parser.add_argument("--pseudo-labels", type=Path, nargs=2, required=True, help="masks.npy and pseudo_labels.csv")
-    parser.add_argument("--checkpoints", type=Path, required=True, help="folder to go on from, gone when all is done")
+    parser.add_argument("--checkpoints", type=Path, required=True, help="folder to resume from, deleted at the end")
     parser.add_argument("--weights", type=Path, required=True, help="safetensors to write")
     parser.add_argument("--history", type=Path, required=True, help="csv to write")
     parser.add_argument("--timing", type=Path, required=True, help="json to write: what the training took")
@@ -44,7 +44,9 @@ def main(argv: list[str] | None = None) -> None:
         save_weights(args.weights, fitted.best)
         fitted.write_history(args.history)
         fitted.timing.write(args.timing)
-        provenance.leave(args.weights, args.settings, {name: getattr(args, name) for name in READ}, **task.facts)
+        provenance.leave(
+            args.weights, args.settings, {name: getattr(args, name) for name in INPUT_OPTIONS}, **task.facts
+        )
     say(f"pretrained: loss {fitted.history['loss'].iloc[-1]:.4f}")
 
 

@@ -1,4 +1,4 @@
-"""Score every model and ensemble: out of fold, and on the test tiles of a survey whose masks are known."""
+"""Score every model and ensemble: out of fold, and on a survey's test tiles, whose masks are known."""
 
 import argparse
 from pathlib import Path
@@ -18,7 +18,7 @@ from salt.scores import scoring
 from schemas.reading import read_settings
 from schemas.results import ScoreSettings
 
-READ = ("out_of_fold", "test", "tiles", "folds", "mosaics", "true_test_masks")  # options that name inputs
+INPUT_OPTIONS = ("out_of_fold", "test", "tiles", "folds", "mosaics", "true_test_masks")
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
@@ -31,7 +31,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--tiles", type=Path, required=True, help="folder of prepare_tiles")
     parser.add_argument("--folds", type=Path, required=True, help="folds.csv")
     parser.add_argument("--mosaics", type=Path, required=True, help="mosaics.csv")
-    parser.add_argument("--true-test-masks", type=Path, nargs="?", help="csv (id, rle_mask), where they are known")
+    parser.add_argument("--true-test-masks", type=Path, nargs="?", help="csv (id, rle_mask), if they are known")
     parser.add_argument("--scores", type=Path, required=True, help="csv to write")
     parser.add_argument("--threshold-curve", type=Path, required=True, help="csv to write")
     return parser.parse_args(argv)
@@ -57,11 +57,11 @@ def main(argv: list[str] | None = None) -> None:
     for tables, out in ((scores, args.scores), (curves, args.threshold_curve)):
         with atomic_path(out) as path:
             pd.concat(tables).to_csv(path, index=False, float_format="%.6f")
-    provenance.leave(args.scores, args.settings, {name: getattr(args, name) for name in READ})
+    provenance.leave(args.scores, args.settings, {name: getattr(args, name) for name in INPUT_OPTIONS})
 
 
 def load_truths(args: argparse.Namespace) -> list[scoring.Truth]:
-    """The masks to score against."""
+    """Load the masks to score against."""
     labelled, mosaics = load_tiles(args.tiles, "train"), load_mosaics(args.mosaics)
     images, masks = labelled.arrays
     ids, constant = np.array(labelled.ids), load_table(args.tiles).set_index("id")["constant"]

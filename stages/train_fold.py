@@ -1,4 +1,4 @@
-"""Train one model on one fold: writes its snapshots, a table of them, and one line of history an epoch."""
+"""Train one model on one fold: writes its snapshots, a table of them, and one row of history per epoch."""
 
 import argparse
 from pathlib import Path
@@ -14,7 +14,7 @@ from schemas.config import Compute
 from schemas.reading import read_settings
 from schemas.training import TrainSettings
 
-READ = ("tiles", "encoder_weights", "folds", "start_from", "pseudo_labels")  # options that name inputs
+INPUT_OPTIONS = ("tiles", "encoder_weights", "folds", "start_from", "pseudo_labels")
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
@@ -28,9 +28,9 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--fold", type=int, required=True, help="the fold to hold out")
     parser.add_argument("--start-from", type=Path, nargs="?", help="weights of pretrain")
     parser.add_argument("--pseudo-labels", type=Path, nargs="*", help="masks.npy and pseudo_labels.csv to add")
-    parser.add_argument("--checkpoints", type=Path, required=True, help="folder to go on from, gone when all is done")
-    parser.add_argument("--snapshots", type=Path, required=True, help="folder to write weights to")
-    parser.add_argument("--table", type=Path, required=True, help="csv to write: the snapshots and their scores")
+    parser.add_argument("--checkpoints", type=Path, required=True, help="folder to resume from, deleted at the end")
+    parser.add_argument("--snapshots", type=Path, required=True, help="folder of weights to write")
+    parser.add_argument("--table", type=Path, required=True, help="csv to write: snapshots and their scores")
     parser.add_argument("--history", type=Path, required=True, help="csv to write")
     parser.add_argument("--timing", type=Path, required=True, help="json to write: what the training took")
     return parser.parse_args(argv)
@@ -47,12 +47,14 @@ def main(argv: list[str] | None = None) -> None:
         fitted.write_history(args.history)
         fitted.write_snapshots(args.snapshots, args.table)
         fitted.timing.write(args.timing)
-        provenance.leave(args.snapshots, args.settings, {name: getattr(args, name) for name in READ}, **task.facts)
+        provenance.leave(
+            args.snapshots, args.settings, {name: getattr(args, name) for name in INPUT_OPTIONS}, **task.facts
+        )
     say(f"trained fold {args.fold}: best score {fitted.history['score'].max():.4f}")
 
 
 def read_tiles(args: argparse.Namespace) -> tuple[Tiles, Tiles]:
-    """The tiles to train on, pseudo-labels among them, and those to hold out."""
+    """Read the tiles to train on, with pseudo-labels, and the tiles to hold out."""
     labelled = load_tiles(args.tiles, "train")
     train_ids, held_out_ids = folds.split(labelled.table, folds.load_folds(args.folds), args.fold)
     tiles = labelled.select(rows_of(labelled.ids, train_ids))

@@ -1,4 +1,4 @@
-"""Write the report: a self-contained page about a run, and one with all of its mosaics."""
+"""Write the report: a self-contained page about a run, and a page with all of its mosaics."""
 
 import argparse
 import json
@@ -16,10 +16,12 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     """Options of the program."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--settings", required=True, help="the config without compute and pathvars, as JSON")
-    parser.add_argument("--run", type=Path, required=True, help="folder of the run: its name is the report's")
-    parser.add_argument("--reads", type=Path, nargs="+", required=True, help="its files that the pages are made of")
-    parser.add_argument("--report-out", type=Path, required=True, help="the page to write, HTML")
-    parser.add_argument("--mosaics-out", type=Path, required=True, help="the page of mosaics to write, beside it")
+    parser.add_argument("--run", type=Path, required=True, help="folder of the run; its name becomes the report's")
+    parser.add_argument("--reads", type=Path, nargs="+", required=True, help="the files of the run that the pages show")
+    parser.add_argument("--report-out", type=Path, required=True, help="html to write: the page")
+    parser.add_argument(
+        "--mosaics-out", type=Path, required=True, help="html to write, in the same folder: the page of mosaics"
+    )
     return parser.parse_args(argv)
 
 

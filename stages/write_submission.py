@@ -15,11 +15,11 @@ log = logging.getLogger(__name__)
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Parse the arguments and run the stage."""
+    """Run the program."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--masks", type=Path, required=True, help="records of (id, mask), every test tile")
-    parser.add_argument("--tiles", type=Path, required=True, help="folder of tiles.csv")
-    parser.add_argument("--out", type=Path, required=True, help="the submission, a CSV file")
+    parser.add_argument("--masks", type=Path, required=True, help="records of (id, mask), one per test tile")
+    parser.add_argument("--tiles", type=Path, required=True, help="folder of prepare_tiles")
+    parser.add_argument("--out", type=Path, required=True, help="csv to write: the submission")
     args = parser.parse_args(argv)
 
     tiles = load_table(args.tiles)

@@ -38,7 +38,7 @@ def row_of_tiles(count):
 def test_neighbours_are_found_across_the_splits(tmp_path):
     mosaics, log = assemble_mosaics(tmp_path, row_of_tiles(4))
     assert mosaics.to_numpy().tolist() == [[f"t{column}", 0, 0, column] for column in range(4)]
-    assert "4 of 4 tiles in 1 mosaics, from 3 pairs of neighbours; 0 more pairs contradicted surer ones" in log
+    assert "4 of 4 tiles in 1 mosaics, from 3 pairs of neighbours; 0 other pairs contradicted more certain ones" in log
     assert "no tile is a copy of another" in log
     pairs = pd.read_csv(tmp_path / "neighbours.csv").sort_values("first")
     assert pairs[["first", "second", "direction"]].to_numpy().tolist() == [
@@ -65,5 +65,5 @@ def test_duplicates_are_listed_and_warned_of(tmp_path):
         ["t3", "t1", "identical"],
         ["t4", "t1", "mirrored and turned 180"],
     ]
-    assert "2 tiles show what another tile shows: 1 are exact copies and in no mosaic, 1 turned or mirrored" in log
-    assert "1 lie in the other split than their original" in log
+    assert "2 tiles duplicate another tile: 1 are exact copies and in no mosaic, 1 are turned or mirrored" in log
+    assert "1 are in a different split than their original" in log
