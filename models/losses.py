@@ -31,7 +31,7 @@ def bce_dice(logits: Tensor, masks: Tensor) -> Tensor:
 
 
 def elu_plus_one(errors: Tensor) -> Tensor:
-    """The ResNeXt50 author's surrogate: never flat, so that well-placed pixels still pull."""
+    """The ResNeXt50 author's surrogate: never flat, so well-classified pixels keep a gradient."""
     return F.elu(errors) + 1
 
 
@@ -44,10 +44,10 @@ def lovasz_hinge_per_image(logits: Tensor, masks: Tensor, surrogate: Surrogate =
 
 def _jaccard_gradient(sorted_masks: Tensor) -> Tensor:
     """Gradient of the Lovasz extension of the Jaccard loss (Berman et al. 2018, algorithm 1); (B, P) -> (B, P)."""
-    pixels = sorted_masks.to(torch.int32)  # sums of whole numbers are the same in any order, so on any GPU
-    salt = pixels.sum(dim=1, keepdim=True)
-    intersection = salt - pixels.cumsum(dim=1)
-    union = salt + (1 - pixels).cumsum(dim=1)
+    pixels = sorted_masks.to(torch.int32)  # sums of integers are the same in any order, so on any GPU
+    foreground = pixels.sum(dim=1, keepdim=True)
+    intersection = foreground - pixels.cumsum(dim=1)
+    union = foreground + (1 - pixels).cumsum(dim=1)
     jaccard = 1 - intersection.to(sorted_masks.dtype) / union
     return torch.diff(jaccard, dim=1, prepend=torch.zeros_like(jaccard[:, :1]))
 
@@ -63,25 +63,25 @@ def lovasz_elu(logits: Tensor, masks: Tensor) -> Tensor:
 
 
 def lovasz_symmetric(logits: Tensor, masks: Tensor) -> Tensor:
-    """Mean of the Lovasz hinge of the salt and of the background."""
+    """Mean of the Lovasz hinge of salt and that of background."""
     return (lovasz_relu(logits, masks) + lovasz_relu(-logits, 1 - masks)) / 2
 
 
 def lovasz_non_empty(logits: Tensor, masks: Tensor) -> Tensor:
-    """Lovasz hinge with ReLU, mean over the images that have salt; 0 where none has."""
+    """Lovasz hinge with ReLU, mean over the images with salt; 0 if there are none."""
     has_salt = masks.flatten(1).amax(dim=1)
     return (lovasz_hinge_per_image(logits, masks) * has_salt).sum() / has_salt.sum().clamp(min=1)
 
 
 def deep_supervision(outputs: Outputs, masks: Tensor) -> Tensor:
-    """Stage 2 of the ResNet34 author: Lovasz(mask) + BCE(empty) + Lovasz(pixel, non-empty tiles only)."""
+    """The ResNet34 author's loss of stage 2: Lovasz(mask) + BCE(empty) + Lovasz(pixel, non-empty tiles only)."""
     empty = 1 - masks.flatten(1).amax(dim=1, keepdim=True)
     return (
         lovasz_relu(outputs["mask"], masks) + bce(outputs["empty"], empty) + lovasz_non_empty(outputs["pixel"], masks)
     )
 
 
-LOSSES: dict[str, Callable[..., Tensor]] = {  # by the names of schemas/losses.py, with the parameters there
+LOSSES: dict[str, Callable[..., Tensor]] = {  # names and parameters as in schemas/losses.py
     "bce": bce,
     "dice": dice,
     "bce_dice": bce_dice,
@@ -94,17 +94,17 @@ LOSSES: dict[str, Callable[..., Tensor]] = {  # by the names of schemas/losses.p
 
 
 def create_loss(terms: Iterable[Loss]) -> Callable[[Outputs, Tensor], Tensor]:
-    """The weighted sum of losses of a network's outputs against masks, in float32 (float64 stays)."""
-    losses = [(term.weight, _of_outputs(term)) for term in terms]
+    """The weighted sum of losses of a network's outputs against masks, in float32 (or float64 if outputs are)."""
+    losses = [(term.weight, _loss_of_outputs(term)) for term in terms]
 
     def loss(outputs: Outputs, masks: Tensor) -> Tensor:
-        # Half precision would lose the many small errors in sums over 65,536 pixels.
+        # In sums over 65,536 pixels, half precision would lose the many small errors.
         logits = {name: value if value.dtype == torch.float64 else value.float() for name, value in outputs.items()}
         return torch.stack([weight * term(logits, masks) for weight, term in losses]).sum()
 
     return loss
 
 
-def _of_outputs(term: Loss) -> Callable[[Outputs, Tensor], Tensor]:
+def _loss_of_outputs(term: Loss) -> Callable[[Outputs, Tensor], Tensor]:
     loss = partial(LOSSES[term.name], **term.parameters)
     return loss if term.needs_heads else lambda outputs, masks: loss(outputs["mask"], masks)

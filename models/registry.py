@@ -1,7 +1,7 @@
-"""From the config's `network` section to a network.
+"""Creates networks from the config's `network` section.
 
-A network's module is imported when it is made: segmentation_models_pytorch takes seconds to import, and a program
-whose network does not need it does not wait.
+It imports a network's module only to create that network: segmentation_models_pytorch takes seconds to import, and
+programs that do not need it should not wait.
 """
 
 from pathlib import Path
@@ -13,10 +13,10 @@ from schemas import networks
 def create_network(network: networks.Network, channels: int = 3, weights: Path | None = None) -> Network:
     """A network for inputs of (B, channels, S, S).
 
-    weights: a file of fetch_weights that its encoder starts from; without one it starts at random, as is right where
-        trained weights are loaded into it anyway
+    weights: a file of fetch_weights with the encoder's first weights; None starts at random, which is right if
+        trained weights are loaded afterwards
 
-    Raises UserError where there is no such encoder or it does not fit the network.
+    Raises UserError if the encoder does not exist or does not fit the network.
     """
     match network:
         case networks.PlainUnet():
