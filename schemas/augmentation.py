@@ -1,4 +1,4 @@
-"""Sections of the config about random changes of training tiles."""
+"""Config sections about random changes to training tiles."""
 
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -8,9 +8,9 @@ from schemas.section import Count, Positive, Section, Share, must_ascend
 
 
 class RandomTransform(Section):
-    """A random change of a training tile. Amounts are drawn evenly, up to the given one either way.
+    """A random change to a training tile. Amounts are drawn uniformly, up to the given one either way.
 
-    words: how the report's methods tell it, with the section's fields filled in
+    words: its description in the report's methods, a format string of the section's fields
     """
 
     words: ClassVar[str]
@@ -26,14 +26,14 @@ class Flip(RandomTransform):
 
 
 class VerticalFlip(RandomTransform):
-    """Mirror top and bottom. In no preset: gravity has a direction, and it hurt (recipe 4)."""
+    """Mirror top and bottom. Not in any preset: gravity has a direction, and it lowered scores (recipe 4)."""
 
     words = "mirroring top and bottom"
     name: Literal["vertical_flip"] = "vertical_flip"
 
 
 class Brightness(RandomTransform):
-    """Add to the grey values."""
+    """Add a constant to the grey values."""
 
     words = "adding up to ±{0.limit:g} of the grey range"
     name: Literal["brightness"] = "brightness"
@@ -41,7 +41,7 @@ class Brightness(RandomTransform):
 
 
 class Contrast(RandomTransform):
-    """Multiply the grey values: about black, as albumentations does, not about their mean."""
+    """Multiply the grey values, as albumentations does: about black, not about their mean."""
 
     words = "multiplying the grey values by 1 ± {0.limit:g}"
     name: Literal["contrast"] = "contrast"
@@ -58,15 +58,15 @@ class ShiftScale(RandomTransform):
 
 
 class CropResize(RandomTransform):
-    """Cut each of the four sides by its own amount, and resize to the tile's size again."""
+    """Crop each of the four sides by its own amount, and resize back to the tile's size."""
 
     words = "cropping up to {0.share:g} per side and resizing back"
     name: Literal["crop_resize"] = "crop_resize"
-    share: float = Field(ge=0, lt=0.5, description="Most that is cut from one side, share of the height or width.")
+    share: float = Field(ge=0, lt=0.5, description="Largest crop of one side, share of the height or width.")
 
 
 class Shear(RandomTransform):
-    """Slant: rows move sideways in proportion to their height above the centre."""
+    """Shear: rows move sideways in proportion to their height above the centre."""
 
     words = "shearing sideways by up to ±{0.share:g} of the height"
     name: Literal["shear"] = "shear"
@@ -77,7 +77,7 @@ Angle = Annotated[float, Field(ge=-180, le=180)]
 
 
 class Rotate(RandomTransform):
-    """Turn about the centre."""
+    """Rotate about the centre."""
 
     words = "turning by {0.degrees[0]:g}° to {0.degrees[1]:g}° counter-clockwise"
     name: Literal["rotate"] = "rotate"
@@ -98,7 +98,7 @@ class Blur(RandomTransform):
 
 
 class Noise(RandomTransform):
-    """Gaussian noise on the image, each pixel its own."""
+    """Gaussian noise on the image, independent for each pixel."""
 
     words = "adding noise with a deviation of up to {0.std:g} of the grey range"
     name: Literal["noise"] = "noise"
@@ -115,16 +115,16 @@ class Elastic(RandomTransform):
 
 
 class Grid(RandomTransform):
-    """Stretch or squeeze each row and each column of a grid; the tile's borders stay where they are."""
+    """Stretch or squeeze each row and each column of a grid; the tile's borders stay in place."""
 
     words = "stretching the rows and columns of a {0.cells} × {0.cells} grid by 1 ± {0.limit:g}"
     name: Literal["grid"] = "grid"
-    cells: Count = Field(description="Rows, and columns, of the grid.")
+    cells: Count = Field(description="Number of rows of the grid, and of its columns.")
     limit: float = Field(ge=0, lt=1, description="A row's height changes by a factor of 1 - limit to 1 + limit.")
 
 
 class CoarseDropout(RandomTransform):
-    """Hide rectangles of the image and not of the mask: the network is to guess what was there."""
+    """Hide rectangles of the image but not of the mask: the network learns to infer what was there."""
 
     words = "hiding up to {0.holes} rectangles of up to {0.size:g} of the side"
     name: Literal["coarse_dropout"] = "coarse_dropout"
@@ -133,11 +133,11 @@ class CoarseDropout(RandomTransform):
 
 
 class OneOf(RandomTransform):
-    """Exactly one of several transformations, drawn by their weights."""
+    """Exactly one of several transformations, drawn by weight."""
 
     words = "one of"
     name: Literal["one_of"] = "one_of"
-    of: tuple["Transform", ...] = Field(min_length=1, description="Each weighs by its own p.")
+    of: tuple["Transform", ...] = Field(min_length=1, description="The transformations; the p of each is its weight.")
 
     @model_validator(mode="after")
     def _something_to_draw(self) -> Self:
@@ -185,9 +185,9 @@ Preset = Literal["write_up", "resnet34_author", "none"]
 
 
 def _spell_out(augment: Any, check: ValidatorFunctionWrapHandler) -> tuple[Transform, ...]:
-    """Put the transformations of presets in the place of their names; a name alone is a list of one.
+    """Replace the names of presets by their transformations; a single name counts as a list of one.
 
-    What is checked has as many items as what was written, so that a fault has its number.
+    The checked list has as many items as the written one, so that a fault gets the right number.
     """
     items = [augment] if isinstance(augment, str) else augment
     if not isinstance(items, list | tuple):
@@ -202,18 +202,20 @@ Augmentation = Annotated[
     tuple[Transform, ...],
     WrapValidator(_spell_out, json_schema_input_type=Preset | tuple[Preset | Transform, ...]),
     Field(
-        description="Transformations one after another, each drawn independently; names of presets among them.",
+        description="Transformations in order, each drawn independently; names of presets may stand among them.",
         json_schema_extra={"default": "write_up"},
     ),
 ]
 
 
 class Mix(Section):
-    """Mixing of the tiles of a batch, two by two, after their own augmentation."""
+    """Mixing of a batch's tiles in pairs, after their augmentation."""
 
     name: Literal["mixup", "cutmix"] = Field(
-        description="mixup: sums of two tiles, and of their losses (Zhang et al. 2018). "
-        "cutmix: a rectangle of one tile and of its mask put on another (Yun et al. 2019)."
+        description="mixup: the weighted sum of two tiles, and of their losses (Zhang et al. 2018). "
+        "cutmix: a rectangle of one tile and its mask pasted into another (Yun et al. 2019)."
     )
-    p: Share = Field(0.5, description="Probability per batch.")
-    alpha: Positive = Field(1.0, description="The shares are drawn from Beta(alpha, alpha): 1 is even, 0.2 mostly one.")
+    p: Share = Field(0.5, description="Probability that a batch is mixed.")
+    alpha: Positive = Field(
+        1.0, description="Shares are drawn from Beta(alpha, alpha): 1 is uniform; 0.2 mostly keeps one tile."
+    )

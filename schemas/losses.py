@@ -1,4 +1,4 @@
-"""Sections of the config about losses. models/losses.py computes them, by name, from their parameters."""
+"""Config sections about losses. models/losses.py computes them, by name, from their parameters."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
@@ -11,8 +11,8 @@ from schemas.section import Positive, Section, variants
 class BaseLoss(Section):
     """A term of the loss.
 
-    words: how the report's methods tell it, with the section's fields filled in
-    needs_heads: it takes all outputs of a network with heads for deep supervision, not its mask alone
+    words: its description in the report's methods, a format string of the section's fields
+    needs_heads: whether it takes all outputs of a network with heads for deep supervision, not only the mask
     """
 
     words: ClassVar[str]
@@ -22,7 +22,7 @@ class BaseLoss(Section):
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """What the loss itself takes, by name."""
+        """The parameters of the loss itself, by name."""
         return self.model_dump(exclude={"name", "weight"})
 
 
@@ -39,7 +39,7 @@ class Dice(BaseLoss):
     words = "Dice loss (smoothed by {0.smooth:g} px)"
     name: Literal["dice"] = "dice"
     smooth: Positive = Field(
-        1.0, description="Pixels added to numerator and denominator: larger, and small masks weigh less."
+        1.0, description="Pixels added to numerator and denominator; the larger, the less small masks weigh."
     )
 
 
@@ -65,14 +65,14 @@ class LovaszElu(BaseLoss):
 
 
 class LovaszSymmetric(BaseLoss):
-    """Mean of the Lovasz hinge of the salt and of the background."""
+    """Mean of the Lovasz hinge of salt and that of background."""
 
     words = "the symmetric Lovász hinge loss"
     name: Literal["lovasz_symmetric"] = "lovasz_symmetric"
 
 
 class LovaszNonEmpty(BaseLoss):
-    """Lovasz hinge with ReLU, mean over the images that have salt; 0 where none has."""
+    """Lovasz hinge with ReLU, mean over the images with salt; 0 if there are none."""
 
     words = "the Lovász hinge loss of the tiles with salt"
     name: Literal["lovasz_non_empty"] = "lovasz_non_empty"
@@ -98,7 +98,7 @@ else:
 
 
 def _named(losses: Any) -> Any:
-    """Put each loss's name into its own mapping, where pydantic looks for it."""
+    """Copy each loss's name into its mapping, where pydantic expects it."""
     return {name: _with_name(name, term) for name, term in losses.items()} if isinstance(losses, Mapping) else losses
 
 
@@ -112,7 +112,7 @@ def _with_name(name: Any, term: Any) -> Any:
 
 WEIGHTED = {
     "expected": "a number above 0 or a mapping of parameters",
-    "about": "Any of these, each at most once; a number in a mapping's place is its `weight`.",
+    "about": "Any of these, each at most once; a number instead of a mapping is its `weight`.",
 }
 Losses = Annotated[
     LossName
@@ -122,7 +122,7 @@ Losses = Annotated[
 
 
 def terms(losses: Losses) -> tuple[Loss, ...]:
-    """The terms of a sum, in its order, however they are written: by name, with a weight, with parameters."""
+    """The terms of a sum, in its order. Terms may be written as a name, with a weight or with parameters."""
     if isinstance(losses, str):
         return (KINDS[losses](),)
     return tuple(KINDS[name](weight=term) if isinstance(term, float) else term for name, term in losses.items())

@@ -1,4 +1,4 @@
-"""Sections of the config about networks, and about what lies between a tile and a network."""
+"""Config sections about networks, and about the input that they get from a tile."""
 
 import hashlib
 import re
@@ -11,19 +11,19 @@ from schemas.section import Count, InputSize, Section, Shape, Share, Text
 
 
 class PretrainedEncoder(Section):
-    """An encoder and the weights that it starts from: the settings of fetch_weights."""
+    """The settings of fetch_weights: an encoder and its first weights."""
 
-    encoder: Text = Field(description="An encoder's name.")
-    weights: Text = Field(description="Their name or file.")
+    encoder: Text = Field(description="Name of the encoder.")
+    weights: Text = Field(description="Name or file of its first weights.")
 
     @property
     def file(self) -> str | None:
-        """The local file, where `weights` names one."""
+        """The local file, if `weights` names one."""
         return self.weights if self.weights.endswith(".safetensors") else None
 
     @property
     def slug(self) -> str:
-        """A file's name for these weights, without suffix; a digest tells apart what would look the same in it."""
+        """File name for these weights, without suffix; a digest keeps names unique where characters are replaced."""
         whole = f"{self.encoder}-{self.weights}"
         readable = re.sub(r"[^\w.-]", "_", f"{self.encoder}-{Path(self.weights).stem}" if self.file else whole)
         return readable if readable == whole else f"{readable}-{hashlib.sha256(whole.encode()).hexdigest()[:8]}"
@@ -33,17 +33,17 @@ def _pretrained(encoder: str, weights: str) -> PretrainedEncoder | None:
     return None if weights == "none" else PretrainedEncoder(encoder=encoder, weights=weights)
 
 
-WEIGHTS = "`imagenet` or another of the encoder's, `path/to/file.safetensors`, or `none`: a random start."
+WEIGHTS = "`imagenet`, another name of the encoder's weights, `path/to/file.safetensors`, or `none` for a random start."
 
 
 class BaseNetwork(Section):
-    """What the schema, the report and the estimates know of a network.
+    """What the schema, the report and the estimates know about a network.
 
-    words: how the report's methods tell it, with the section's fields filled in
-    stride: the input's side must divide by this, px
-    has_heads: it gives what deep supervision needs (models/__init__.py)
-    parameters: of the network with the section's defaults; none: its encoder has no default
-    tried_encoders: those that tests make it with, so that no run needs to try
+    words: its description in the report's methods, a format string of the section's fields
+    stride: the input's sides must be multiples of this, px
+    has_heads: whether it has the outputs that deep supervision needs (models/__init__.py)
+    parameters: their number with the section's defaults; None if its encoder has no default
+    tried_encoders: encoders that tests cover, so that no run needs to try them
     """
 
     words: ClassVar[str]
@@ -53,7 +53,7 @@ class BaseNetwork(Section):
 
     @property
     def known_parameters(self) -> int | None:
-        """Parameters of the network as it is set; none where a setting but `weights` is not the default."""
+        """Number of parameters; None if a setting other than `weights` differs from its default."""
         keys = type(self).model_fields.keys() - {"name", "weights"}
         usual = all(getattr(self, key) == type(self).model_fields[key].default for key in keys)
         return self.parameters if usual else None
@@ -69,34 +69,36 @@ class PlainUnet(BaseNetwork):
 
     name: Literal["unet_plain"]
     width: Count = Field(16, description="Channels of the first level; each level below doubles them.")
-    levels: int = Field(5, ge=2, le=7, description="Sizes of its maps, each half as large as the one before.")
+    levels: int = Field(
+        5, ge=2, le=7, description="Number of levels, each with feature maps half as large as the one before."
+    )
 
     @property
     def stride(self) -> int:
-        """The input's side must divide by this, px."""
+        """The input's sides must be multiples of this, px."""
         return 2 ** (self.levels - 1)
 
 
 class Unet(BaseNetwork):
-    """segmentation_models_pytorch's U-Net with scSE blocks in its decoder, on any of its encoders."""
+    """The U-Net of segmentation_models_pytorch with scSE blocks in its decoder, on any of the library's encoders."""
 
     words = "a U-Net with scSE blocks in its decoder"
     tried_encoders = ("tu-resnet10t",)
 
     name: Literal["unet"]
-    encoder: Text = Field(description="An encoder's name there, or `tu-` and the name of a timm network.")
+    encoder: Text = Field(description="Name of one of the library's encoders, or `tu-` and the name of a timm network.")
     weights: Text = Field("imagenet", description=WEIGHTS)
     decoder_channels: tuple[Annotated[int, Field(ge=16)], ...] = Field(
         (128, 64, 32, 16, 16),
         min_length=3,
         max_length=5,
-        description="From the deepest block on, one for each halving of the encoder; scSE divides each by 16.",
+        description="Channels from the deepest block on, one per halving of the encoder; scSE divides each by 16.",
     )
     dropout: Share = Field(0.2, description="Spatial dropout before the output (recipe 5.1).")
 
     @property
     def stride(self) -> int:
-        """The input's side must divide by this, px."""
+        """The input's sides must be multiples of this, px."""
         return 2 ** len(self.decoder_channels)
 
     @property
@@ -106,7 +108,7 @@ class Unet(BaseNetwork):
 
 
 class UnetResNext50(BaseNetwork):
-    """The recipe's ResNeXt50 32x4d U-Net (5.1)."""
+    """The recipe's U-Net on ResNeXt50 32x4d (recipe 5.1)."""
 
     words = "a U-Net with scSE blocks on a ResNeXt50 (32x4d) encoder"
     stride: ClassVar[int] = 32
@@ -124,16 +126,16 @@ class UnetResNext50(BaseNetwork):
 
 
 class ResNet34Family(BaseNetwork):
-    """The recipe's ResNet34 networks (5.2, 5.3), on any encoder of four stages."""
+    """The recipe's ResNet34 networks (recipe 5.2, 5.3), on any encoder of four stages."""
 
-    stride: ClassVar[int]  # of encoders without a max-pooling, twice as much
+    stride: ClassVar[int]  # twice as much for encoders without a max-pooling
     tried_encoders = ("resnet34",)
 
     encoder: Text = Field(
         "resnet34",
-        description="As for `unet`, of four stages. The decoder follows its widths: on 2048 channels (resnet50 and "
-        "larger, resnext) the centre of the first three networks alone has 162 million parameters, on resnet34's 512 "
-        "it has 14.",
+        description="As for `unet`, but with four stages. The decoder follows its widths: with 2048 channels (resnet50 "
+        "and larger, resnext) the centre of the first three networks alone has 162 million parameters, with "
+        "resnet34's 512 channels 14 million.",
     )
     weights: Text = Field("imagenet", description=WEIGHTS)
 
@@ -144,7 +146,7 @@ class ResNet34Family(BaseNetwork):
 
 
 class Res34At256(ResNet34Family):
-    """Round 1's network of the ResNet34 author (5.2)."""
+    """The ResNet34 author's network of round 1 (recipe 5.2)."""
 
     words = "a U-Net with scSE blocks, feature pyramid attention and hypercolumns at 256 px"
     stride = 64
@@ -154,7 +156,7 @@ class Res34At256(ResNet34Family):
 
 
 class Res34At256Ds(ResNet34Family):
-    """Round 2's (5.2): round 1's with heads for deep supervision."""
+    """The network of round 2 (recipe 5.2): that of round 1 with heads for deep supervision."""
 
     words = "the deeply supervised U-Net with scSE blocks and hypercolumns at 256 px"
     stride = 64
@@ -165,7 +167,7 @@ class Res34At256Ds(ResNet34Family):
 
 
 class Res34Pad128(ResNet34Family):
-    """Round 3's, for inputs of half the side (5.2)."""
+    """The network of round 3 for inputs of half the side (recipe 5.2)."""
 
     words = "a U-Net with scSE blocks and hypercolumns at 128 px"
     stride = 32
@@ -175,7 +177,7 @@ class Res34Pad128(ResNet34Family):
 
 
 class Res34Resize128(ResNet34Family):
-    """Round 3's other one, for inputs of half the side, with heads for deep supervision (5.3)."""
+    """The other network of round 3 for inputs of half the side, with heads for deep supervision (recipe 5.3)."""
 
     words = "a U-Net with global attention upsampling at 128 px"
     stride = 16
@@ -192,18 +194,20 @@ Network = Annotated[
 
 
 class Input(Section):
-    """Geometry and channels between a tile and a network: resize first, then pad (recipe 3)."""
+    """The network's input from a tile: resized first, then padded (recipe 3)."""
 
-    resize: InputSize | None = Field(None, description="What to resize the tile to, bilinear; none: as it is.")
-    pad: InputSize | None = Field(None, description="What to pad to, the odd pixel right and below; none: no pad.")
+    resize: InputSize | None = Field(None, description="Size to resize the tile to, bilinear; none: keep its size.")
+    pad: InputSize | None = Field(
+        None, description="Size to pad to; an odd pixel goes right and below; none: no padding."
+    )
     pad_mode: Literal["reflect", "edge"] = Field(
         "edge", description="reflect: mirror the tile; edge: repeat its border."
     )
     channels: Literal["grey", "grey3", "ramp", "depth", "rgb"] = Field(
         "ramp",
-        description="grey: grey alone. grey3: grey three times. ramp: grey, 0..1 from top to bottom, their product. "
-        "depth: as ramp with the tile's depth, 0..1 over all tiles, in the ramp's place (the 28th place's). "
-        "rgb: the three colours, where data.colour keeps them; the others take their luminance.",
+        description="grey: grey only. grey3: grey three times. ramp: grey, a ramp 0..1 from top to bottom, their "
+        "product. depth: as ramp, but the second channel is the tile's depth, 0..1 over all tiles (the 28th place's). "
+        "rgb: the three colours, if data.colour keeps them; all other choices use luminance.",
     )
 
     def resized(self, tile: Shape) -> Shape:
@@ -215,21 +219,21 @@ class Input(Section):
         return self.pad or self.resized(tile)
 
     def known_shape(self, tile: Shape | None) -> Shape | None:
-        """The same where the images alone tell the tile's size; none: it depends on that."""
+        """The network's input, px, if the config determines it; tile: None if only the images tell its size."""
         return self.shape(tile) if tile else self.pad or self.resize
 
     def misfit(self, tile: Shape) -> str | None:
-        """What is wrong with the padding of such tiles, if anything."""
+        """The fault of padding such tiles, as text; None if there is none."""
         for small, large in zip(self.resized(tile), self.shape(tile), strict=True):
             if large < small:
                 return (
-                    f"pad: expected at least the {small} px that are to be padded, found {large} px; raise it, or set "
-                    f"resize to at most {large}"
+                    f"pad: expected at least the {small} px to be padded, found {large} px; raise it, or set resize "
+                    f"to at most {large}"
                 )
             if self.pad_mode == "reflect" and (large - small + 1) // 2 >= small:
                 return (
-                    f"pad: expected less than {3 * small - 1} px, since no more than the {small} px that there are can "
-                    f"be mirrored, found {large} px; lower it, or set pad_mode: edge"
+                    f"pad: expected less than {3 * small - 1} px, since only the {small} px of the tile can be "
+                    f"mirrored, found {large} px; lower it, or set pad_mode: edge"
                 )
         return None
 

@@ -1,4 +1,4 @@
-"""Sections of the config about the steps from probabilities to the final masks."""
+"""Config sections about the steps from probabilities to the final masks."""
 
 from typing import Annotated, ClassVar, Literal, Self
 
@@ -13,7 +13,7 @@ Pixels = Annotated[int, Field(ge=0)]
 class BaseStep(Section):
     """One step.
 
-    words: how the report's methods describe it, with the section's fields filled in
+    words: its description in the report's methods, a format string of the section's fields
     """
 
     words: ClassVar[str]
@@ -24,18 +24,18 @@ class Threshold(BaseStep):
 
     words = "a pixel was salt where p > {0.above:g}"
     name: Literal["threshold"] = "threshold"
-    above: float = Field(0.5, gt=0, lt=1, description="Probability; 0.5 is logit 0.")
+    above: float = Field(0.5, gt=0, lt=1, description="Probability; 0.5 corresponds to a logit of 0.")
 
 
 class EmptyConstant(BaseStep):
-    """Tiles of one grey value get empty masks. The networks' predictions of them are 0 anyway."""
+    """Tiles of one grey value get empty masks. The predictions for them are 0 anyway."""
 
     words = "tiles of one grey value got empty masks"
     name: Literal["empty_constant"] = "empty_constant"
 
 
 class RemoveComponents(BaseStep):
-    """Small components of salt are removed. Pixels that touch at an edge or a corner are one (8-connected)."""
+    """Small components of salt are removed. Pixels that touch at an edge or a corner are connected (8-connected)."""
 
     words = "components of salt (8-connected) of fewer than {0.smaller_than} px were removed"
     name: Literal["remove_components"] = "remove_components"
@@ -62,8 +62,8 @@ class Jigsaw(BaseStep):
     name: Literal["jigsaw"] = "jigsaw"
     rule: Literal["published", "extended"] = Field(
         "published",
-        description="published: the original's (recipe 9). extended: where no salt is predicted right below or above "
-        "known salt, the salt is continued as well.",
+        description="published: as in the original (recipe 9). extended: also continues known salt into the tile "
+        "directly below or above it, if that is predicted empty.",
     )
 
 
@@ -72,7 +72,7 @@ Step = Annotated[Threshold | Cleaning | Jigsaw, Field(discriminator="name")]
 
 
 class Postprocess(RootModel[tuple[Step, ...]]):
-    """The steps in order: the threshold, any number of others, then the jigsaw rule or nothing."""
+    """The steps in order: the threshold, any number of others, then optionally the jigsaw rule."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -99,12 +99,12 @@ class Postprocess(RootModel[tuple[Step, ...]]):
 
     @property
     def cleaning(self) -> tuple[Cleaning, ...]:
-        """The steps between threshold and jigsaw rule, in their order."""
+        """The steps between the threshold and the jigsaw rule, in order."""
         return tuple(step for step in self.root if isinstance(step, Cleaning))
 
     @property
     def jigsaw(self) -> JigsawRule:
-        """The jigsaw rule; none if it is no step."""
+        """The jigsaw rule, or "none" if it is not among the steps."""
         return next((step.rule for step in self.root if isinstance(step, Jigsaw)), "none")
 
     @property

@@ -1,6 +1,6 @@
-"""Sections of the config about schedules: how long a phase is, and how its learning rate goes.
+"""Config sections about schedules: the length of a phase and the course of its learning rate.
 
-The rates themselves are in salt/training/schedules.py.
+salt/training/schedules.py computes the rates.
 """
 
 from typing import Literal, Self
@@ -11,10 +11,10 @@ from schemas.section import Count, Section
 
 
 class Plateau(Section):
-    """Reduce the learning rate when the validation score stalls, stop when it keeps stalling; not for pretraining."""
+    """Reduce the learning rate when the held-out score stalls, stop if it keeps stalling; not for pretraining."""
 
     name: Literal["plateau"]
-    epochs: Count = Field(description="At most so many.")
+    epochs: Count = Field(description="Most epochs of the phase.")
     factor: float = Field(gt=0, lt=1, description="The learning rate is multiplied by this.")
     patience: Count = Field(description="Epochs without a better score before the rate is reduced.")
     stop_after: Count = Field(description="Epochs without a better score before the phase ends; at least patience.")
@@ -31,22 +31,22 @@ class Plateau(Section):
 
     @property
     def most_epochs(self) -> int:
-        """Epochs of the phase, if nothing stops it early."""
+        """Epochs of the phase if nothing stops it early."""
         return self.epochs
 
     @property
     def fewest_epochs(self) -> int:
-        """Epochs of the phase, if the first is the best."""
+        """Epochs of the phase if its first epoch stays the best."""
         return min(self.epochs, 1 + self.stop_after)
 
     @property
     def cycle_suffixes(self) -> list[str]:
-        """What tells its cycles apart in names: nothing, since it is one."""
+        """Suffix of the one cycle in names: empty."""
         return [""]
 
 
 class Cycles(Section):
-    """A schedule of cycles, all alike but for their length."""
+    """A schedule of cycles that differ only in length."""
 
     cycles: tuple[Count, ...] = Field(min_length=1, description="Epochs of each cycle.")
     min_lr: float = Field(0.0, ge=0, description="The smallest learning rate.")
@@ -58,22 +58,22 @@ class Cycles(Section):
 
     @property
     def fewest_epochs(self) -> int:
-        """The same: nothing stops it early."""
+        """Epochs of the phase: nothing stops it early."""
         return self.most_epochs
 
     @property
     def cycle_suffixes(self) -> list[str]:
-        """What tells its cycles apart in names."""
+        """Suffixes of its cycles in names."""
         return [f"_cycle{cycle}" for cycle in range(1, len(self.cycles) + 1)]
 
 
 class Cosine(Cycles):
-    """Cosine from the optimizer's rate to `min_lr` in each cycle, each starting at the top again (SGDR)."""
+    """Cosine from the optimizer's rate down to `min_lr` in each cycle (SGDR)."""
 
     name: Literal["cosine"]
 
 
 class Triangular2(Cycles):
-    """From `min_lr` up to the optimizer's rate and back in each cycle, the rise halved each time (Smith 2017)."""
+    """From `min_lr` up to the optimizer's rate and back; each cycle halves the rise (Smith 2017)."""
 
     name: Literal["triangular2"]

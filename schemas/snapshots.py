@@ -1,6 +1,6 @@
-"""Sections of the config about snapshots: which epochs a phase keeps, and how those weigh in a model's prediction.
+"""Config sections about snapshots: which epochs a phase keeps, and their weights in a model's prediction.
 
-What the rules choose is in salt/inference/snapshots.py. A rule's `words` go on from "the weights of", in the report.
+salt/inference/snapshots.py applies these rules. In the report, a rule's `words` follow "the weights of".
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from pydantic import Discriminator, Field, Tag
 from schemas.section import Count, Positive, Section
 from schemas.words import nearest
 
-MOST_MEMBERS = 100  # of a falling rule: all are in memory together
+MOST_MEMBERS = 100  # of a falling rule; all are in memory at once
 
 
 class BestOfCycle(Section):
@@ -22,7 +22,7 @@ class BestOfCycle(Section):
     rewritten: ClassVar[int] = 1  # snapshots that a later epoch may replace
 
     def suffixes(self, cycles: Sequence[str], epochs: int) -> list[str]:
-        """What the names of a phase's snapshots end with. cycles: those of its cycles; epochs: so many it has."""
+        """Suffixes of a phase's snapshots in their names. cycles: suffixes of its cycles; epochs: their number."""
         return list(cycles)
 
     @property
@@ -35,7 +35,7 @@ class Best(Section):
     """The best epochs of the phase: `phase1_best1` is the best, `phase1_best2` the next."""
 
     name: Literal["best"]
-    count: Count = Field(description="So many; all, where the phase has fewer.")
+    count: Count = Field(description="Number of epochs to keep; all, if the phase has fewer.")
     by_score: ClassVar[bool] = True
 
     @property
@@ -71,10 +71,10 @@ class Last(Section):
 
 
 class Every(Section):
-    """Each n-th epoch of the phase: `phase1_epoch10`, `phase1_epoch20` ..."""
+    """Every n-th epoch of the phase: `phase1_epoch10`, `phase1_epoch20` ..."""
 
     name: Literal["every"]
-    epochs: Count = Field(description="From one to the next.")
+    epochs: Count = Field(description="The n: epochs from one snapshot to the next.")
     by_score: ClassVar[bool] = False
     rewritten: ClassVar[int] = 0
 
@@ -92,7 +92,7 @@ Keep = Annotated[BestOfCycle | Best | Last | Every, Field(discriminator="name")]
 
 
 class Equal(Section):
-    """All snapshots that the training kept weigh the same."""
+    """All snapshots that the training kept, with equal weights."""
 
     name: Literal["equal"]
 
@@ -103,13 +103,17 @@ class Equal(Section):
 
 
 class Falling(Section):
-    """The snapshots with the best held-out scores of all that the training kept, the worse the less they weigh."""
+    """Of the snapshots that the training kept, those with the best held-out scores; lower scores weigh less."""
 
     name: Literal["falling"]
     best: int = Field(
-        ge=1, le=MOST_MEMBERS, description="So many; all, where fewer are kept. Of equal scores, the earlier is better."
+        ge=1,
+        le=MOST_MEMBERS,
+        description="Number of snapshots; all, if fewer are kept. Of equal scores, the earlier is better.",
     )
-    ratio: float = Field(ge=0.01, le=1, description="The best weighs 1, the next this, the third its square.")
+    ratio: float = Field(
+        ge=0.01, le=1, description="Weight of each snapshot relative to the next better one; the best weighs 1."
+    )
     by_score: ClassVar[str] = "the snapshots of the prediction"
 
     @property
@@ -128,7 +132,7 @@ WEIGHTS, RULE = (
 
 
 def _form(members: Any) -> str:
-    """Which form of `members` is meant: no snapshot is called `name`, or nearly so."""
+    """The form of `members` that is meant: a rule if a key is `name` or nearly so, since no snapshot is called that."""
     named = isinstance(members, dict) and nearest("name", map(str, members))
     return RULE if named or isinstance(members, Equal | Falling) else WEIGHTS
 

@@ -1,4 +1,4 @@
-"""Sections of the config about models: what they are trained with, in which phases, and which snapshots count."""
+"""Config sections about models: their training, its phases, and the snapshots that predict."""
 
 from typing import Annotated, Literal, Self
 
@@ -16,58 +16,64 @@ from schemas.snapshots import BestOfCycle, Falling, Keep, Members
 class Optimizer(Section):
     """The optimizer and its largest learning rate."""
 
-    name: Literal["sgd", "rmsprop", "adamw"] = Field(description="torch's, RMSprop with the constants of Keras.")
-    lr: Positive = Field(description="Learning rate that the schedule starts from.")
-    momentum: float = Field(0.9, ge=0, lt=1, description="sgd only.")
-    weight_decay: float = Field(0.0, ge=0, description="L2 penalty; of adamw, its decoupled decay.")
+    name: Literal["sgd", "rmsprop", "adamw"] = Field(
+        description="PyTorch's optimizers; rmsprop with the constants of Keras."
+    )
+    lr: Positive = Field(description="The largest learning rate of the schedule.")
+    momentum: float = Field(0.9, ge=0, lt=1, description="Only for sgd.")
+    weight_decay: float = Field(0.0, ge=0, description="L2 penalty; for adamw, decoupled weight decay.")
 
 
 class Ema(Section):
     """Exponential moving average of the weights: after each step, decay x average + (1 - decay) x weights."""
 
     name: Literal["ema"]
-    decay: float = Field(0.999, gt=0, lt=1, description="1 / (1 - decay) is about the number of steps remembered.")
+    decay: float = Field(0.999, gt=0, lt=1, description="The average spans about 1 / (1 - decay) steps.")
 
 
 class Swa(Section):
     """Stochastic weight averaging (Izmailov et al. 2018): the mean of the weights at the ends of some epochs."""
 
     name: Literal["swa"]
-    start: Count = Field(description="The first epoch of the phase that counts; until then the weights as they are.")
-    every: Count = Field(1, description="Then each n-th epoch; a cycle's length takes the weights at its ends.")
+    start: Count = Field(
+        description="The first averaged epoch of the phase; before it, the weights are used as they are."
+    )
+    every: Count = Field(
+        1, description="Then average every n-th epoch; the length of a cycle picks the ends of cycles."
+    )
 
 
 class Phase(Section):
-    """A stretch of training with one loss, optimizer and schedule; starts from the best weights of the one before."""
+    """A part of training with one loss, optimizer and schedule; starts from the best weights of the previous phase."""
 
     loss: Losses = Field(
-        description="A loss; several with their weights, {bce: 0.1, lovasz_relu: 0.9}; or with parameters beside a "
-        "weight, {bce: 0.5, dice: {weight: 0.5, smooth: 10}}."
+        description="One loss; several with weights, {bce: 0.1, lovasz_relu: 0.9}; or also with parameters, "
+        "{bce: 0.5, dice: {weight: 0.5, smooth: 10}}."
     )
-    optimizer: Optimizer = Field(description="How the weights follow the loss.")
+    optimizer: Optimizer = Field(description="How the loss updates the weights.")
     schedule: Annotated[Plateau | Cosine | Triangular2, Field(discriminator="name")] = Field(
-        description="How long the phase is, and its learning rate."
+        description="The phase's length and learning rate."
     )
     average: Annotated[Ema | Swa, Field(discriminator="name")] | None = Field(
-        None, description="Validate and keep an average of the weights in place of the weights."
+        None, description="Validate and keep an average of the weights instead of the weights themselves."
     )
-    batch: int = Field(ge=2, description="Tiles a step.")
+    batch: int = Field(ge=2, description="Tiles per step.")
     passes_per_epoch: Count = Field(1, description="Passes over the data that count as one epoch.")
     keep: Keep = Field(
-        BestOfCycle(), description="Which epochs leave their weights as snapshots, and under which names."
+        BestOfCycle(), description="The epochs whose weights are kept as snapshots, and the snapshots' names."
     )
 
     @model_validator(mode="after")
     def _rate_and_average_in_reach(self) -> Self:
         if self.schedule.min_lr > self.optimizer.lr:
             raise ValueError(
-                f"expected schedule.min_lr to be at most optimizer.lr, {self.optimizer.lr:g}, which the rate starts "
-                f"from, found {self.schedule.min_lr:g}; lower it"
+                f"expected schedule.min_lr to be at most optimizer.lr, {self.optimizer.lr:g}, the largest rate, "
+                f"found {self.schedule.min_lr:g}; lower it"
             )
         if isinstance(self.average, Swa) and self.average.start > self.schedule.most_epochs:
             raise ValueError(
                 f"expected average.start to be at most the phase's {self.schedule.most_epochs} epochs, found "
-                f"{self.average.start}: no epoch would count; start earlier"
+                f"{self.average.start}: no epoch would be averaged; start earlier"
             )
         return self
 
@@ -82,35 +88,35 @@ class Phase(Section):
 
     @property
     def losses(self) -> tuple[Loss, ...]:
-        """The terms of the loss, which is their weighted sum."""
+        """The terms of the loss, a weighted sum."""
         return losses.terms(self.loss)
 
     @property
     def loss_words(self) -> str:
-        """The loss as it is shown: `lovasz_relu`, or `0.1 bce + 0.9 lovasz_relu`."""
+        """The loss as logs show it: `lovasz_relu`, or `0.1 bce + 0.9 lovasz_relu`."""
         return losses.shown(self.loss)
 
     def snapshots(self, number: int) -> list[str]:
-        """Names of the weights that the phase keeps, as the `number`-th (1-based) of its training, if it is not cut."""
+        """Names of the snapshots that the phase, number `number` (from 1) of its training, keeps at full length."""
         return self.snapshots_after(number, self.schedule.most_epochs)
 
     def certain_snapshots(self, number: int) -> list[str]:
-        """Those of them that are there however early the phase ends."""
+        """Names of the snapshots that the phase keeps however early it ends."""
         return self.snapshots_after(number, self.schedule.fewest_epochs)
 
     def snapshots_after(self, number: int, epochs: int) -> list[str]:
-        """Those of them that are there when the phase has ended with so many epochs."""
+        """Names of the snapshots that the phase keeps if it ends after so many epochs."""
         return [f"phase{number}{end}" for end in self.keep.suffixes(self.schedule.cycle_suffixes, epochs)]
 
 
 class Pretrain(Section):
-    """Training on pseudo-labels alone, once for all folds or, where each has its own labels, once a fold.
+    """Training on pseudo-labels only: once for all folds, or once per fold if each has its own labels.
 
-    Its last weights are where the folds start.
+    The folds start from its last weights.
     """
 
-    pseudo_labels: Name = Field(description="The set it learns from, of the section pseudo_labels.")
-    phases: tuple[Phase, ...] = Field(min_length=1, description="As a model's, without plateau schedules.")
+    pseudo_labels: Name = Field(description="The set to train on, by its name in the section pseudo_labels.")
+    phases: tuple[Phase, ...] = Field(min_length=1, description="As for a model, without plateau schedules.")
 
     @model_validator(mode="after")
     def _has_nothing_to_validate_on(self) -> Self:
@@ -120,25 +126,27 @@ class Pretrain(Section):
             )
         if any(phase.keep != BestOfCycle() for phase in self.phases):
             raise ValueError(
-                "expected phases without keep, since nothing but a pretraining's last weights is used, found one; "
-                "leave it out"
+                "expected phases without keep, since only a pretraining's last weights are used, found one; leave it "
+                "out"
             )
         return self
 
 
 class Model(Section):
-    """A network and how it is trained: one training a fold."""
+    """A network and its training, once per fold."""
 
-    network: Network = Field(description="What is trained.")
+    network: Network = Field(description="The network to train.")
     input: Input = Field(description="What the network sees of a tile.")
     augment: Augmentation = PRESETS["write_up"]
     mix: Mix | None = Field(None, description="Mixing of tiles within a batch; none: no mixing.")
-    pretrain: Pretrain | None = Field(None, description="Training on pseudo-labels before the folds; none: without.")
-    add_pseudo_labels: Name | None = Field(None, description="Pseudo-labels that join each fold's training tiles.")
-    phases: tuple[Phase, ...] = Field(min_length=1, description="Stretches of a fold's training, one after another.")
+    pretrain: Pretrain | None = Field(
+        None, description="Pretraining on pseudo-labels before the folds; none: no pretraining."
+    )
+    add_pseudo_labels: Name | None = Field(None, description="Pseudo-labels to add to each fold's training tiles.")
+    phases: tuple[Phase, ...] = Field(min_length=1, description="The phases of a fold's training, in order.")
     members: Members = Field(
-        description="Snapshots in the model's prediction and their weights, {phase2: 1, phase3_cycle1: 1}, or a rule "
-        "that chooses them, {name: equal}."
+        description="The snapshots in the model's prediction with their weights, {phase2: 1, phase3_cycle1: 1}, or a "
+        "rule that chooses them, {name: equal}."
     )
 
     @model_validator(mode="after")
@@ -155,17 +163,17 @@ class Model(Section):
 
     @property
     def snapshots(self) -> list[str]:
-        """Names of all the snapshots that a fold's training leaves, if no phase ends early."""
+        """Names of all snapshots that a fold's training keeps if no phase ends early."""
         return [name for number, phase in enumerate(self.phases, 1) for name in phase.snapshots(number)]
 
     @property
     def certain_snapshots(self) -> list[str]:
-        """Those of them that are there however early its phases end."""
+        """Names of the snapshots that a fold's training keeps however early its phases end."""
         return [name for number, phase in enumerate(self.phases, 1) for name in phase.certain_snapshots(number)]
 
     @property
     def chosen_by_score(self) -> list[str]:
-        """What the held-out tiles choose, in words; then their score is somewhat optimistic."""
+        """Descriptions of what the held-out tiles choose; such choices make their score somewhat optimistic."""
         kept = [phase.keep.words for phase in self.phases if phase.keep.by_score]
         members = [self.members.by_score] if isinstance(self.members, Falling) else []
         passed_on = ["the weights that a phase started from"] if len(self.phases) > 1 else []
@@ -179,7 +187,7 @@ class Model(Section):
 
 
 class TrainSettings(Section):
-    """What a training depends on: the settings of train_fold."""
+    """The settings of train_fold: what a training depends on."""
 
     seed: int
     network: Network
@@ -192,17 +200,17 @@ class TrainSettings(Section):
 class PretrainSettings(TrainSettings):
     """The settings of pretrain."""
 
-    fold: int | None = Field(None, description="The fold that starts from the weights; none: all of them.")
+    fold: int | None = Field(None, description="The fold that starts from the weights; none: all folds do.")
 
 
 class NetworkSettings(Section):
-    """What makes a network of weights, whichever they are."""
+    """The settings that a network needs besides its weights."""
 
     network: Network
     input: Input
 
 
 class PredictSettings(NetworkSettings):
-    """What a fold's prediction depends on: the settings of predict_fold."""
+    """The settings of predict_fold: what a fold's prediction depends on."""
 
     members: Members

@@ -15,7 +15,7 @@ THRESHOLD = {"name": "threshold", "above": 0.4}
         ([{"name": "jigsaw", "rule": "extended"}], "extended", "extended"),
     ],
 )
-def test_a_submission_tells_its_threshold_and_its_jigsaw_rule(last, rule, shown):
+def test_a_submission_has_a_threshold_and_a_jigsaw_rule(last, rule, shown):
     submission = check_config(merge(WINNING, {"submission": {"postprocess": [THRESHOLD, *last]}})).submission
     assert (submission.threshold, submission.jigsaw, submission.shown_jigsaw) == (0.4, rule, shown)
 

@@ -161,9 +161,7 @@ def test_weights_of_another_encoder_are_refused_with_their_file(run, encoder_wei
 def test_a_batch_larger_than_the_folds_training_tiles_is_refused_before_the_start(run, monkeypatch):
     settings = train_settings().replace('"batch":4', '"batch":9')
     monkeypatch.setattr("tests.stages.test_train_fold.train_settings", lambda *_, **__: settings)
-    with pytest.raises(
-        UserError, match="at least the 9 tiles of a batch of phase 1 to train on, and found 5. Lower `bat"
-    ):
+    with pytest.raises(UserError, match="at least 9 tiles to train on, the batch of phase 1, found 5. Lower `bat"):
         start(run)
     assert not (run / "out").exists()
 
