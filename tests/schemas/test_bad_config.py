@@ -13,12 +13,21 @@ from schemas.data import Folds
 from schemas.errors import UserError
 from schemas.losses import Loss
 from schemas.networks import Network
+from schemas.postprocess import Step
 from schemas.reading import check_config, read_settings
 from schemas.section import variants
+from schemas.snapshots import Keep, Rule
 from tests.schemas.conftest import WINNING, merge
 
 ROWS = yaml.safe_load(Path(__file__).with_name("bad_config.yaml").read_text())["rows"]
-UNIONS = {"<losses>": Loss, "<networks>": Network, "<transforms>": Transform}
+UNIONS = {
+    "<losses>": Loss,
+    "<networks>": Network,
+    "<transforms>": Transform,
+    "<steps>": Step,
+    "<keeps>": Keep,
+    "<members>": Rule,
+}
 JARGON = ("Input should", "Value error", "Field required", "pydantic", "validation", "literal[", "dict[")
 
 

@@ -6,18 +6,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from salt.training.state import Epoch, TrainingState
+from schemas.section import variants
+from schemas.snapshots import Keep
 from schemas.training import Phase
 
 PHASE = {"loss": "bce", "optimizer": {"name": "adamw", "lr": 0.01}, "batch": 4}
-KEEPS = st.sampled_from(
-    [
-        {"name": "best_of_cycle"},
-        {"name": "best", "count": 1},
-        {"name": "best", "count": 3},
-        {"name": "last"},
-        {"name": "every", "epochs": 2},
-    ]
-)
+EVERY_KEEP = [
+    {"name": "best_of_cycle"},
+    {"name": "best", "count": 1},
+    {"name": "best", "count": 3},
+    {"name": "last"},
+    {"name": "every", "epochs": 2},
+]
+KEEPS = st.sampled_from(EVERY_KEEP)
 SCORES = st.lists(st.sampled_from([0.1, 0.2, 0.3, 0.4]), min_size=4, max_size=4) | st.just([math.nan] * 4)
 
 
@@ -53,6 +54,10 @@ def expected(keep, scores):
         case {"name": "last"}:
             return {"_last": 4}
     return {"_epoch2": 2, "_epoch4": 4}
+
+
+def test_the_names_of_snapshots_are_tried_with_every_rule():
+    assert {keep["name"] for keep in EVERY_KEEP} == variants(Keep).keys()
 
 
 @given(st.lists(st.tuples(KEEPS, SCORES), min_size=1, max_size=3))
