@@ -27,7 +27,8 @@ final = run.ensemble(plan.config.submission.ensemble)
 fold, pretraining = run.fold("{model}", "{fold}"), run.pretraining("{model}", "{scope}")
 ensemble, pseudo_labels = run.ensemble("{name}"), run.pseudo_labels("{labels}", "{scope}")
 prediction = run.prediction(plan.predicted)
-FOLD, PRETRAINING = "{wildcards.model}_fold{wildcards.fold}", "{wildcards.model}_pretrain_{wildcards.scope}"
+its_fold = run.fold("{wildcards.model}", "{wildcards.fold}")  # the same in a command
+its_pretraining = run.pretraining("{wildcards.model}", "{wildcards.scope}")
 
 
 wildcard_constraints:
@@ -157,7 +158,7 @@ rule pretrain:
         "{python} stages.pretrain --settings {params.settings:q} --compute {plan.compute:q}"
         " --tiles {run.tiles.folder} --pseudo-labels {input.pseudo_labels}"
         " --encoder-weights {input.encoder_weights}"
-        f" --checkpoints {run.checkpoints(PRETRAINING)} --timing {run.timing(PRETRAINING)}"
+        f" --checkpoints {its_pretraining.checkpoints} --timing {its_pretraining.timing}"
         " --weights {output.weights} --history {output.history} 3>&2 > {log} 2>&1"
 
 
@@ -183,7 +184,7 @@ rule train_fold:
         "{python} stages.train_fold --settings {params.settings:q} --compute {plan.compute:q}"
         " --tiles {run.tiles.folder} --folds {input.folds} --fold {wildcards.fold}"
         " --encoder-weights {input.encoder_weights} --start-from {input.start_from} --pseudo-labels {input.pseudo_labels}"
-        f" --checkpoints {run.checkpoints(FOLD)} --timing {run.timing(FOLD)}"
+        f" --checkpoints {its_fold.checkpoints} --timing {its_fold.timing}"
         " --snapshots {output.snapshots} --table {output.table} --history {output.history} 3>&2 > {log} 2>&1"
 
 

@@ -40,15 +40,15 @@ class TileFiles:
 
 
 @dataclass(frozen=True)
-class PretrainingFiles:
-    """The files of a pretraining."""
+class TrainingFiles:
+    """The files of a training.
+
+    folder: of its results; checkpoints: folder while it is not done; timing: what it took
+    """
 
     folder: Path
-
-    @property
-    def weights(self) -> Path:
-        """The weights that the folds start from."""
-        return self.folder / "weights.safetensors"
+    checkpoints: Path
+    timing: Path
 
     @property
     def history(self) -> Path:
@@ -57,10 +57,18 @@ class PretrainingFiles:
 
 
 @dataclass(frozen=True)
-class FoldFiles:
-    """The files of one fold's training and prediction."""
+class PretrainingFiles(TrainingFiles):
+    """The files of a pretraining."""
 
-    folder: Path
+    @property
+    def weights(self) -> Path:
+        """The weights that the folds start from."""
+        return self.folder / "weights.safetensors"
+
+
+@dataclass(frozen=True)
+class FoldFiles(TrainingFiles):
+    """The files of one fold's training and prediction."""
 
     @property
     def snapshots(self) -> Path:
@@ -76,11 +84,6 @@ class FoldFiles:
     def members(self) -> Path:
         """The snapshots of the prediction, and their weights in its mean."""
         return self.folder / "members.json"
-
-    @property
-    def history(self) -> Path:
-        """One row per epoch."""
-        return self.folder / "history.csv"
 
     @property
     def held_out(self) -> Path:
@@ -239,11 +242,11 @@ class Run:
 
     def pretraining(self, model: str, scope: str) -> PretrainingFiles:
         """A model's pretraining for a scope: `all_folds` or `fold<k>`."""
-        return PretrainingFiles(self.models / model / "pretrain" / scope)
+        return PretrainingFiles(self.models / model / "pretrain" / scope, *self._timed(f"{model}_pretrain_{scope}"))
 
     def fold(self, model: str, fold: int | str) -> FoldFiles:
         """A fold of a model."""
-        return FoldFiles(self.models / model / f"fold{fold}")
+        return FoldFiles(self.models / model / f"fold{fold}", *self._timed(f"{model}_fold{fold}"))
 
     def ensemble(self, name: str) -> EnsembleFiles:
         """The predictions of a model or an ensemble."""
@@ -258,18 +261,14 @@ class Run:
         """Folder of the checkpoints of unfinished trainings and predictions."""
         return self.folder / "checkpoints"
 
-    def checkpoints(self, training: str) -> Path:
-        """Folder of the checkpoints of a training: `<model>_fold<k>` or `<model>_pretrain_<scope>`."""
-        return self.all_checkpoints / training
-
     @property
     def timings(self) -> Path:
         """Folder of the times that trainings took."""
         return self.folder / "timings"
 
-    def timing(self, training: str) -> Path:
-        """The time that a training took."""
-        return self.timings / f"{training}.json"
+    def _timed(self, training: str) -> tuple[Path, Path]:
+        """Folder of the checkpoints of a training, and the file of the time that it took."""
+        return self.all_checkpoints / training, self.timings / f"{training}.json"
 
     # Results --------------------------------------------------------------------------------------------------
 
@@ -315,7 +314,7 @@ class Run:
 
     def prediction(self, images: str) -> PredictionFiles:
         """Predictions of other images; images: the name of their folder."""
-        return PredictionFiles(self.folder / "predictions" / images, self.checkpoints(f"predict_{images}"))
+        return PredictionFiles(self.folder / "predictions" / images, self.all_checkpoints / f"predict_{images}")
 
     def log(self, rule: str, job: str = "") -> Path:
         """A job's log; job: its wildcards, if the rule has any."""
