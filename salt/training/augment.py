@@ -80,7 +80,7 @@ def _create(transform: Transform) -> Any:
 
 
 class Affine(A.Affine):
-    """A.Affine with the same results in 0.28 instead of 0.44 ms a tile: it skips the check for identity matrices."""
+    """A.Affine with the same results in 0.28 instead of 0.44 ms per tile: it skips the check for identity matrices."""
 
     def apply(self, img: Bytes, matrix: npt.NDArray[np.float64], **params: Any) -> Bytes:
         """Warp the image (H, W) or (H, W, 3) uint8 by a matrix (3, 3)."""

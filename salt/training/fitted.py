@@ -35,7 +35,7 @@ class Fitted:
 
     @property
     def history(self) -> pd.DataFrame:
-        """A row an epoch, with the columns of `salt.training.state.Epoch`."""
+        """One row per epoch, with the columns of `salt.training.state.Epoch`."""
         return pd.DataFrame([asdict(epoch) for epoch in self.state.history])
 
     @property
