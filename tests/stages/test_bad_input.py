@@ -587,10 +587,12 @@ def start(tmp_path, *before):
 
 
 @pytest.mark.parametrize("bad", [ZIPS["a name that leads out"], FOLDERS["a pipe"], TOGETHER["faults of many kinds"]])
-def test_the_program_shows_the_message_alone_and_exits_with_one(tmp_path, bad):
+def test_the_program_shows_its_command_and_the_message_alone_and_exits_with_one(tmp_path, bad):
     expected = bad.make(tmp_path / "data")
     done = start(tmp_path)
-    assert (done.returncode, done.stdout, done.stderr) == (1, "", f"{expected}\n")
+    (command,) = done.stdout.splitlines()
+    assert "-m stages.prepare_tiles --settings" in command
+    assert (done.returncode, done.stderr) == (1, f"{expected}\n")
     assert not (tmp_path / "run").exists()
 
 
