@@ -121,7 +121,7 @@ class Plan:
 
     def report_settings(self) -> str:
         """Settings of write_report: all that its methods paragraph tells."""
-        return _json(self.config.model_dump(mode="json", exclude=comparison.NO_RESULTS))
+        return _json(self.config.model_dump(mode="json", exclude=comparison.IRRELEVANT_TO_RESULTS))
 
     def image_settings(self, _: Any) -> str:
         """Settings of predict_images, in which Snakemake expands no wildcards. Ends the program where it cannot be."""

@@ -272,5 +272,5 @@ def test_another_run_to_compare_with_writes_the_report_again_and_nothing_else(ru
     (other / "scores.csv").unlink()
     path = tmp_path / "edit.yaml"
     done = snakemake(run.folder, *run.command, str(path), "-n")
-    assert "finished run in results/other, which report.compare names, and found no scores.csv in it." in done.stdout
+    assert "finished run in results/other, which report.compare names, found no scores.csv there." in done.stdout
     assert "Traceback" not in done.stdout
