@@ -26,7 +26,7 @@ run = plan.run
 final = run.ensemble(plan.config.submission.ensemble)
 fold, pretraining = run.fold("{model}", "{fold}"), run.pretraining("{model}", "{scope}")
 ensemble, pseudo_labels = run.ensemble("{name}"), run.pseudo_labels("{labels}", "{scope}")
-prediction = run.prediction(plan.predicted)
+prediction = run.prediction(plan.prediction_name)
 FOLD, PRETRAINING = "{wildcards.model}_fold{wildcards.fold}", "{wildcards.model}_pretrain_{wildcards.scope}"
 
 
@@ -195,7 +195,7 @@ rule predict_fold:
         table=rules.train_fold.output.table,
     output:
         held_out=temp(fold.held_out),
-        test=(str if plan.folds_learn_alone else temp)(fold.test),
+        test=(str if plan.keeps_fold_predictions else temp)(fold.test),
         members=fold.members,
     log:
         run.log("predict_fold", "{model}_fold{fold}"),
@@ -313,7 +313,7 @@ if plan.config.predict:
             probabilities=directory(prediction.probabilities),
             table=prediction.table,
         log:
-            run.log("predict_images", plan.predicted),
+            run.log("predict_images", plan.prediction_name),
         threads: plan.threads
         resources:
             gpu=plan.gpus,
@@ -331,8 +331,8 @@ onstart:
 
 
 onsuccess:
-    print(plan.closing_words(), file=sys.stderr)
+    print(plan.summary(), file=sys.stderr)
 
 
 onerror:
-    print(plan.words_after_a_failure(), file=sys.stderr)
+    print(plan.advice_after_failure(), file=sys.stderr)
