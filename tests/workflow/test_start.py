@@ -1,4 +1,4 @@
-"""What a user sees at the start: data, dry run, mistakes."""
+"""What a user sees at the start of a run: data, dry run, mistakes."""
 
 import os
 import re
@@ -17,7 +17,7 @@ def repository(tmp_path):
 
 
 def black_png(side):
-    """A grey PNG of zeros, small and without any library."""
+    """A grey PNG of zeros, made without a library."""
 
     def chunk(kind, data):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -33,7 +33,7 @@ def write_competition_layout(root):
             folder = root / split / kind
             folder.mkdir(parents=True)
             (folder / f"{split}0.png").write_bytes(black_png(101))
-    labels = "".join(f"train{number},\n" for number in range(100))  # enough of them for five folds of full batches
+    labels = "".join(f"train{number},\n" for number in range(100))  # enough for five folds of full batches
     (root / "train.csv").write_text(f"id,rle_mask\n{labels}")
     (root / "depths.csv").write_text("id,z\ntrain0,100\ntest0,200\n")
     (root / "sample_submission.csv").write_text("id,rle_mask\ntest0,1 1\n")
