@@ -438,7 +438,7 @@ def test_both_jigsaw_columns_are_there_when_the_rule_is_off(bare_page):
     assert bare_page.count("<th>no jigsaw</th><th>+ jigsaw</th>") == 2
 
 
-def beside(run, other, here, there):
+def compared(run, other, here, there):
     """The report on a run with some settings, compared with a copy of it with other settings."""
     shutil.copytree(run, other)
     kept = check_config(there | {"pathvars": {"results": str(other)}})
@@ -454,7 +454,7 @@ def test_runs_that_differ_in_whether_folds_split_mosaics_show_the_effect_of_neig
     run = write_run(tmp_path / "run", CONFIG)
     folds = [CONFIG | {"folds": {"count": 2, "by": each}} for each in ("depth", "mosaic")]
     here, there = folds if by == "depth" else reversed(folds)
-    page, section = beside(run, tmp_path / "other", here, there)
+    page, section = compared(run, tmp_path / "other", here, there)
     assert '<a href="#compared">' in page
     assert re.findall("<li><code>(.*?)</code>", section) == [
         html.escape(f'folds.by: "{here["folds"]["by"]}" -> "{there["folds"]["by"]}"').replace("&quot;", "&#34;")
@@ -468,7 +468,7 @@ def test_runs_that_differ_in_whether_folds_split_mosaics_show_the_effect_of_neig
 
 def test_runs_that_differ_in_more_are_compared_without_this_effect(tmp_path):
     run = write_run(tmp_path / "run", NO_ROUNDS)
-    _, section = beside(run, tmp_path / "other", NO_ROUNDS, NO_ROUNDS | {"seed": 2, "folds": {"by": "mosaic"}})
+    _, section = compared(run, tmp_path / "other", NO_ROUNDS, NO_ROUNDS | {"seed": 2, "folds": {"by": "mosaic"}})
     assert "<li><code>seed: 1 -&gt; 2</code></li>" in section
     assert "the effect of neighbours" not in section
     assert "Out-of-fold scores of the models and ensembles that both runs have" in section
@@ -513,7 +513,7 @@ def test_results_of_one_commit_are_listed_with_their_packages_and_no_warning(tra
 def test_results_of_different_code_are_warned_of_with_their_stages(traced):
     run, make = traced
     make("b" * 40, "train_fold", device="H200, bf16")
-    provenance.beside(run / "scores.csv").unlink()  # made by code that left no such file
+    provenance.path_of(run / "scores.csv").unlink()  # made by code that left no such file
     page = report(run, NO_ROUNDS)
     assert "The results on this page come from different versions of the code." in page
     assert set(origins(page)) == {"a" * 10, "b" * 10, "unknown"}

@@ -119,7 +119,7 @@ def test_the_provenance_of_every_result_names_its_program(run):
     made = {run.folder / output: stage for stage, outputs in results.items() for output in outputs}
     made[run.results / "report.html"] = "write_report"
     found = {path: json.loads(path.read_text())["program"] for path in run.results.rglob("*.provenance.json")}
-    assert found == {provenance.beside(output): stage for output, stage in made.items()}
+    assert found == {provenance.path_of(output): stage for output, stage in made.items()}
 
 
 def test_a_second_run_was_refused_at_once_and_left_no_trace(run):

@@ -107,5 +107,5 @@ def test_a_run_of_another_version_is_reported(tmp_path):
 def test_settings_of_the_report_are_equal_after_json_and_yaml(tmp_path):
     finish(tmp_path, {})
     kept = yaml.safe_load((tmp_path / "config.yaml").read_text())
-    reported = json.loads(provenance.beside(tmp_path / "report.html").read_text())["settings"]
+    reported = json.loads(provenance.path_of(tmp_path / "report.html").read_text())["settings"]
     assert {key: kept[key] for key in reported} == reported

@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from salt.inference.snapshots import read_members, resolve, write_members
+from salt.runtime import provenance
 from salt.runtime.paths import Run
-from salt.runtime.provenance import beside
 from salt.workflow import prediction
 from schemas.errors import UserError
 from schemas.reading import check_config
@@ -18,6 +18,10 @@ from schemas.results import PredictImagesSettings
 
 WINNING = yaml.safe_load(Path("workflow_config.yaml").read_text())
 MODELS = ("stage2_resnext50", "stage3_pad128")  # of the ensemble `final`
+
+
+def write_provenance(output, settings):
+    provenance.path_of(output).write_text(json.dumps({"settings": settings}))
 
 
 @pytest.fixture
@@ -36,7 +40,7 @@ def raw(tmp_path):
             write_members(files.members, resolve(raw["models"][model]["members"], []))
             for output, keys in ((files.snapshots, ("network", "input", "phases")), (files.held_out, ("members",))):
                 settings = {"seed": 13} | {key: was[key] for key in keys}
-                beside(output).write_text(json.dumps({"settings": settings}))
+                write_provenance(output, settings)
     (tmp_path / "lines").mkdir()
     (tmp_path / "lines" / "a.png").write_bytes(b"1")
     return raw
@@ -140,9 +144,9 @@ def test_a_model_that_was_trained_with_other_settings_is_refused(raw, edit, chan
 
 def test_tiles_that_were_read_with_other_settings_are_refused(raw, tmp_path):
     for tile in (101, None):  # None: the size of the images
-        beside(tmp_path / "results" / "tiles").write_text(json.dumps({"settings": {"root": "elsewhere", "tile": tile}}))
+        write_provenance(tmp_path / "results" / "tiles", {"root": "elsewhere", "tile": tile})
         settings(raw)
-    beside(tmp_path / "results" / "tiles").write_text(json.dumps({"settings": {"root": "elsewhere", "tile": 128}}))
+    write_provenance(tmp_path / "results" / "tiles", {"root": "elsewhere", "tile": 128})
     assert "data.tile: 128 -> 101" in fault(raw)
 
 
@@ -177,9 +181,9 @@ def test_models_with_depth_as_an_input_are_refused(raw):
 def test_predictions_of_other_images_with_the_same_name_are_not_replaced(raw, tmp_path):
     left = tmp_path / "results" / "predictions" / "lines"
     left.mkdir(parents=True)
-    beside(left / "masks").write_text(json.dumps({"settings": {"images": f"{tmp_path}/lines/../lines"}}))
+    write_provenance(left / "masks", {"images": f"{tmp_path}/lines/../lines"})
     settings(raw)
-    beside(left / "masks").write_text(json.dumps({"settings": {"images": "older/lines"}}))
+    write_provenance(left / "masks", {"images": "older/lines"})
     assert "found there those of older/lines" in fault(raw)
 
 
