@@ -1,4 +1,4 @@
-# The same commands for a person and for CI. Needs python3 (>= 3.11) with venv, and make.
+# The commands for developers and CI. Requires python3 (>= 3.11) with venv, and make.
 SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
@@ -6,11 +6,11 @@ export MPLCONFIGDIR ?= $(CURDIR)/.venv/matplotlib
 
 .PHONY: env demo new-recipe test chaos docs format lock browser clean
 
-# The whole workflow on a synthetic survey: two cores, no GPU, no data to fetch.
+# The whole workflow on a synthetic survey: two cores, no GPU, no download of data.
 demo: .venv/installed
 	$(BIN)/snakemake --cores 2 --resources gpu=1 --configfile recipes/demo.yaml
 
-# A recipe for images of your own: make new-recipe NAME=mine DATA=path/to/data
+# A recipe for your own images: make new-recipe NAME=mine DATA=path/to/data
 new-recipe: export NAME ?=
 new-recipe: export DATA ?=
 new-recipe: .venv/installed
@@ -23,7 +23,7 @@ test: .venv/installed browser
 	$(BIN)/mypy
 	$(BIN)/pytest
 
-# Kills a run fifty times at random moments, and spoils its disk and checkpoints; the tests do it ten times.
+# Kills a run fifty times at random moments, and damages its disk and checkpoints; `make test` does this ten times.
 chaos: .venv/installed
 	$(BIN)/pytest tests/workflow/test_chaos.py --kills 50 -s
 
@@ -32,13 +32,13 @@ format: .venv/installed
 	$(BIN)/ruff check --fix .
 	$(BIN)/snakefmt Snakefile
 
-# The page that explains every key of the config, from its schema.
+# Generates docs/configuration.md, which explains every key of the config, from the schema.
 docs: .venv/installed
 	$(BIN)/python -m schemas.document
 
 env: .venv/installed
 
-# The environment, from the hash-locked list: about 4 minutes and 6 GB (torch with CUDA, which runs on CPUs too).
+# The environment, from the hash-locked list: about 4 minutes and 6 GB (torch with CUDA, which also runs on CPUs).
 .venv/installed: requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "Python 3.11 or newer is needed; $(PYTHON) is $$($(PYTHON) --version). Try: make PYTHON=python3.12"; exit 1; }
@@ -46,8 +46,8 @@ env: .venv/installed
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	touch $@
 
-# requirements.lock from the ranges in pyproject.toml: exact versions and hashes, for Python 3.11 and newer.
-# uv stays out of .venv: only this target uses it.
+# Generates requirements.lock from the ranges in pyproject.toml: exact versions and hashes, for Python 3.11 and newer.
+# uv is not installed in .venv: only this target uses it.
 lock:
 	$(PYTHON) -m venv .venv-lock
 	.venv-lock/bin/pip install --quiet --disable-pip-version-check uv
@@ -55,7 +55,7 @@ lock:
 		--generate-hashes --no-header --upgrade --output-file requirements.lock
 	rm -r .venv-lock
 
-# The tests open the report in a browser where there is one; CI installs Debian's.
+# The tests open the report in a browser if there is one; CI installs Debian's Chromium.
 browser:
 	@if [ -n "$$CI" ] && ! command -v chromedriver >/dev/null && command -v apt-get >/dev/null; then \
 		apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y chromium chromium-driver >/dev/null; fi

@@ -1,6 +1,6 @@
-# The whole workflow, in the order it runs. What a rule reads and which settings it gets is decided in
-# salt/workflow/dag.py, where its files are in salt/runtime/paths.py, what it does in stages/<rule>.py. A program's
-# output goes to its log; descriptor 3 is the terminal (salt/runtime/progress.py).
+# The whole workflow, in the order in which it runs. salt/workflow/dag.py determines the inputs and settings of a rule,
+# salt/runtime/paths.py the places of its files, stages/<rule>.py is its program. A program's output goes to its log;
+# descriptor 3 is the terminal (salt/runtime/progress.py).
 
 import shlex
 import sys
@@ -21,12 +21,12 @@ run_lock.hold(engine)
 dry_run.summarize_at_exit(engine, plan.config)
 python = f"PROGRESS_TO=3 exec {shlex.quote(sys.executable)} -m"
 
-# The files of the run; and of the fold, the pretraining and so on that the wildcards of a job name.
+# The files of the run, and those of the fold, the pretraining etc. that a job's wildcards name.
 run = plan.run
 final = run.ensemble(plan.config.submission.ensemble)
 fold, pretraining = run.fold("{model}", "{fold}"), run.pretraining("{model}", "{scope}")
 ensemble, pseudo_labels = run.ensemble("{name}"), run.pseudo_labels("{labels}", "{scope}")
-prediction = run.prediction(plan.predicted)
+prediction = run.prediction(plan.prediction_name)
 its_fold = run.fold("{wildcards.model}", "{wildcards.fold}")  # the same in a command
 its_pretraining = run.pretraining("{wildcards.model}", "{wildcards.scope}")
 
@@ -37,7 +37,7 @@ wildcard_constraints:
     labels="|".join(plan.pseudo_labels) or "none",
     encoder="|".join(plan.encoders) or "none",
     fold=r"\d+",
-    scope=r"all_folds|fold\d+",  # who learns from a set of pseudo-labels
+    scope=r"all_folds|fold\d+",  # the folds that learn from a set of pseudo-labels
 
 
 rule all:
@@ -62,7 +62,7 @@ if plan.config.survey:
             " 3>&2 > {log} 2>&1"
 
 
-# First of all, so that a run without a network ends at once and not before its last training.
+# Has priority, so that a run without an internet connection fails at once and not after hours of training.
 rule fetch_weights:
     input:
         plan.encoder_files,
@@ -196,7 +196,7 @@ rule predict_fold:
         table=rules.train_fold.output.table,
     output:
         held_out=temp(fold.held_out),
-        test=(str if plan.folds_learn_alone else temp)(fold.test),
+        test=(str if plan.keeps_fold_predictions else temp)(fold.test),
         members=fold.members,
     log:
         run.log("predict_fold", "{model}_fold{fold}"),
@@ -305,7 +305,7 @@ rule write_report:
         " --report-out {output.report} --mosaics-out {output.mosaics} 3>&2 > {log} 2>&1"
 
 
-# A trained run, applied to other images. Its weights are no inputs: nothing is to be trained for a prediction.
+# Applies a trained run to other images. The weights are not inputs: a prediction must train nothing.
 if plan.config.predict:
 
     rule predict_images:
@@ -314,7 +314,7 @@ if plan.config.predict:
             probabilities=directory(prediction.probabilities),
             table=prediction.table,
         log:
-            run.log("predict_images", plan.predicted),
+            run.log("predict_images", plan.prediction_name),
         threads: plan.threads
         resources:
             gpu=plan.gpus,
@@ -332,8 +332,8 @@ onstart:
 
 
 onsuccess:
-    print(plan.closing_words(), file=sys.stderr)
+    print(plan.summary(), file=sys.stderr)
 
 
 onerror:
-    print(plan.words_after_a_failure(), file=sys.stderr)
+    print(plan.advice_after_failure(), file=sys.stderr)

@@ -1,9 +1,9 @@
-"""What checkpoints cost a training: seconds spent on them, as a share of all.
+"""The cost of checkpoints in a training: the share of time spent on them.
 
-    python -m benchmarks.checkpoints RESULTS MODEL     the first fold of a model of a finished run, trained again
-    python -m benchmarks.checkpoints                   one checkpoint of the recipe's largest network
+    python -m benchmarks.checkpoints RESULTS MODEL     trains the first fold of a model of a finished run again
+    python -m benchmarks.checkpoints                   writes two checkpoints of the recipe's largest network
 
-The first prints the share at the config's `checkpoint_seconds`, the second how long a checkpoint takes to write.
+The first prints the share at the config's `checkpoint_seconds`, the second the time to write a checkpoint.
 """
 
 import argparse
@@ -29,7 +29,7 @@ from schemas.training import TrainSettings
 
 
 def train(results: Path, name: str) -> None:
-    """Train the first fold of a model as train_fold does, but for pseudo-labels."""
+    """Train the first fold of a model as train_fold does, but without pseudo-labels."""
     config = check_config(yaml.safe_load((results / "config.yaml").read_text()))
     model = config.models[name]
     settings = TrainSettings(
@@ -58,7 +58,7 @@ def train(results: Path, name: str) -> None:
 
 
 def timed(function: Callable[..., None], spent: list[float]) -> Callable[..., None]:
-    """The function, adding the seconds of each call to a list."""
+    """The function; each call appends its seconds to `spent`."""
 
     def call(*args: Any) -> None:
         start = time.perf_counter()
@@ -69,7 +69,7 @@ def timed(function: Callable[..., None], spent: list[float]) -> Callable[..., No
 
 
 def write_large() -> None:
-    """A checkpoint of `res34_256_ds` with SGD's momentum and a best copy, then the next one."""
+    """Write a checkpoint of `res34_256_ds` with SGD's momentum and a copy of the best weights, then the next one."""
     network = create_network(Res34At256Ds(name="res34_256_ds", weights="none"))
     state, momentum = network.state_dict(), copy_state(network)
     with tempfile.TemporaryDirectory() as folder, Checkpoints(Path(folder), "benchmark") as checkpoints:

@@ -13,7 +13,7 @@ from schemas.data import Survey
 
 
 def seconds(work: Callable[[], Any]) -> float:
-    """Shortest of three."""
+    """The shortest of three runs."""
     times = []
     for _ in range(3):
         start = time.perf_counter()
@@ -23,7 +23,7 @@ def seconds(work: Callable[[], Any]) -> float:
 
 
 def main() -> None:
-    """Run them."""
+    """Run the benchmarks."""
     masks = np.stack([tile.mask for tile in make_tiles(Survey(), tile=101)])
     many = masks[np.arange(18_000) % len(masks)]
     texts = [rle.encode(mask) for mask in many]

@@ -1,6 +1,6 @@
-"""Mosaics of synthetic surveys of so many tiles: seconds, peak memory, and the share of true neighbours found.
+"""Mosaics of synthetic surveys with given numbers of tiles: seconds, peak memory, recall and precision of neighbours.
 
-.venv/bin/python -m benchmarks.mosaics 5000 22000      # 100000: making them takes a quarter of an hour
+.venv/bin/python -m benchmarks.mosaics 5000 22000      # making 100000 tiles takes a quarter of an hour
 """
 
 import resource
@@ -21,7 +21,7 @@ COLUMNS = ["id", "mosaic", "row", "column"]
 
 
 def main() -> None:
-    """Make the tiles and search each set in a process of its own, whose peak is that of the search alone."""
+    """Make the tiles and search each set in a separate process, so that its peak memory is that of the search alone."""
     for count in map(int, sys.argv[1:] or ("5000", "22000")):
         with TemporaryDirectory() as folder:
             make(count, Path(folder))
@@ -42,7 +42,7 @@ def make(count: int, folder: Path) -> None:
 
 
 def search(folder: Path) -> None:
-    """Lay the tiles out and print what it took; constant tiles are no part of the truth."""
+    """Lay the tiles out and print the cost and the accuracy; constant tiles are not part of the truth."""
     images, truth = np.load(folder / "tiles.npy"), pd.read_csv(folder / "truth.csv", dtype={"id": str})
     before, start = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
     layout = lay_out(truth["id"].tolist(), images, Mosaics())
@@ -59,7 +59,7 @@ def search(folder: Path) -> None:
 
 
 def beside(places: pd.DataFrame, down: int, right: int) -> set[tuple[str, str]]:
-    """Pairs of ids of which the second lies so from the first."""
+    """Pairs of ids whose second tile lies `down` rows and `right` columns from the first."""
     moved = places.assign(row=places["row"] + down, column=places["column"] + right)
     pairs = moved.merge(places, on=["mosaic", "row", "column"])
     return set(zip(pairs["id_x"], pairs["id_y"], strict=True))

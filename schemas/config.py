@@ -1,4 +1,4 @@
-"""The config: every key with its meaning, unit, bounds and default, in sections. Unknown keys are errors."""
+"""The config in sections: every key with its meaning, unit, bounds and default. Unknown keys are errors."""
 
 from typing import Annotated, Literal
 
@@ -11,28 +11,30 @@ from schemas.training import Model
 
 
 class Compute(Section):
-    """How the machine is used. A change reruns nothing; `device` and `threads` can change a result's last bits."""
+    """How the machine is used. A change reruns nothing; `device` and `threads` can change the last bits of a result."""
 
-    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: the GPU where there is one.")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: the GPU if there is one.")
     threads: Count = Field(2, description="CPU threads of one program (torch).")
-    loader_workers: int = Field(4, ge=0, description="Processes that augment tiles; 0: the training itself does.")
+    loader_workers: int = Field(
+        4, ge=0, description="Processes that augment tiles; 0: the training process augments them itself."
+    )
     predict_batch: Count = Field(64, description="Tiles predicted at once.")
     deterministic: bool = Field(
-        False, description="On a GPU: the same bits each time, at the cost of speed. A CPU repeats exactly anyway."
+        False, description="On a GPU: the same bits each time, but slower. A CPU is always deterministic."
     )
     checkpoint_seconds: float = Field(
         60,
         ge=0,
-        description="A training writes a checkpoint after so many seconds (later where that would take more than 2 % "
-        "of the time; 0: after every step), and at each cycle's end.",
+        description="Seconds between checkpoints of a training (longer if checkpoints would take more than 2 % of the "
+        "time; 0: after every step). The end of each cycle is always a checkpoint.",
     )
-    check_disk: bool = Field(True, description="Start no run that will fill more than is free on the disk.")
+    check_disk: bool = Field(True, description="Refuse to start a run that needs more disk space than is free.")
 
 
 class PathVars(Section):
-    """Folders that Snakemake puts in the place of `<name>`."""
+    """Folders that Snakemake substitutes for `<name>`."""
 
-    results: Folder = Field(description="Everything goes here. No spaces: it is part of commands.")
+    results: Folder = Field(description="Folder of all results. Must not contain spaces: it is part of commands.")
 
 
 class Config(Section):
@@ -40,8 +42,8 @@ class Config(Section):
 
     model_config = ConfigDict(json_schema_extra=moved(sections="write windows, with the same keys"))
 
-    pathvars: PathVars = Field(description="Where results go.")
-    seed: int = Field(ge=0, description="Of every random choice except the survey's.")
+    pathvars: PathVars = Field(description="Where results are written.")
+    seed: int = Field(ge=0, description="Seed of all random choices except those of the survey.")
     data: Data = Field(description="The tiles.")
     survey: Survey | None = Field(None, description="Make the data first: a synthetic survey at data.root.")
     folds: Folds = Field(Folds(), description="How labelled tiles are split.")
@@ -53,19 +55,19 @@ class Config(Section):
     pseudo_labels: dict[Name, PseudoLabels] = Field(
         {}, description="By name: masks of test tiles that models can learn from."
     )
-    submission: Submission = Field(description="What is submitted.")
+    submission: Submission = Field(description="The submission.")
     predict: str | None = Field(
         None,
         min_length=1,
-        description="A folder of images, or one: the trained run is applied to them, and nothing is trained. Usually "
-        "on the command line: --config predict=path/to/images",
+        description="An image or a folder of images to which the trained run is applied; nothing is trained. Usually "
+        "set on the command line: --config predict=path/to/images",
     )
     windows: SlidingWindows = Field(
         SlidingWindows(), description="Sliding windows over images larger than a tile, in predictions."
     )
-    report: Report = Field(Report(), description="What the report shows beside this run.")
+    report: Report = Field(Report(), description="What the report shows in addition to this run.")
     compute: Compute = Field(Compute(), description="How the machine is used.")
 
     def members(self, name: str) -> dict[str, float]:
-        """The models of an ensemble and their weights; a model is an ensemble of its own."""
+        """The models of an ensemble and their weights; a model counts as an ensemble of itself."""
         return self.ensembles.get(name, {name: 1.0})

@@ -112,7 +112,7 @@ def _weights_misfits(place: str, model: Model) -> Iterator[str]:
 
 def _circular(config: Config) -> Iterator[str]:
     """A model that would learn from pseudo-labels of its own predictions."""
-    if path := rounds.circle(config):
+    if path := rounds.cycle(config):
         yield (
             f"models.{path[0]}: expected pseudo-labels of models that do not learn from it, found that it learns "
             f"from itself: {' <- '.join(path)}; take them from an ensemble of an earlier round"

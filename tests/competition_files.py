@@ -1,4 +1,4 @@
-"""The competition in small: its files as {relative path: content}, in each form that is understood."""
+"""A small version of the competition's files as {relative path: content}, in each supported form."""
 
 import io
 import zipfile
@@ -23,7 +23,7 @@ def table(header, rows):
 def zipped(files, how=zipfile.ZIP_DEFLATED):
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
-        for name, data in files.items():  # ZipInfo has a fixed time, so that the same files are the same bytes
+        for name, data in files.items():  # ZipInfo has a fixed time, so the same files give the same bytes
             archive.writestr(zipfile.ZipInfo(name), data, how)
     return buffer.getvalue()
 
@@ -45,7 +45,7 @@ def make_masks():
 
 
 def make_files():
-    """Folders, with masks both in train.csv and as PNGs."""
+    """The form with folders; masks are both in train.csv and PNGs."""
     masks = make_masks()
     images = make_pixels()
     return {
@@ -62,7 +62,7 @@ def as_folders(files):
 
 
 def as_zips(files):
-    """Each split's folders in a zip of their own, as Kaggle gives them out."""
+    """The folders of each split in one zip, as Kaggle distributes them."""
     packed = {name: data for name, data in files.items() if "/" not in name}
     for split in SPLITS:
         inside = {name.removeprefix(f"{split}/"): data for name, data in files.items() if name.startswith(f"{split}/")}

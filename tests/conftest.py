@@ -8,8 +8,8 @@ import pytest
 import torch
 from hypothesis import HealthCheck, settings
 
-# The same examples each time, however long each takes: no test depends on chance, or on what else the machine does.
-slow_or_shared = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]  # tests keep their fixtures' state apart
+# The same examples each time, without deadlines: no test depends on chance or on the load of the machine.
+slow_or_shared = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]  # examples do not share fixtures' state
 settings.register_profile("repeatable", deadline=None, derandomize=True, suppress_health_check=slow_or_shared)
 settings.load_profile("repeatable")
 
@@ -18,9 +18,9 @@ torch.set_num_threads(1)  # the same sums on every machine; tiny networks gain n
 
 @pytest.fixture
 def on_a_small_disk():
-    """Run a command where a new file system lies on a folder: `size=10m`, or `ro` for read-only.
+    """Run a command with a new file system mounted on a folder; options: `size=10m`, or `ro` for read-only.
 
-    The mount is seen by the command alone and gone with it. Root ignores permissions, so that nothing less will do.
+    Only the command sees the mount, which ends with it. Permissions do not suffice: root ignores them.
     """
 
     def run(folder, options, command, **kwargs):
@@ -41,5 +41,5 @@ def on_a_small_disk():
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Options of single tests; pytest wants them here."""
+    """Options of single tests; pytest requires them here."""
     parser.addoption("--kills", type=int, default=10, help="how often tests/workflow/test_chaos.py disturbs the run")

@@ -1,4 +1,4 @@
-"""Tiles that are easy to learn: salt is bright, and fills the tile's right part."""
+"""Tiles that are easy to learn: salt is bright and fills the right part of a tile."""
 
 import numpy as np
 import pandas as pd
@@ -9,7 +9,7 @@ SIDE = 32
 
 
 def easy_tiles(count: int, split: str = "train", seed: int = 0) -> Tiles:
-    """`count` tiles of 32 x 32; every fourth is empty, the first is constant."""
+    """`count` tiles of 32 x 32 px; every fourth one is empty, the first one is constant."""
     rng = np.random.default_rng(seed)
     images = rng.integers(0, 90, (count, SIDE, SIDE), dtype=np.uint8)
     masks = np.zeros_like(images)

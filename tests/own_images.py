@@ -1,4 +1,4 @@
-"""A data set of one's own in small, in the layout `folders`, and ways to make image files."""
+"""A small data set of a user's own images in the layout `folders`, and functions that make image files."""
 
 import io
 
@@ -10,12 +10,12 @@ HEIGHT, WIDTH = 6, 8
 
 
 def encoded(pixels, suffix):
-    """An image file as OpenCV writes it; colours are red, green, blue here and the other way round there."""
+    """An image file written by OpenCV; pixels are RGB here and BGR in OpenCV."""
     return cv2.imencode(suffix, pixels[..., ::-1] if pixels.ndim == 3 else pixels)[1].tobytes()
 
 
 def saved(image, kind, alpha=None, **options):
-    """An image file as Pillow writes it."""
+    """An image file written by Pillow."""
     if alpha is not None:
         image.putalpha(Image.fromarray(alpha))
     image.save(buffer := io.BytesIO(), kind, **options)
@@ -23,7 +23,7 @@ def saved(image, kind, alpha=None, **options):
 
 
 def npy(array, **options):
-    """A file of one array."""
+    """An .npy file."""
     np.save(buffer := io.BytesIO(), array, **options)
     return buffer.getvalue()
 
@@ -34,7 +34,7 @@ def table(header, rows):
 
 
 def make_folders():
-    """Three labelled images, one of them full of salt and one empty, and two others: content by relative path."""
+    """Content by relative path: three labelled images, one of them full of salt and one empty, and two unlabelled."""
     rng = np.random.default_rng(3)
     files = {}
     for split, names in (("train", "abc"), ("test", "xy")):
@@ -49,7 +49,7 @@ def make_folders():
 
 
 def write(root, files):
-    """Write files by relative path below `root`."""
+    """Write files, given by relative path, below `root`."""
     for name, data in files.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_bytes(data)

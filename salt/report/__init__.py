@@ -1,4 +1,4 @@
-"""The report's pages: what they show and how it is drawn.
+"""The report's pages: their content and drawings.
 
 Imports scores, postprocess, training, mosaics, data, runtime.
 """

@@ -1,4 +1,4 @@
-"""Which tiles the report shows, by rules that it states; only these are read into memory."""
+"""The tiles that the report shows as examples, chosen by the rules that it states. Only these are read into memory."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,31 +9,31 @@ import numpy.typing as npt
 from salt.data.records import Records, chunks
 from salt.data.tiles import Tiles, rows_of
 from salt.postprocess import steps
-from salt.report.drawing import Picture, evenly, picture, probability_map
+from salt.report.drawing import Picture, evenly_spaced, picture, probability_map
 from salt.scores import metric
 from schemas.augmentation import Transform
 from schemas.postprocess import Postprocess
 
 
 @dataclass(frozen=True)
-class Sample:
-    """A tile to show: its picture and its map of probabilities, both with outlines.
+class Example:
+    """A tile as a picture, and its map of probabilities, both with outlines of the masks.
 
-    value: what the tiles were sorted by: the score, or the coverage of the mask
-    alike: tiles that it stands for; jigsaw: whether the jigsaw rule made its mask
+    value: its score (labelled tiles), or the coverage of its mask (test tiles)
+    group_size: tiles that it represents, itself included; jigsaw: whether the jigsaw rule made its mask
     """
 
     id: str
     value: float
     tile: Picture
     probabilities: Picture
-    alike: int = 1
+    group_size: int = 1
     jigsaw: bool = False
 
 
 @dataclass(frozen=True)
-class Augmented:
-    """A tile to show and draws of its augmentation, all with the outline of the mask; coverage: its share of salt."""
+class AugmentedExample:
+    """A tile and random augmentations of it (draws), all with the outline of the mask; coverage: its share of salt."""
 
     id: str
     coverage: float
@@ -41,86 +41,88 @@ class Augmented:
     draws: list[Picture]
 
 
-def labelled(tiles: Tiles, predicted: Records, postprocess: Postprocess) -> list[Sample]:
-    """For each score that training tiles have out of fold, from the worst, the tile in the middle by id.
+def labelled(tiles: Tiles, predicted: Records, postprocess: Postprocess) -> list[Example]:
+    """For each out-of-fold score of training tiles, from the worst to the best, the middle tile by id.
 
-    Tiles with salt in neither mask are left out: there is nothing to see, and they score 1.
-    predicted: records (id, plain, tta); postprocess: the steps to a mask, of which the jigsaw rule is left out
+    Tiles with salt in neither mask are left out: they show nothing and score 1.
+    predicted: records (id, plain, tta); postprocess: the steps to a mask, applied without the jigsaw rule
     """
     images, masks = tiles.arrays
     constant = tiles.table["constant"].to_numpy()
     places = rows_of(tiles.ids, predicted["id"].tolist())
-    scores, salt = np.zeros(len(predicted)), np.zeros(len(predicted), bool)
+    scores, nonempty = np.zeros(len(predicted)), np.zeros(len(predicted), bool)
     for rows in chunks(len(predicted)):
         mask = steps.masks(predicted["tta"][rows], constant[places[rows]], postprocess)
         scores[rows] = metric.score(mask, masks[places[rows]])
-        salt[rows] = (mask | masks[places[rows]]).any(axis=(1, 2))
-    samples = []
-    for score in np.unique(scores[salt]):
-        alike = np.flatnonzero(salt & (scores == score))
-        row = alike[np.argsort(predicted["id"][alike])][len(alike) // 2]
+        nonempty[rows] = (mask | masks[places[rows]]).any(axis=(1, 2))
+    examples = []
+    for score in np.unique(scores[nonempty]):
+        group = np.flatnonzero(nonempty & (scores == score))
+        row = group[np.argsort(predicted["id"][group])][len(group) // 2]
         probabilities, place = predicted["tta"][row], places[row]
         (mask,) = steps.masks(probabilities[None], constant[[place]], postprocess)
         outlines = {"true": masks[place], "predicted": mask}
-        sample = _sample(predicted["id"][row], score, images[place], probabilities, outlines)
-        samples.append(replace(sample, alike=len(alike)))
-    return samples
+        example = _example(predicted["id"][row], score, images[place], probabilities, outlines)
+        examples.append(replace(example, group_size=len(group)))
+    return examples
 
 
-def test(tiles: Tiles, predicted: Records, masks: Records, changed: frozenset[str], wanted: int) -> list[Sample]:
-    """Test tiles with salt in their final mask, from the least to the most, evenly spaced in that order.
+def test(tiles: Tiles, predicted: Records, masks: Records, changed: frozenset[str], wanted: int) -> list[Example]:
+    """`wanted` test tiles with salt in their final mask, evenly spaced in the order of their coverage.
 
-    predicted: records (id, plain, tta); masks: records (id, mask); changed: ids of the tiles of the jigsaw rule
+    predicted: records (id, plain, tta); masks: records (id, mask)
+    changed: ids of the tiles whose mask the jigsaw rule made
     """
     coverage = np.zeros(len(masks))
     for rows in chunks(len(masks)):
         coverage[rows] = masks["mask"][rows].mean(axis=(1, 2))
     ids = masks["id"].tolist()
     image_at, predicted_at = rows_of(tiles.ids, ids), rows_of(predicted["id"].tolist(), ids)
-    samples = []
-    for row in _spread(coverage > 0, coverage, masks["id"], wanted):
+    examples = []
+    for row in _evenly_spaced_rows(coverage > 0, coverage, masks["id"], wanted):
         probabilities, outlines = predicted["tta"][predicted_at[row]], {"predicted": masks["mask"][row]}
         image = tiles.images[image_at[row]]
-        sample = _sample(ids[row], coverage[row], image, probabilities, outlines)
-        samples.append(replace(sample, jigsaw=ids[row] in changed))
-    return samples
+        example = _example(ids[row], coverage[row], image, probabilities, outlines)
+        examples.append(replace(example, jigsaw=ids[row] in changed))
+    return examples
 
 
-def augmented(tiles: Tiles, transforms: Sequence[Transform], wanted: int, draws: int) -> list[Augmented]:
-    """Training tiles with a tenth to nine tenths of salt, evenly spaced in that order, each with draws of its own.
+def augmented(tiles: Tiles, transforms: Sequence[Transform], wanted: int, draws: int) -> list[AugmentedExample]:
+    """`wanted` training tiles with 10 to 90 % salt, evenly spaced in the order of their coverage, each with its draws.
 
-    The same tiles and the same seeds, 0, 1 ..., for every list of transformations.
+    Every list of transformations gets the same tiles and the same seeds (0, 1 ...).
     """
-    from salt.training.augment import augment, create_augmentation  # here: albumentations takes seconds to import
+    from salt.training.augment import augment, create_augmentation  # here: importing albumentations takes seconds
 
     images, masks = tiles.arrays
     coverage = tiles.table["coverage"].to_numpy()
     pipeline = create_augmentation(transforms)
-    shown = []
-    for number, row in enumerate(_spread((coverage >= 0.1) & (coverage <= 0.9), coverage, np.array(tiles.ids), wanted)):
+    examples = []
+    medium = (coverage >= 0.1) & (coverage <= 0.9)
+    for number, row in enumerate(_evenly_spaced_rows(medium, coverage, np.array(tiles.ids), wanted)):
         image, mask = np.array(images[row]), np.array(masks[row])
         seeds = range(number * draws, (number + 1) * draws)
-        changed = [augment(pipeline, image, mask, seed) for seed in seeds]
-        pictures = [picture(pixels, true=outlined) for pixels, outlined in [(image, mask), *changed]]
-        shown.append(Augmented(tiles.ids[row], float(coverage[row]), pictures[0], pictures[1:]))
-    return shown
+        drawn = [augment(pipeline, image, mask, seed) for seed in seeds]
+        pictures = [picture(pixels, true=outlined) for pixels, outlined in [(image, mask), *drawn]]
+        examples.append(AugmentedExample(tiles.ids[row], float(coverage[row]), pictures[0], pictures[1:]))
+    return examples
 
 
-def _spread(
-    shown: npt.NDArray[np.bool_], values: npt.NDArray[np.floating], ids: npt.NDArray[np.str_], wanted: int
+def _evenly_spaced_rows(
+    eligible: npt.NDArray[np.bool_], values: npt.NDArray[np.floating], ids: npt.NDArray[np.str_], wanted: int
 ) -> list[int]:
-    """Rows that are `shown`, sorted by value and id, evenly spaced; of all rows where none is."""
-    rows = np.flatnonzero(shown) if shown.any() else np.arange(len(shown))
+    """`wanted` of the eligible rows, evenly spaced in the order of value and id; of all rows if none is eligible."""
+    rows = np.flatnonzero(eligible) if eligible.any() else np.arange(len(eligible))
     order = rows[np.lexsort((ids[rows], values[rows]))]
-    return [int(order[place]) for place in evenly(len(order), wanted)]
+    return [int(order[place]) for place in evenly_spaced(len(order), wanted)]
 
 
-def _sample(
+def _example(
     name: str,
     value: float,
     image: npt.NDArray[np.uint8],
     probabilities: npt.NDArray[np.floating],
     outlines: Mapping[str, npt.NDArray],
-) -> Sample:
+) -> Example:
     tile = picture(np.asarray(image), **outlines)
-    return Sample(str(name), float(value), tile, picture(probability_map(probabilities), **outlines))
+    return Example(str(name), float(value), tile, picture(probability_map(probabilities), **outlines))

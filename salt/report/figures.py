@@ -1,7 +1,7 @@
-"""The report's charts, each a small SVG: a phone shows them below each other, a wide screen side by side.
+"""The report's charts, each a small SVG: stacked on a phone, side by side on a wide screen.
 
-Text stays text and takes the page's font. Colours are drawn as the keys of COLOURS and become the page's CSS
-variables, so that one drawing serves the light and the dark scheme. The same numbers give the same bytes.
+Text stays text in the page's font. Colours are drawn as the keys of COLOURS and replaced by CSS variables of the page,
+so one drawing serves the light and the dark scheme. The same numbers give the same bytes.
 """
 
 import io
@@ -61,7 +61,7 @@ NO_METADATA: dict[str, str | None] = dict.fromkeys(("Creator", "Date", "Format",
 
 
 def chart(width: float, height: float) -> Callable[[Callable[Concatenate[Figure, P], None]], Callable[P, str]]:
-    """Make a function that paints on a figure, of so many inches, into one that gives the SVG to put into a page."""
+    """Decorator for a function that paints on a figure (width and height in inches): it then returns inline SVG."""
 
     def decorate(paint: Callable[Concatenate[Figure, P], None]) -> Callable[P, str]:
         def draw(*args: P.args, **kwargs: P.kwargs) -> str:
@@ -70,7 +70,7 @@ def chart(width: float, height: float) -> Callable[[Callable[Concatenate[Figure,
                 paint(figure, *args, **kwargs)
                 file = io.StringIO()
                 figure.savefig(file, format="svg", transparent=True, metadata=NO_METADATA)
-            return _for_a_page(file.getvalue())
+            return _inline(file.getvalue())
 
         draw.__doc__ = paint.__doc__
         return draw
@@ -79,13 +79,13 @@ def chart(width: float, height: float) -> Callable[[Callable[Concatenate[Figure,
 
 
 def with_prefix(svg: str, prefix: str) -> str:
-    """The SVG with its ids made its own, for a page that holds several."""
+    """The SVG with a prefix to its ids, so that they are unique in a page with several charts."""
     svg = re.sub(r'\bid="', f'id="{prefix}', svg)
     return svg.replace("url(#", f"url(#{prefix}").replace('href="#', f'href="#{prefix}')
 
 
-def _for_a_page(svg: str) -> str:
-    """Inline SVG in the page's colours, without prologue, size, style sheet and the ids that nothing refers to."""
+def _inline(svg: str) -> str:
+    """Inline SVG in the page's colours, without prologue, size, style sheet and unreferenced ids."""
     svg = svg[svg.index("<svg") :].replace("xlink:href", "href").strip()
     svg = re.sub(r'^<svg [^>]*?(viewBox="[^"]*")[^>]*>', r"<svg \1>", svg)
     svg = re.sub(r"<style\b.*?</style>", "", svg, flags=re.DOTALL)
@@ -103,7 +103,7 @@ def _for_a_page(svg: str) -> str:
 def scores(figure: Figure, table: pd.DataFrame, submitted: str, rule: str) -> None:
     """Scores of models and ensembles on one kind of labels, with and without mirror images and a jigsaw rule.
 
-    table: rows of scores.csv, in the order to show; submitted: the name to emphasise; rule: the jigsaw rule
+    table: rows of scores.csv, in the order of the chart; submitted: the name in bold; rule: the jigsaw rule
     """
     names = list(dict.fromkeys(table["name"]))
     figure.set_figheight(1.0 + 0.36 * len(names))
@@ -132,7 +132,7 @@ def scores(figure: Figure, table: pd.DataFrame, submitted: str, rule: str) -> No
 
 @dataclass(frozen=True)
 class Span:
-    """Where a phase lies on the common axis of epochs: from `start` (excluded) to `end`."""
+    """The epochs of a phase on the common axis: from `start` (excluded) to `end`."""
 
     label: str
     start: int
@@ -144,7 +144,7 @@ def on_one_axis(
 ) -> tuple[list[pd.DataFrame], list[Span]]:
     """Histories with a column `at`, the epoch since the model's start, and the spans of their phases.
 
-    Folds may stop a phase at different epochs; all start the next where the longest ended.
+    Folds may stop a phase at different epochs; the next phase starts for all of them where the longest ended.
     """
     placed, spans, start = [], list[Span](), 0
     for label, histories in [("pre ", pretraining), ("", folds)]:
@@ -159,9 +159,9 @@ def on_one_axis(
 
 @chart(4.7, 3.7)
 def training(figure: Figure, pretraining: Sequence[pd.DataFrame], folds: Sequence[pd.DataFrame]) -> None:
-    """Score and loss by epoch, a thin line a training; phases are numbered, cycles ruled off by dots.
+    """Score and loss by epoch, one thin line per training; phases are numbered, dotted lines separate cycles.
 
-    pretraining, folds: history.csv of a model's pretraining (none, one for all folds, or one each) and of its folds
+    pretraining: history.csv of a model's pretrainings (none, one for all folds, or one per fold); folds: of its folds
     """
     histories, spans = on_one_axis(pretraining, folds)
     score_axes, loss_axes = figure.subplots(2, sharex=True)
@@ -212,7 +212,7 @@ def _mark_phases(axes: Axes, spans: Sequence[Span], histories: Sequence[pd.DataF
 
 
 def _ends_a_cycle(histories: Sequence[pd.DataFrame], at: int) -> bool:
-    """Whether a next cycle of the same phase starts after epoch `at`: a plateau that stopped early is no end."""
+    """Whether the next cycle of the same phase starts after epoch `at`; a plateau stopped early ends no cycle."""
     for history in histories:
         here, after = history[history["at"] == at], history[history["at"] == at + 1]
         if len(here) and len(after) and int(here["phase"].iloc[0]) == int(after["phase"].iloc[0]):
@@ -229,28 +229,28 @@ def threshold_curve(
 ) -> None:
     """Score by threshold on each kind of labels, the best threshold as a dot, the chosen one as a line.
 
-    curves: threshold and score, by the words for the labels; limits: of the score's axis
+    curves: threshold and score, by the legend's name of the labels; limits: of the score axis
     """
     axes = figure.add_subplot()
     axes.axvline(chosen, color=MUTED, lw=1, ls=(0, (4, 3)), label=f"chosen: {chosen:g}")
-    for (words, curve), colour in zip(curves.items(), (BLUE, GREEN), strict=False):
-        axes.plot(curve["threshold"], curve["score"], color=colour, lw=1.6, label=words)
+    for (labels, curve), colour in zip(curves.items(), (BLUE, GREEN), strict=False):
+        axes.plot(curve["threshold"], curve["score"], color=colour, lw=1.6, label=labels)
         axes.plot(*best_threshold(curve), "o", color=colour, ms=5)
     axes.set(xlabel="threshold", ylabel="score", xlim=(0, 1), ylim=limits)
     figure.legend(loc="outside upper left", ncols=3, handlelength=1.5, columnspacing=1.2)
 
 
 def best_threshold(curve: pd.DataFrame) -> tuple[float, float]:
-    """The threshold of the highest score, the lowest of several, and that score."""
+    """The threshold with the highest score (the lowest such threshold), and that score."""
     row = int(curve["score"].to_numpy().argmax())
     return float(curve["threshold"].iloc[row]), float(curve["score"].iloc[row])
 
 
 def score_limits(curves: pd.DataFrame) -> tuple[float, float]:
-    """Limits of a score's axis that show the curves between the thresholds 0.1 and 0.9, with some air."""
+    """Limits of the score axis that show the curves between the thresholds 0.1 and 0.9, with a margin."""
     middle = curves.loc[curves["threshold"].between(0.1, 0.9), "score"]
-    air = max(0.005, 0.08 * (middle.max() - middle.min()))
-    return float(middle.min() - air), float(middle.max() + air)
+    margin = max(0.005, 0.08 * (middle.max() - middle.min()))
+    return float(middle.min() - margin), float(middle.max() + margin)
 
 
 # Pseudo-labels -----------------------------------------------------------------------------------------------------
@@ -258,7 +258,7 @@ def score_limits(curves: pd.DataFrame) -> tuple[float, float]:
 
 @chart(4.7, 2.4)
 def pseudo_labels(figure: Figure, table: pd.DataFrame, min_confidence: float) -> None:
-    """Histograms of the confidence and of the coverage of all test tiles and of those selected.
+    """Histograms of the confidence and of the coverage of all test tiles and of the selected ones.
 
     table: pseudo_labels.csv; min_confidence: marked by a line
     """

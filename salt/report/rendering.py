@@ -1,4 +1,4 @@
-"""The report's pages: their templates and looks in report/, and how numbers are shown in them."""
+"""Rendering of the report's pages: templates, style and wording from report/, and the formats of numbers."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ FOLDER = REPOSITORY / "report"
 
 
 def render(template: str, context: dict[str, Any]) -> str:
-    """A self-contained page as HTML, in the report's looks and words."""
+    """A self-contained page as HTML, with the report's style and wording."""
     files = {
         "style": (FOLDER / "style.css").read_text(encoding="utf-8"),
         "words": yaml.safe_load((FOLDER / "words.yaml").read_text(encoding="utf-8")),
@@ -30,7 +30,7 @@ def templates() -> jinja2.Environment:
     environment.filters |= {
         "score": score,
         "percent": percent,
-        "own_ids": own_ids,
+        "unique_ids": unique_ids,
         "rate": rate,
         "size": size,
         "number": "{:,}".format,
@@ -39,17 +39,17 @@ def templates() -> jinja2.Environment:
 
 
 def score(value: float) -> str:
-    """A score as it is shown."""
+    """A score as text."""
     return "–" if np.isnan(value) else f"{value:.4f}"
 
 
 def percent(share: float) -> str:
-    """A share as it is shown."""
+    """A share, 0..1, as text in percent."""
     return "–" if np.isnan(share) else f"{100 * share:.1f} %"
 
 
 def rate(value: float) -> str:
-    """A learning rate as it is shown: 0.012, 5 × 10⁻⁵."""
+    """A learning rate as text: 0.012, 5 × 10⁻⁵."""
     if value == 0 or value >= 0.001:
         return f"{value:g}"
     digits, power = f"{value:e}".split("e-")
@@ -58,11 +58,11 @@ def rate(value: float) -> str:
 
 
 def size(shape: Shape) -> str:
-    """Height and width as they are shown: 101, 64 × 96."""
+    """Height and width as text: 101 (a square), 64 × 96."""
     height, width = shape
     return str(height) if height == width else f"{height} × {width}"
 
 
-def own_ids(svg: str, number: int) -> str:
-    """A chart to put into the page, where its ids clash with no other's."""
+def unique_ids(svg: str, number: int) -> str:
+    """The chart of a number with ids that are unique in the page."""
     return figures.with_prefix(svg, f"chart{number}-")

@@ -22,7 +22,7 @@ from schemas.config import Config
 
 SHOWN_TILES = 12
 SHOWN_MOSAICS = 2
-AUGMENTED_TILES, DRAWS = 4, 6  # a draw more or less leaves a gap in the layout of style.css
+AUGMENTED_TILES, DRAWS = 4, 6  # another number of draws leaves a gap in the layout of style.css
 
 
 def page(config: Config, run: Run) -> str:
@@ -36,6 +36,7 @@ def page(config: Config, run: Run) -> str:
             "config": config,
             "rounds": rounds.numbers(config),
             "leaking": rounds.leaking(config),
+            "baseline": rounds.first_ensemble(config),
         }
         | about_data(run, train, test)
         | about_scores(config, scores, pd.read_csv(run.threshold_curve))
@@ -49,41 +50,41 @@ def page(config: Config, run: Run) -> str:
     return rendering.render("page.html", context)
 
 
-# What follows from the config --------------------------------------------------------------------------------------
+# Derived from the config -------------------------------------------------------------------------------------------
 
 
 def in_order(config: Config, names: Iterable[str]) -> Config:
-    """The config with its models and ensembles in the order of the scores: settings as JSON are sorted by name."""
-    found = list(dict.fromkeys(names))
-    models = {name: config.models[name] for name in found if name in config.models}
-    ensembles = {name: config.ensembles[name] for name in found if name in config.ensembles}
+    """The config with its models and ensembles in the order of `names`: settings as JSON are sorted by name."""
+    order = list(dict.fromkeys(names))
+    models = {name: config.models[name] for name in order if name in config.models}
+    ensembles = {name: config.ensembles[name] for name in order if name in config.ensembles}
     return config.model_copy(update={"models": models, "ensembles": ensembles})
 
 
 def augmentations(config: Config) -> dict[Augmentation, list[str]]:
-    """The models that use each list of transformations."""
+    """For each list of transformations, the models that use it."""
     found: dict[Augmentation, list[str]] = {}
     for name, model in config.models.items():
         found.setdefault(model.augment, []).append(name)
     return found
 
 
-# What the page shows -----------------------------------------------------------------------------------------------
+# Content of the page -----------------------------------------------------------------------------------------------
 
 
 def about_data(run: Run, train: Tiles, test: Tiles) -> dict[str, Any]:
-    """Numbers of the tiles and of the folds."""
+    """Statistics of the tiles and of the folds."""
     folds, duplicates = load_folds(run.folds), load_duplicates(run.duplicates)
     coverage = train.table["coverage"]
-    salty = coverage[coverage > 0]
+    nonempty = coverage[coverage > 0]
     by_fold = folds.merge(train.table, on="id").groupby("fold")
     return {
         "train": {"tiles": len(train), "constant": int(train.table["constant"].sum())},
         "test": {"tiles": len(test), "constant": int(test.table["constant"].sum())},
-        "side": train.images.shape[1:3],
+        "tile_shape": train.images.shape[1:3],
         "depths": (train.table["z"].min(), train.table["z"].max()),
         "empty": float((coverage == 0).mean()),
-        "quartiles": [float(value) for value in salty.quantile([0.25, 0.5, 0.75])] if len(salty) else [],
+        "quartiles": [float(value) for value in nonempty.quantile([0.25, 0.5, 0.75])] if len(nonempty) else [],
         "duplicates": {"count": len(duplicates), "copies": int(is_copy(duplicates).sum())},
         "shared": shared_across_folds(folds, load_mosaics(run.mosaics), duplicates),
         "folds": [
@@ -100,7 +101,7 @@ def about_data(run: Run, train: Tiles, test: Tiles) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Cell:
-    """One score in the table: `best` in its column."""
+    """A score in the table, and whether it is the best of its column."""
 
     score: float
     sd: float
@@ -108,19 +109,18 @@ class Cell:
 
 
 def about_scores(config: Config, table: pd.DataFrame, curves: pd.DataFrame) -> dict[str, Any]:
-    """The table, the charts and the summary of the scores; the charts of the thresholds."""
+    """The table, charts and summary of the scores, and the charts of the thresholds."""
     labels = list(dict.fromkeys(table["labels"]))
     best = table["score"] == table.groupby(["labels", "tta", "jigsaw"])["score"].transform("max")
     keys = table[["name", "labels", "tta", "jigsaw"]].itertuples(index=False, name=None)
     cells = table[["score", "sd_folds"]].assign(best=best).itertuples(index=False, name=None)
-    start, final, rule = rounds.first_ensemble(config), config.submission.ensemble, config.submission.shown_jigsaw
+    final, rule = config.submission.ensemble, config.submission.shown_jigsaw
     return {
         "labels": labels,
         "variants": [(tta, jigsaw) for tta in (False, True) for jigsaw in ("none", rule)],
         "cells": {key: Cell(*cell) for key, cell in zip(keys, cells, strict=True)},
         "scored_tiles": table.groupby("labels")["tiles"].first().to_dict(),
         "jigsaw_rules": about_jigsaw_rules(table[(table["name"] == final) & table["tta"]]),
-        "start": start,
         "score_charts": {name: figures.scores(table[table["labels"] == name], final, rule) for name in labels},
         "threshold_charts": threshold_charts(config, curves),
         "best_threshold": {
@@ -130,18 +130,19 @@ def about_scores(config: Config, table: pd.DataFrame, curves: pd.DataFrame) -> d
 
 
 def about_jigsaw_rules(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """For each kind of labels and jigsaw rule: the tiles it reached, scores of these and of all without and with it.
+    """For each kind of labels and jigsaw rule: how many tiles it reached, and scores without and with it.
 
-    table: rows of scores.csv of one name with mirror images
+    The scores are those of the tiles that it reached, and of all tiles.
+    table: rows of scores.csv of one model or ensemble, with mirror images
     """
     without = table[table["jigsaw"] == "none"].set_index("labels")["score"]
     columns = ["labels", "jigsaw", "reached", "reached_before", "reached_after", "score"]
-    ruled = table.loc[table["jigsaw"] != "none", columns].assign(without=table["labels"].map(without))
-    return [{str(name): value for name, value in row.items()} for row in ruled.to_dict("records")]
+    rules = table.loc[table["jigsaw"] != "none", columns].assign(without=table["labels"].map(without))
+    return [{str(name): value for name, value in row.items()} for row in rules.to_dict("records")]
 
 
 def threshold_charts(config: Config, curves: pd.DataFrame) -> dict[str, str]:
-    """A chart for each ensemble, and for a submitted model, on a common scale."""
+    """A chart for each ensemble, and for the model if a model is submitted, on a common scale."""
     names = list(config.ensembles)
     if config.submission.ensemble not in names:
         names.append(config.submission.ensemble)
@@ -169,7 +170,7 @@ def about_training(config: Config, run: Run) -> dict[str, Any]:
 
 
 def about_augmentation(config: Config, train: Tiles) -> dict[str, Any]:
-    """What each list of transformations, but an empty one, makes of some tiles."""
+    """Example tiles under each list of transformations that is not empty."""
     drawn = {
         transforms: examples.augmented(train, transforms, AUGMENTED_TILES, DRAWS)
         for transforms in augmentations(config)
@@ -179,10 +180,10 @@ def about_augmentation(config: Config, train: Tiles) -> dict[str, Any]:
 
 
 def about_pseudo_labels(config: Config, run: Run) -> dict[str, Any]:
-    """For each set of pseudo-labels the numbers of tiles and the histograms.
+    """Numbers of tiles and histograms of each set of pseudo-labels.
 
-    Where each fold has its own pseudo-labels, a tile counts as selected if it is for any of them; the rest is over
-    all their tables together.
+    If each fold has its own pseudo-labels, a tile counts as selected if any fold selected it; all other numbers are
+    over the tables of all folds together.
     """
     sets = {}
     for name, settings in config.pseudo_labels.items():
@@ -203,16 +204,16 @@ def about_pseudo_labels(config: Config, run: Run) -> dict[str, Any]:
 
 
 def about_masks(config: Config, run: Run, train: Tiles, test: Tiles) -> dict[str, Any]:
-    """Samples of tiles, the mosaics, and what the jigsaw rule did."""
+    """Example tiles, the mosaics, and the changes by the jigsaw rule."""
     ensemble = run.ensemble(config.submission.ensemble)
     out_of_fold, predicted = open_records(ensemble.out_of_fold), open_records(ensemble.test)
     masks = open_records(run.masks)
     mosaics, changes = load_mosaics(run.mosaics), load_changes(run.changes)
-    largest = mosaic_page.place(mosaics[mosaics["mosaic"] < SHOWN_MOSAICS], changes, train.ids)
+    largest = mosaic_page.with_mask_sources(mosaics[mosaics["mosaic"] < SHOWN_MOSAICS], changes, train.ids)
     sizes = mosaics.groupby("mosaic").size()
     return {
-        "labelled_samples": examples.labelled(train, out_of_fold, config.submission.postprocess),
-        "test_samples": examples.test(test, predicted, masks, frozenset(changes["id"]), SHOWN_TILES),
+        "labelled_examples": examples.labelled(train, out_of_fold, config.submission.postprocess),
+        "test_examples": examples.test(test, predicted, masks, frozenset(changes["id"]), SHOWN_TILES),
         "mosaics": {"count": len(sizes), "tiles": len(mosaics), "largest": int(sizes.max()) if len(sizes) else 0},
         "mosaic_pictures": mosaic_page.pictures(largest, train, test, masks),
         "changes": [
@@ -228,9 +229,9 @@ def about_masks(config: Config, run: Run, train: Tiles, test: Tiles) -> dict[str
 
 
 def about_provenance(config: Config, run: Run) -> dict[str, Any]:
-    """Which code made the results, with which packages.
+    """The code and the packages that computed the results.
 
-    codes: for each commit, and whether it was changed, the number of results by stage, and where they were computed;
+    codes: for each commit, with or without uncommitted changes: the number of results by stage, and their devices
     packages: versions by name
     """
     codes: dict[tuple[str, bool | None], dict[str, Counter[str]]] = {}

@@ -49,19 +49,19 @@ def leave(output: Path, settings: Any, inputs: Mapping[str, Path | Sequence[Path
         "settings": json.loads(settings) if isinstance(settings, str) else settings,
         "inputs": {name: {str(path): sha256(path) for path in read} for name, read in paths.items() if read},
     }
-    with atomic_path(beside(output)) as path:
+    with atomic_path(path_of(output)) as path:
         path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
 def read(output: Path) -> Record:
     """The provenance of a program's first output; if it is missing, a record of unknown code."""
     try:
-        return json.loads(beside(output).read_text(encoding="utf-8"))
+        return json.loads(path_of(output).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {"commit": UNKNOWN, "changed": None, "versions": {}}
 
 
-def beside(output: Path) -> Path:
+def path_of(output: Path) -> Path:
     """The file that holds the provenance of an output."""
     return output.with_name(f"{output.name}.provenance.json")
 

@@ -1,1 +1,1 @@
-"""The competition's metric, and the scores of masks that are submitted. Imports postprocess, mosaics, data."""
+"""The competition's metric, and the scores of masks as submitted. Imports postprocess, mosaics, data."""

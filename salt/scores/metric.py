@@ -11,8 +11,8 @@ IOU_PERCENT = np.arange(50, 100, 5)
 def tile_scores(intersection: npt.ArrayLike, union: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """Scores, in 0, 0.1 ... 1, of tiles whose two masks share `intersection` px and cover `union` px.
 
-    Any shape of integers gives float64 of that shape. Two empty masks (union 0) score 1; one empty, 0.
-    The comparison is between integers, so that an IoU of exactly 0.55 is never a hit at 0.55.
+    Takes integers of any shape, returns float64 of that shape. Two empty masks (union 0) score 1; one empty mask, 0.
+    Integers are compared, so an IoU of exactly 0.55 is never a hit at 0.55.
     """
     intersection, union = np.asarray(intersection, np.int64), np.asarray(union, np.int64)
     hits = 100 * intersection[..., None] > IOU_PERCENT * union[..., None]
@@ -22,7 +22,7 @@ def tile_scores(intersection: npt.ArrayLike, union: npt.ArrayLike) -> npt.NDArra
 def score(predicted: Mask, truth: Mask) -> npt.NDArray[np.float64]:
     """Score of every tile, (n,) float64 in 0..1, from masks (n, H, W) of bool or uint8 in {0, 1}.
 
-    The score of a set of tiles is the mean. Raises ValueError where the shapes differ.
+    The score of a set of tiles is the mean. Raises ValueError if the shapes differ.
     """
     _same_shape(predicted, truth)
     intersection = np.count_nonzero(predicted & truth, axis=(1, 2))
@@ -33,11 +33,11 @@ def score(predicted: Mask, truth: Mask) -> npt.NDArray[np.float64]:
 def threshold_scores(
     probabilities: npt.NDArray[np.float16], truth: Mask, thresholds: npt.ArrayLike
 ) -> npt.NDArray[np.float64]:
-    """Score of every tile at every threshold, (n, k) float64: a pixel is predicted where p > threshold.
+    """Score of every tile at every threshold, (n, k) float64; pixels with p > threshold are predicted to be salt.
 
     probabilities: (n, H, W) float16; truth: (n, H, W) bool or uint8 in {0, 1}; thresholds: (k,), any order.
-    Both may be memory maps: one tile is in memory at a time. Raises ValueError where the shapes differ or the
-    probabilities are of another type, which rounding to float16 could carry over a threshold.
+    Both arrays may be memory maps: one tile is in memory at a time. Raises ValueError if the shapes differ, or if the
+    probabilities have another type, since rounding to float16 could move them across a threshold.
     """
     _same_shape(probabilities, truth)
     if probabilities.dtype != np.float16:
@@ -56,16 +56,16 @@ def threshold_scores(
 
 
 def _thresholds_passed(thresholds: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
-    """How many of the sorted thresholds lie below each float16, by its bit pattern: (65,536,).
+    """Number of the sorted thresholds below each float16, indexed by its bit pattern: (65,536,).
 
-    A look-up is much cheaper than k comparisons a pixel. NaN, which is greater than nothing, passes none.
+    A lookup is much cheaper than k comparisons per pixel. NaN is greater than no threshold.
     """
     values = np.arange(2**16, dtype=np.uint16).view(np.float16).astype(np.float64)
     return np.where(np.isnan(values), 0, np.searchsorted(thresholds, values, side="left"))
 
 
 def _passed_at_least(pixels: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
-    """Pixels that pass at least 1, 2 ... k thresholds, (k,), from those that pass exactly 0, 1 ... k."""
+    """Counts of pixels above at least 1, 2 ... k thresholds, (k,), from counts for exactly 0, 1 ... k thresholds."""
     return pixels[:0:-1].cumsum()[::-1]
 
 

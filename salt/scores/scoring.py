@@ -1,4 +1,4 @@
-"""Scores of predictions against masks: with and without mirror images and the jigsaw rules, streaming over tiles."""
+"""Scores of predictions, with and without mirror images and each jigsaw rule, computed on chunks of tiles."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -20,12 +20,12 @@ Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
 THRESHOLDS = np.arange(1, 50) / 50  # of the threshold curve: 0.02 ... 0.98
-PARTS, DEAL = 5, 2018  # of the labelled tiles, for the jigsaw rules; seed
+PARTS, PARTS_SEED = 5, 2018  # of the labelled tiles; the masks of one part at a time are hidden from the jigsaw rules
 
 
 @dataclass(frozen=True)
 class View:
-    """What a jigsaw rule sees when it is scored: `known` masks (H, W) by id, none of them of the `hidden` tiles."""
+    """Input of a jigsaw rule that is scored: `known` masks (H, W) by id, without those of the `hidden` tiles."""
 
     known: Mapping[str, Masks]
     hidden: frozenset[str]
@@ -33,14 +33,14 @@ class View:
 
 @dataclass(frozen=True)
 class Truth:
-    """Tiles whose masks are known, and what a jigsaw rule may know of them.
+    """Tiles with known masks, and the part of them that a jigsaw rule may use.
 
-    labels: what the masks are: "out_of_fold" or "true_test"
+    labels: the kind of masks: "out_of_fold" or "true_test"
     ids: (n,); masks: (n, H, W) uint8 in {0, 1}, may be a memory map
-    constant: (n,), whether a tile has one grey value
-    fold: (n,) the fold of each tile, where it has one
+    constant: (n,), whether a tile has a single grey value
+    fold: (n,), the fold of each tile; None for test tiles
     mosaics: id, mosaic, row, column
-    views: each tile is hidden in one of them
+    views: each tile is hidden in exactly one of them
     """
 
     labels: str
@@ -55,22 +55,23 @@ class Truth:
 def out_of_fold_truth(
     ids: npt.NDArray[np.str_], masks: Masks, constant: Bools, folds: pd.DataFrame, mosaics: pd.DataFrame
 ) -> Truth:
-    """The labelled tiles. The jigsaw rules see four fifths of the masks at a time and are scored on the others.
+    """The labelled tiles. The jigsaw rules see four fifths of the masks at a time and are scored on the rest.
 
-    The fifths are no folds: folds by mosaic keep all neighbours together, so that no rule would reach a tile.
+    The fifths are not the folds: folds by mosaic keep all neighbours together, so a rule would reach no tile.
     """
     fold = folds.set_index("id")["fold"].loc[ids.tolist()].to_numpy()
     known = dict(zip(ids.tolist(), masks, strict=True))
     views = tuple(
-        View({name: mask for name, mask in known.items() if name not in hidden}, hidden) for hidden in deal(known)
+        View({name: mask for name, mask in known.items() if name not in hidden}, hidden)
+        for hidden in random_parts(known)
     )
     return Truth("out_of_fold", ids, masks, constant, fold, mosaics, views)
 
 
-def deal(ids: Iterable[str]) -> list[frozenset[str]]:
-    """The ids in PARTS parts of about the same size, at random and always the same, whatever their order."""
+def random_parts(ids: Iterable[str]) -> list[frozenset[str]]:
+    """The ids split at random into PARTS parts of about equal size; independent of their order, the same each time."""
     ordered = sorted(ids)
-    order = np.random.default_rng(DEAL).permutation(len(ordered))
+    order = np.random.default_rng(PARTS_SEED).permutation(len(ordered))
     return [frozenset(ordered[number] for number in order[part::PARTS]) for part in range(PARTS)]
 
 
@@ -82,7 +83,7 @@ def true_test_truth(
     known_masks: Masks,
     mosaics: pd.DataFrame,
 ) -> Truth:
-    """The test tiles of a survey that is known; the jigsaw rules see all training masks, as in a submission."""
+    """The test tiles of a synthetic survey. The jigsaw rules see all training masks, as in a submission."""
     view = View(dict(zip(known_ids.tolist(), known_masks, strict=True)), frozenset(ids.tolist()))
     return Truth("true_test", ids, masks, constant, None, mosaics, (view,))
 
@@ -90,13 +91,13 @@ def true_test_truth(
 def score(
     predicted: Records, truth: Truth, postprocess: Postprocess, rules: Iterable[JigsawRule]
 ) -> list[dict[str, object]]:
-    """Rows of scores.csv for one prediction: {plain, tta} x jigsaw rules, of masks as they would be submitted.
+    """Rows of scores.csv for one prediction: {plain, tta} x jigsaw rules, scoring masks as they would be submitted.
 
-    predicted: records (id, plain, tta) of tiles that `truth` holds
-    postprocess: the steps; `rules` come after them, in the place of its own jigsaw rule
-    Each row: labels, tta, jigsaw, score (mean over tiles), sd_folds (spread of the folds' scores; NaN without folds),
-    tiles, reached (tiles that the rule covers), reached_before and reached_after (mean score of these without and
-    with the rule; NaN where it covers none).
+    predicted: records (id, plain, tta) of tiles in `truth`
+    postprocess: the steps; each of `rules` follows them, in place of their own jigsaw rule
+    Each row: labels, tta, jigsaw, score (mean over tiles), sd_folds (standard deviation of the folds' scores; NaN
+    without folds), tiles, reached (tiles that the rule covers), reached_before and reached_after (their mean score
+    without and with the rule; NaN if there are none).
     """
     places = rows_of(truth.ids, predicted["id"])
     without = {name: np.zeros(len(predicted)) for name in FIELDS}
@@ -109,16 +110,16 @@ def score(
             empty[name] |= set(predicted["id"][rows][~masks.any(axis=(1, 2))])
     return [
         {"labels": truth.labels, "tta": name == "tta", "jigsaw": rule}
-        | _under_rule(rule, without[name], empty[name], predicted["id"], truth)
+        | _score_with_rule(rule, without[name], empty[name], predicted["id"], truth)
         for name in FIELDS
         for rule in rules
     ]
 
 
-def _under_rule(
+def _score_with_rule(
     rule: JigsawRule, before: Floats, empty: set[str], ids: npt.NDArray[np.str_], truth: Truth
 ) -> dict[str, object]:
-    """Numbers of one row: what a rule makes of the tiles' scores (n,) `before` it; `empty`: predicted so."""
+    """Numbers of one row. before: scores (n,) without the rule; empty: ids of tiles that were predicted empty."""
     changes = changes_in_view(rule, truth, set(ids), empty)
     reached, places = rows_of(ids, changes), rows_of(truth.ids, changes)
     after = before.copy()
@@ -127,7 +128,7 @@ def _under_rule(
         after[reached] = metric.score(painted, truth.masks[places])
     return {
         "score": after.mean(),
-        "sd_folds": _spread(after, truth, rows_of(truth.ids, ids)),
+        "sd_folds": _deviation_over_folds(after, truth, rows_of(truth.ids, ids)),
         "tiles": len(ids),
         "reached": len(reached),
         "reached_before": before[reached].mean() if changes else np.nan,
@@ -136,7 +137,7 @@ def _under_rule(
 
 
 def changes_in_view(rule: JigsawRule, truth: Truth, targets: set[str], empty: set[str]) -> dict[str, Change]:
-    """What a rule does to the tiles, each where it is hidden, by id."""
+    """The changes by a rule, by id, each computed in the view that hides the tile."""
     return {
         change.id: change
         for view in truth.views
@@ -144,14 +145,14 @@ def changes_in_view(rule: JigsawRule, truth: Truth, targets: set[str], empty: se
     }
 
 
-def _spread(scores: Floats, truth: Truth, places: npt.NDArray[np.int64]) -> float:
+def _deviation_over_folds(scores: Floats, truth: Truth, places: npt.NDArray[np.int64]) -> float:
     if truth.fold is None:
         return float("nan")
     return float(pd.Series(scores).groupby(truth.fold[places]).mean().std(ddof=0))
 
 
 def threshold_curve(predicted: Records, truth: Truth) -> Floats:
-    """Mean score at each of THRESHOLDS, with mirror images: (k,). Of the threshold alone, without any other step."""
+    """Mean score at each of THRESHOLDS, (k,), with mirror images; masks are made by the threshold alone."""
     places = rows_of(truth.ids, predicted["id"])
     total = np.zeros(len(THRESHOLDS))
     for rows in chunks(len(predicted)):

@@ -1,4 +1,4 @@
-"""What jobs take, in seconds of training and in bytes on disk, before they run. All of it is an estimate, and light."""
+"""Estimates of the cost of jobs before they run, in seconds of training and in bytes on disk."""
 
 import csv
 import math
@@ -19,12 +19,13 @@ from schemas.training import Phase
 
 TRAININGS = ("pretrain", "train_fold")
 
-CPU_PIXELS = 20_000  # a second and core that res34_256 trains on (22,569 seen); others with an encoder are near it
-PREDICTION = 4  # bytes a pixel: two fields of float16 (salt/data/predictions.py)
+# Pixels per second and core in training: res34_256 reaches 22,569, other networks with an encoder are near it.
+CPU_PIXELS = 20_000
+PREDICTION = 4  # bytes per pixel: two fields of float16 (salt/data/predictions.py)
 
 
 class TileCount(NamedTuple):
-    """Tiles that all folds together train on, tiles to predict, and pixels of one."""
+    """Number of tiles that all folds together train on, number of tiles to predict, and pixels per tile."""
 
     train: int
     test: int
@@ -33,24 +34,24 @@ class TileCount(NamedTuple):
 
 @dataclass(frozen=True)
 class Disk:
-    """Bytes by what they are for; those of some models may be unknown and are not among them."""
+    """Bytes by purpose, without the models in `unknown`, the size of whose weights is unknown."""
 
     kinds: dict[str, int] = field(default_factory=dict)
     unknown: tuple[str, ...] = ()
 
     @property
     def total(self) -> int:
-        """All kinds together."""
+        """Bytes of all kinds together."""
         return sum(self.kinds.values())
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What jobs of a config take.
+    """The cost of jobs of a config.
 
-    tiles: None where their number is not known yet
-    measured: what earlier trainings took, the best basis first
-    checkpoints: bytes of those that are there
+    tiles: None if their number is not known yet
+    measured: timings of earlier trainings, the best basis first
+    checkpoints: bytes of existing checkpoints
     """
 
     config: Config
@@ -60,21 +61,21 @@ class Cost:
 
     @classmethod
     def of(cls, config: Config) -> Self:
-        """With all that the disk tells."""
+        """The cost of jobs of a config, based on the files of its run."""
         run = Run.of(config)
         return cls(config, count_tiles(config), timings.load(run), size(run.all_checkpoints))
 
     # Time -----------------------------------------------------------------------------------------------------
 
     def seconds(self, job: Job) -> float | None:
-        """Seconds of a training at most; None where nothing like it was measured, or the tiles are unknown."""
+        """Maximum seconds of a training; None if no similar one was measured, or if the tiles are unknown."""
         basis, tiles = self.basis(job), self._tiles_of(job)
         if basis is None or tiles is None:
             return None
         return self._passes(job) * tiles * basis.seconds / basis.tiles
 
     def seconds_on_cpu(self, job: Job) -> float:
-        """Roughly the seconds of a training on this config's threads; 0 of small networks, without an encoder."""
+        """Rough seconds of a training on the CPU with this config's threads; 0 for networks without an encoder."""
         model, tiles = self.config.models[job.wildcards["model"]], self._tiles_of(job)
         shape = model.input.known_shape(self.config.data.shape)
         if tiles is None or shape is None or model.network.encoder is None:
@@ -82,7 +83,7 @@ class Cost:
         return self._passes(job) * tiles * math.prod(shape) / (CPU_PIXELS * self.config.compute.threads)
 
     def basis(self, job: Job) -> Timing | None:
-        """The measured training of the same network and input that a training is estimated from."""
+        """The measured training with the same network and input, from which a training is estimated."""
         model = self.config.models[job.wildcards["model"]]
         key = timings.kind(model.network), model.input.known_shape(self.config.data.shape)
         return next((timing for timing in self.measured if (timing.network, timing.shape) == key), None)
@@ -95,7 +96,7 @@ class Cost:
         return model.pretrain.phases if job.rule == "pretrain" and model.pretrain else model.phases
 
     def _tiles_of(self, job: Job) -> int | None:
-        """Tiles that a training learns from, at most: how many pseudo-labels are sure enough, the run will show."""
+        """Maximum number of tiles that a training learns from: which pseudo-labels are confident is not known yet."""
         if self.tiles is None:
             return None
         model, folds = self.config.models[job.wildcards["model"]], self.config.folds.count
@@ -112,14 +113,14 @@ class Cost:
     # Bytes ----------------------------------------------------------------------------------------------------
 
     def disk(self, jobs: Sequence[Job]) -> Disk:
-        """Bytes that jobs put on the disk at their peak, one training at a time, less those that they replace."""
+        """Peak bytes that jobs add to the disk, less those that they replace, with one training at a time."""
         kinds: dict[str, int] = defaultdict(int)
         number, folds = rounds.numbers(self.config), dict[int, int]()
         for job in jobs:
             kind, amount = self._kept(job)
             kinds[kind] += max(0, amount - job.present)
             if job.rule == "predict_fold":
-                # Jobs of one round may wait for each other's folds.
+                # All folds of a round may wait to be blended.
                 of_round = number[job.wildcards["model"]]
                 folds[of_round] = folds.get(of_round, 0) + self._predictions(kept=False)
         trained = list(dict.fromkeys(job.wildcards["model"] for job in jobs if job.rule in TRAININGS))
@@ -130,7 +131,7 @@ class Cost:
         return Disk({kind: amount for kind, amount in kinds.items() if amount}, tuple(unknown))
 
     def weights(self, model: str) -> int | None:
-        """Bytes of one set of a model's weights: as measured, or else as is known of its network."""
+        """Bytes of one set of a model's weights: measured, or else from its number of parameters; None if unknown."""
         network = self.config.models[model].network
         for timing in self.measured:
             if timing.network == timings.kind(network):
@@ -138,7 +139,7 @@ class Cost:
         return 4 * network.known_parameters if network.known_parameters else None  # float32
 
     def _kept(self, job: Job) -> tuple[str, int]:
-        """What a job leaves for good, and its bytes; 0 where they are unknown."""
+        """The kind of a job's permanent output, and its bytes; 0 if they are unknown."""
         train, test, pixels = self.tiles or (0, 0, 0)
         channels = 3 if self.config.data.colour == "rgb" else 1
         match job.rule:
@@ -159,24 +160,23 @@ class Cost:
         return "tables", 0
 
     def _of_images(self) -> int:
-        """Bytes of predictions of other images, 2 a pixel, as if all were cut and each pixel were a byte of a file."""
-        windows = 1 / (1 - self.config.windows.overlap) ** 2  # that hold a pixel
+        """Bytes of predictions of other images, 2 per pixel, assuming a byte per pixel in the files and windows."""
+        windows = 1 / (1 - self.config.windows.overlap) ** 2  # windows that contain a pixel
         return round(2 * (1 + windows) * size(Path(self.config.predict or "")))
 
     def _predictions(self, kept: bool) -> int:
-        """Bytes that a fold predicts: those that are kept, or those that go when they are blended."""
+        """Bytes of a fold's predictions: those that are kept, or those that are deleted once they are blended."""
         train, test, pixels = self.tiles or (0, 0, 0)
-        learn_alone = any(labels.scope == "fold" for labels in self.config.pseudo_labels.values())
-        tiles = (
-            (test if learn_alone else 0) if kept else train // self.config.folds.count + (0 if learn_alone else test)
-        )
-        return tiles * pixels * PREDICTION
+        keeps_test = any(labels.scope == "fold" for labels in self.config.pseudo_labels.values())
+        kept_tiles = test if keeps_test else 0
+        all_tiles = train // self.config.folds.count + test
+        return (kept_tiles if kept else all_tiles - kept_tiles) * pixels * PREDICTION
 
     def _checkpoints(self, name: str) -> int:
-        """Bytes of a training's checkpoints at their largest (salt/training/checkpoints.py).
+        """Maximum bytes of a training's checkpoints (salt/training/checkpoints.py).
 
-        Two are kept, each with the weights, the optimizer's state, an average, the best weights of the phase, and those
-        snapshots of it that later epochs may replace; other snapshots do not change and are there once.
+        Two are kept, each with the weights, the optimizer's state, an average, the best weights of the phase, and the
+        phase's snapshots that later epochs may replace. All other snapshots never change and are stored once.
         """
         model = self.config.models[name]
         phases = [*model.phases, *(model.pretrain.phases if model.pretrain else ())]
@@ -187,16 +187,16 @@ class Cost:
 
 
 def count_tiles(config: Config) -> TileCount | None:
-    """Tiles of a run: those that were read, or else what the data's tables say; None where there are none.
+    """Tiles of a run: counted in its tiles, or else in the tables of the data; None if there are neither.
 
-    Of a survey that is yet to be made, the most that it can have.
+    For a survey that has not been made yet, the maximum number of tiles.
     """
     tiles = Run.of(config).tiles
     if tiles.table.is_file():
         with tiles.table.open(newline="") as file:
             rows = [(row["split"], row["constant"]) for row in csv.DictReader(file)]
         labelled = sum(split == "train" for split, _ in rows)
-        pixels = size(tiles.masks) // max(1, labelled)  # and a few bytes of header
+        pixels = size(tiles.masks) // max(1, labelled)  # one byte per pixel, and a few bytes of header
         return TileCount(rows.count(("train", "False")), len(rows) - labelled, pixels)
     if config.data.shape is None or config.data.layout == "folders":  # the images may be larger than a tile
         return None

@@ -1,7 +1,7 @@
-"""What the Snakefile asks: which inputs a job has, which settings, and how a run opens and closes.
+"""What the Snakefile asks for: the inputs and the settings of jobs, and what a run does at its start and its end.
 
-Snakemake compares a rule's parameters between runs. Each rule has exactly one: the JSON of just the settings that
-its program uses, so that an edit reruns the jobs it concerns and no others.
+Snakemake compares a rule's parameters between runs. Each rule has at most one: the JSON of just the settings that its
+program uses, so that an edit reruns the jobs that it affects and no others.
 """
 
 import csv
@@ -26,8 +26,8 @@ from schemas.reading import check_config
 from schemas.results import ScoreSettings
 from schemas.training import Model
 
-WRONG = (
-    "Error: the config is not right. Correct this in the recipe or in workflow_config.yaml and type the same command "
+INVALID = (
+    "Error: the config has mistakes. Correct these in the recipe or in workflow_config.yaml and type the same command "
     "again; docs/configuration.md explains every key."
 )
 
@@ -35,34 +35,34 @@ WRONG = (
 class Plan:
     """A checked config, and what follows from it.
 
-    A mistake ends the program with its text alone: Snakemake puts a traceback below every exception it knows.
+    A mistake ends the program with a message (SystemExit): Snakemake adds a traceback to all other exceptions.
     """
 
     def __init__(self, raw: Mapping[str, Any], recipes: Recipes | None = None) -> None:
-        """Recipes: what Snakemake merged the config from, for the lines of its faults."""
+        """Recipes: the files and options that the config was merged from, to report the lines of its faults."""
         self.config = _checked(raw, recipes or Recipes([]))
         self.run = Run.of(self.config)
         self.survey = SurveyFiles(Path(self.config.data.root))
         self.models = list(self.config.models)
-        self.names = [*self.config.models, *self.config.ensembles]  # all that is blended and scored
+        self.names = [*self.config.models, *self.config.ensembles]  # everything that is blended and scored
         self.pseudo_labels = list(self.config.pseudo_labels)
         encoders = [model.network.pretrained for model in self.config.models.values()]
         self.encoders = {encoder.slug: encoder for encoder in encoders if encoder}
         self.folds = range(self.config.folds.count)
-        # Folds' predictions of test tiles are kept where pseudo-labels are made of them: were they gone, an edit of
-        # such a set would predict again, and everything that has read the predictions would follow.
-        self.folds_learn_alone = any(labels.scope == "fold" for labels in self.config.pseudo_labels.values())
-        self.predicted = prediction.folder_name(self.config.predict or "")  # of the images that are predicted
+        # The folds' predictions of test tiles are kept if pseudo-labels are made from them. Otherwise, an edit of such
+        # a set would repeat the predictions, and then everything that reads them.
+        self.keeps_fold_predictions = any(labels.scope == "fold" for labels in self.config.pseudo_labels.values())
+        self.prediction_name = prediction.folder_name(self.config.predict or "")
         self.compute = self.config.compute.model_dump_json()
         self.on_cpu = self.config.compute.device == "cpu"
-        # A job on a GPU claims one core, whatever else it uses: with more, the GPU would wait for idle cores.
+        # A job on a GPU claims one core, even if it uses more: otherwise, the GPU would wait for idle cores.
         self.threads = self.config.compute.threads if self.on_cpu else 1
         self.gpus = 0 if self.on_cpu else 1
 
     # Settings -------------------------------------------------------------------------------------------------
 
     def settings(self, *keys: str) -> str:
-        """One place of the config as JSON, named by its keys."""
+        """The part of the config at these keys, as JSON."""
         value: Any = self.config.model_dump(mode="json")
         for key in keys:
             value = value[key]
@@ -75,7 +75,7 @@ class Plan:
         return _json({"tile": side} | survey)
 
     def data_settings(self) -> str:
-        """Settings of prepare_tiles, with a digest of its folders, whose own time of change misses edited files."""
+        """Settings of prepare_tiles, with a digest of its folders: the mtime of a folder misses edited files."""
         digest = sources.fingerprint(sources.image_paths(self.config.data, self.data_folders()))
         return _json(self.config.data.model_dump(mode="json") | {"images_digest": digest})
 
@@ -102,11 +102,11 @@ class Plan:
         return _json(self._model(wildcards).model_dump(mode="json", include={"network", "input", "members"}))
 
     def blend_settings(self, wildcards: Any) -> str:
-        """Settings of blend: the weight of each member; folds weigh the same."""
+        """Settings of blend: the weight of each member; folds have equal weights."""
         return _json(self._weights(wildcards.name))
 
     def _weights(self, name: str) -> dict[str, float]:
-        """Members of a blend by name, sorted as in its JSON, so that weights and files cannot be paired wrongly."""
+        """Weights of a blend's members by name, sorted as in the JSON, so that weights and files match."""
         return dict(sorted(self.config.ensembles.get(name, {f"fold{fold}": 1.0 for fold in self.folds}).items()))
 
     def pseudo_label_settings(self, wildcards: Any) -> str:
@@ -120,11 +120,14 @@ class Plan:
         return _json(ScoreSettings(postprocess=self.config.submission.postprocess.tilewise).model_dump(mode="json"))
 
     def report_settings(self) -> str:
-        """Settings of write_report: all that its methods paragraph tells."""
-        return _json(self.config.model_dump(mode="json", exclude=comparison.NO_RESULTS))
+        """Settings of write_report: everything that its methods describe."""
+        return _json(self.config.model_dump(mode="json", exclude=comparison.IRRELEVANT_TO_RESULTS))
 
     def image_settings(self, _: Any) -> str:
-        """Settings of predict_images, in which Snakemake expands no wildcards. Ends the program where it cannot be."""
+        """Settings of predict_images, a function so that Snakemake expands no wildcards in them.
+
+        Ends the program if the images cannot be predicted.
+        """
         try:
             return _json(prediction.settings(self.config))
         except UserError as error:
@@ -136,7 +139,7 @@ class Plan:
     # Targets --------------------------------------------------------------------------------------------------
 
     def targets(self) -> list[Path]:
-        """What the plain command makes: the run's results, or a prediction of other images alone."""
+        """The outputs of the plain command: the run's results, or only a prediction of other images."""
         if self.config.predict:
             return prediction.files(self.config).all
         return [self.run.submission, self.run.scores, self.run.report]
@@ -144,42 +147,42 @@ class Plan:
     # Inputs ---------------------------------------------------------------------------------------------------
 
     def data_files(self) -> list[Path]:
-        """Tables and zips that prepare_tiles reads. Raises UserError where there are no data."""
+        """Tables and zips that prepare_tiles reads. Raises UserError if there are no data."""
         if self.config.survey:
             return self.survey.data
         return [path for path in self._sources() if not path.is_dir()]
 
     def data_folders(self) -> list[Path]:
-        """Folders of images that prepare_tiles reads. Their content counts by `data_settings`, not by their time."""
+        """Folders of images that prepare_tiles reads. `data_settings` tracks their content, instead of their mtime."""
         return [] if self.config.survey else [path for path in self._sources() if path.is_dir()]
 
     def _sources(self) -> list[Path]:
         try:
             return sources.sources(self.config.data)
         except UserError:
-            if self.config.predict:  # it needs weights alone, which may have moved to another machine
+            if self.config.predict:  # needs only the weights, which may have been moved to another machine
                 return []
             raise
 
     def true_test_masks(self) -> list[Path]:
-        """The masks of the test tiles, where the data are a survey that tells them."""
+        """The true masks of the test tiles, if the data are a synthetic survey."""
         return [self.survey.true_masks] if self.config.survey else []
 
     def fold_inputs(self) -> list[Path]:
-        """Mosaics and duplicates, where folds follow them."""
+        """Mosaics and duplicates, if the folds keep mosaics together."""
         return [self.run.mosaics, self.run.duplicates] if self.config.folds.by == "mosaic" else []
 
     def pretrain_pseudo_labels(self, wildcards: Any) -> list[Path]:
-        """What a model is pretrained on."""
+        """The pseudo-labels that a model is pretrained on, if any."""
         pretrain = self._model(wildcards).pretrain
         return self.run.pseudo_labels(pretrain.pseudo_labels, wildcards.scope).all if pretrain else []
 
     def pseudo_label_sources(self, wildcards: Any) -> list[Path]:
-        """The predictions of test tiles that a set of pseudo-labels is made of."""
+        """The predictions of test tiles that a set of pseudo-labels is made from."""
         return list(self._predictions(wildcards))
 
     def _predictions(self, wildcards: Any) -> dict[Path, float]:
-        """Files of predictions that make a set and their weights: the ensemble's, or its models' of a fold."""
+        """The predictions that a set is made from, with weights: the ensemble's, or those of its models in a fold."""
         fold = _fold(wildcards.scope)
         if fold is None:
             return {self.run.ensemble(self.config.pseudo_labels[wildcards.labels].ensemble).test: 1.0}
@@ -187,14 +190,14 @@ class Plan:
         return {self.run.fold(model, fold).test: weight for model, weight in models.items()}
 
     def added_pseudo_labels(self, wildcards: Any) -> list[Path]:
-        """Pseudo-labels that join a model's training tiles in a fold, if any."""
+        """The pseudo-labels that are added to a model's training tiles in a fold, if any."""
         name = self._model(wildcards).add_pseudo_labels
         if name is None:
             return []
         return self.run.pseudo_labels(name, self.config.pseudo_labels[name].folder(int(wildcards.fold))).all
 
     def pseudo_label_tables(self) -> list[Path]:
-        """What was selected, of every set."""
+        """The tables of all sets of pseudo-labels."""
         return [
             self.run.pseudo_labels(name, scope).table
             for name, labels in self.config.pseudo_labels.items()
@@ -212,11 +215,11 @@ class Plan:
         return [self.run.encoder(encoder.slug)] if encoder else []
 
     def fold_encoder_weights(self, wildcards: Any) -> list[Path]:
-        """The same for the folds, which need none where the model is pretrained on pseudo-labels."""
+        """The weights that a fold's encoder starts from; none if the model is pretrained on pseudo-labels."""
         return [] if self._model(wildcards).pretrain else self.encoder_weights(wildcards)
 
     def pretrained_weights(self, wildcards: Any) -> list[Path]:
-        """The weights that a fold starts from, where its model is pretrained on pseudo-labels."""
+        """The weights that a fold starts from, if its model is pretrained on pseudo-labels."""
         pretrain = self._model(wildcards).pretrain
         if not pretrain:
             return []
@@ -224,13 +227,13 @@ class Plan:
         return [self.run.pretraining(wildcards.model, scope).weights]
 
     def labelled_members(self, wildcards: Any) -> list[Path]:
-        """Predictions of training tiles that a blend is made of."""
+        """The predictions of training tiles that are blended."""
         if wildcards.name in self.config.models:
             return [self.run.fold(wildcards.name, fold).held_out for fold in self.folds]
         return [self.run.ensemble(member).out_of_fold for member in self._weights(wildcards.name)]
 
     def test_members(self, wildcards: Any) -> list[Path]:
-        """Predictions of test tiles that a blend is made of."""
+        """The predictions of test tiles that are blended."""
         if wildcards.name in self.config.models:
             return [self.run.fold(wildcards.name, fold).test for fold in self.folds]
         return [self.run.ensemble(member).test for member in self._weights(wildcards.name)]
@@ -245,7 +248,7 @@ class Plan:
         return files + [self.run.fold(name, fold).history for name in self.models for fold in self.folds]
 
     def compared_runs(self) -> list[Path]:
-        """What the report reads of other runs. Ends the program where one of them has not ended."""
+        """Files of other runs that the report reads. Ends the program if one of these runs has not finished."""
         if self.config.predict:
             return []
         try:
@@ -256,9 +259,9 @@ class Plan:
     # The start of a run ---------------------------------------------------------------------------------------
 
     def save_config(self) -> None:
-        """Write the config that the jobs are about to run with, merged, checked and filled in: `config.yaml`.
+        """Write `config.yaml`: the merged and checked config with all defaults, as the jobs will use it.
 
-        Not for a prediction of other images: the run was not made with that.
+        A prediction of other images leaves it alone: it describes how the run was made.
         """
         if self.config.predict:
             return
@@ -271,16 +274,16 @@ class Plan:
 
     # The end of a run -----------------------------------------------------------------------------------------
 
-    def closing_words(self) -> str:
-        """What the terminal shows at the end of a whole run: scores, and where the results are."""
+    def summary(self) -> str:
+        """The text shown at the end of a whole run: scores, and where the results are."""
         if self.config.predict:
-            return prediction.closing_words(self.config)
+            return prediction.summary(self.config)
         path = self.run.scores
         rows = list(csv.DictReader(path.read_text().splitlines())) if path.exists() else []
         rule = self.config.submission.shown_jigsaw
         rows = [row for row in rows if row["tta"] == "True"]
         if {row["name"] for row in rows} != set(self.names):
-            return ""  # only a part of the workflow was asked for
+            return ""  # only a part of the workflow was requested
         truths = list(dict.fromkeys(row["labels"] for row in rows))
         lines = [f"{'':24}" + "".join(f"{labels.replace('_', ' '):>14}{'+ jigsaw':>11}" for labels in truths)]
         for name in self.names:
@@ -290,28 +293,28 @@ class Plan:
         lines += ["", f"submission  {self.run.submission}", f"report      {self.run.report}"]
         return "\n".join(lines)
 
-    def words_after_a_failure(self) -> str:
-        """What the terminal shows after a failed job, whose log Snakemake has shown."""
+    def advice_after_failure(self) -> str:
+        """The text shown after a failed job, below its log, which Snakemake prints."""
         return (
-            "The same command goes on where this ended. A job whose log ends without an error (signal 9, exit code "
-            f"137) was killed, usually since the memory was full. {MEMORY}"
+            "The same command continues from here. A job whose log ends without an error (signal 9, exit code 137) was "
+            f"killed, usually because the memory was full. {MEMORY}"
         )
 
 
 def _checked(raw: Mapping[str, Any], recipes: Recipes) -> Config:
-    """The config; ends the program with all that is wrong with it or with its files."""
+    """The config. Ends the program with a list of all mistakes in it and in its files."""
     faults = list(recipes.repeated())
     try:
         config = check_config(raw)
     except UserError as error:
         faults += recipes.located(str(error).splitlines())
     if faults:
-        raise SystemExit("\n".join([WRONG, *faults])) from None
+        raise SystemExit("\n".join([INVALID, *faults])) from None
     return config
 
 
 def _fold(scope: str) -> int | None:
-    """The one fold that learns from a set or a pretraining; none: all of them."""
+    """The one fold that learns from a set or a pretraining; None: all folds."""
     return None if scope == "all_folds" else int(scope.removeprefix("fold"))
 
 

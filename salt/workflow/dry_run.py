@@ -39,7 +39,7 @@ def _print_summary(engine: Engine, config: Config, folder: Path) -> None:
         if jobs := engine.pending():
             cost = Cost.of(config)
             print("\n".join(["", *summary(jobs, cost, free_bytes(config.pathvars.results)), ""]))
-            print(*preflight.in_order(preflight.problems(config, cost, jobs)), sep="\n")
+            print(*preflight.errors_first(preflight.problems(config, cost, jobs)), sep="\n")
 
 
 def check(engine: Engine, config: Config) -> None:
@@ -49,7 +49,7 @@ def check(engine: Engine, config: Config) -> None:
     """
     jobs, cost, free = engine.pending(), Cost.of(config), free_bytes(config.pathvars.results)
     room = too_little_room(cost.disk(jobs).total, free, config.pathvars.results) if config.compute.check_disk else ()
-    preflight.tell([*preflight.problems(config, cost, jobs, engine.runs_here), *room])
+    preflight.report([*preflight.problems(config, cost, jobs, engine.runs_here), *room])
     print(f"This run: {len(jobs)} jobs; {_trainings(jobs, cost)}; {_disk(jobs, cost, free)}", file=sys.stderr)
 
 
@@ -65,7 +65,7 @@ def too_little_room(needed: int, free: int, results: str) -> Iterator[Problem]:
 
 def free_bytes(results: str) -> int:
     """Bytes free on the file system of the results."""
-    return shutil.disk_usage(preflight.nearest(results)).free
+    return shutil.disk_usage(preflight.nearest_existing(results)).free
 
 
 # Text -------------------------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
-"""A trained run that is applied to other images: what of it they depend on, checked while the Snakefile is read.
+"""Apply a trained run to other images: the settings of the prediction, checked while the Snakefile is read.
 
-Its weights are no inputs of the job, which Snakemake could make anew: for a prediction nothing is to be trained. They
-count by a digest among its settings.
+The weights are not inputs of the job, or Snakemake could retrain them; a prediction must train nothing. A digest of
+them is part of the job's settings.
 """
 
 import hashlib
@@ -22,54 +22,54 @@ from schemas.section import Shape
 from schemas.words import first_of
 
 SHOWN = 3
-OF_TILES = {"tile", "range", "colour"}  # what of the data's settings a prediction depends on
-OF_MODELS = {"network", "input"}
+DATA_KEYS = {"tile", "range", "colour"}  # the keys of `data` that a prediction depends on
+MODEL_KEYS = {"network", "input"}
 
 
 def folder_name(images: str) -> str:
-    """That of the folder of predictions: the images', without what Snakemake or a shell could misunderstand."""
+    """The name of the folder of predictions: that of the images, without characters special to Snakemake or a shell."""
     path = Path(os.path.abspath(images))
     return re.sub(r"[^\w.-]", "_", path.name if path.is_dir() else path.stem)
 
 
 def files(config: Config) -> PredictionFiles:
-    """What a prediction leaves."""
+    """The files of a prediction."""
     return Run.of(config).prediction(folder_name(config.predict or ""))
 
 
-def closing_words(config: Config) -> str:
-    """What the terminal shows at the end: how many images there are, and where."""
-    left = files(config)
-    if not left.table.exists():  # something else was asked for
+def summary(config: Config) -> str:
+    """The text shown at the end: the number of images, and where their predictions are."""
+    outputs = files(config)
+    if not outputs.table.exists():  # something else was requested
         return ""
-    images = len(left.table.read_text(encoding="utf-8").splitlines()) - 1
+    images = len(outputs.table.read_text(encoding="utf-8").splitlines()) - 1
     return (
         f"{images} images are predicted\n"
-        f"masks          {left.masks} (PNG, 255 is salt), and as run lengths in {left.table}\n"
-        f"probabilities  {left.probabilities} (16-bit PNG, 65535 is 1)"
+        f"masks          {outputs.masks} (PNG, 255 is salt), and as run lengths in {outputs.table}\n"
+        f"probabilities  {outputs.probabilities} (16-bit PNG, 65535 is 1)"
     )
 
 
 def settings(config: Config) -> dict[str, Any]:
-    """Those of predict_images.
+    """The settings of predict_images.
 
-    Raises UserError where there are no images, where the run is not trained, was with other settings or needs depths,
-    and where predictions of other images are in the way.
+    Raises UserError if there are no images; if the run is not trained, was trained with other settings or needs
+    depths; or if predictions of other images would be replaced.
     """
-    from salt.inference.images import find_images  # here: a run that predicts nothing need not wait for image libraries
+    from salt.inference.images import find_images  # here: a run without predictions needs no image libraries
 
     images = Path(config.predict or "")
     found = find_images(images)
     _must_not_replace_others(files(config).masks, images)
     ensemble = config.submission.ensemble
     weights = config.members(ensemble)
-    _must_need_no_depths(config, list(weights))
+    _must_not_need_depths(config, list(weights))
     folds = {name: [Run.of(config).fold(name, fold) for fold in range(config.folds.count)] for name in weights}
     snapshots = _must_be_trained(config, [fold for of_model in folds.values() for fold in of_model])
     own_range = "tile" if config.data.layout == "competition" else config.data.range
-    data = config.data.model_copy(update={"tile": _tile(config)}).model_dump(mode="json", include=OF_TILES)
-    _must_be_trained_so(config, data, folds)
-    models = {name: config.models[name].model_dump(mode="json", include=OF_MODELS) for name in weights}
+    data = config.data.model_copy(update={"tile": _tile(config)}).model_dump(mode="json", include=DATA_KEYS)
+    _must_match_training(config, data, folds)
+    models = {name: config.models[name].model_dump(mode="json", include=MODEL_KEYS) for name in weights}
     return {
         "images": str(images),
         "pictures": sources.fingerprint(found),
@@ -83,7 +83,7 @@ def settings(config: Config) -> dict[str, Any]:
 
 
 def _tile(config: Config) -> Shape:
-    """Height and width of the run's tiles, px: by its config or, where that leaves it to the images, of its own."""
+    """Height and width of the run's tiles, px: from its config or, if the config does not set them, from its tiles."""
     import numpy as np  # here, as above
 
     packed = Run.of(config).tiles.masks
@@ -91,24 +91,24 @@ def _tile(config: Config) -> Shape:
         return config.data.shape
     if not packed.is_file():
         raise UserError(
-            f"To predict {config.predict}, expected the size of the run's tiles, in `data.tile` of the config or in "
-            f"{packed}, and found neither. Set `data.tile` to the size that the run was trained with."
+            f"To predict {config.predict}, expected the size of the run's tiles in `data.tile` of the config or in "
+            f"{packed}, found neither. Set `data.tile` to the size that the run was trained with."
         )
     _, height, width = np.load(packed, mmap_mode="r", allow_pickle=False).shape
     return height, width
 
 
-def _must_need_no_depths(config: Config, models: list[str]) -> None:
+def _must_not_need_depths(config: Config, models: list[str]) -> None:
     if deep := [name for name in models if config.models[name].input.channels == "depth"]:
         raise UserError(
-            f"To predict {config.predict}, expected models that see nothing but the image, and found `channels: depth` "
-            f"in {', '.join(deep)}: images other than the run's tiles have no depth. Name an ensemble of other models "
-            "in `submission.ensemble`."
+            f"To predict {config.predict}, expected models whose only input is the image, found `channels: depth` in "
+            f"{', '.join(deep)}: images other than the run's tiles have no depth. Name an ensemble of other models in "
+            "`submission.ensemble`."
         )
 
 
 def _must_be_trained(config: Config, folds: Sequence[FoldFiles]) -> dict[Path, float]:
-    """Files of weights that the folds' predictions are made of, and the weight of each in its fold's mean."""
+    """The files of weights that the folds predict with, and the weight of each in its fold's mean."""
     missing = [fold.members for fold in folds if not fold.members.is_file()]
     weights = {
         fold.snapshots / member.file: member.weight
@@ -119,40 +119,40 @@ def _must_be_trained(config: Config, folds: Sequence[FoldFiles]) -> dict[Path, f
     if missing := missing + [path for path in weights if not path.is_file()]:
         raise UserError(
             f"To predict {config.predict}, expected the weights of the trained run {config.pathvars.results}, "
-            f"{len(folds)} folds of the ensemble {config.submission.ensemble}, and found {len(missing)} of its files "
-            f"missing: {first_of(missing, SHOWN)}. First train: type the same command without `predict`; then type it "
-            "as it was."
+            f"{len(folds)} folds of the ensemble {config.submission.ensemble}, found {len(missing)} of its files "
+            f"missing: {first_of(missing, SHOWN)}. Train first: type the same command without `predict`; then repeat "
+            "this command."
         )
     return weights
 
 
 def _digest(weights: Mapping[Path, float]) -> str:
-    """Of the files of weights, as those of images, and of how they weigh."""
+    """Digest of the files of weights, with the method used for images, and of their weights in the means."""
     text = f"{sources.fingerprint(list(weights))} {list(weights.values())}"
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _must_be_trained_so(config: Config, data: Mapping[str, Any], folds: Mapping[str, Sequence[FoldFiles]]) -> None:
-    """Compare the config with the settings that the run was made with, where their provenance is there."""
+def _must_match_training(config: Config, data: Mapping[str, Any], folds: Mapping[str, Sequence[FoldFiles]]) -> None:
+    """Compare the config with the settings that the run was made with, as far as provenance records them."""
     run = Run.of(config)
-    changed = [f"data.{change}" for change in _changes(run.tiles.folder, data, OF_TILES)]
+    changed = [f"data.{change}" for change in _changes(run.tiles.folder, data, DATA_KEYS)]
     for name, of_model in folds.items():
         model = config.models[name].model_dump(mode="json")
         for fold in of_model:
-            found = [*_changes(fold.snapshots, model, OF_MODELS), *_changes(fold.held_out, model, {"members"})]
+            found = [*_changes(fold.snapshots, model, MODEL_KEYS), *_changes(fold.held_out, model, {"members"})]
             changed += [f"models.{name}.{change}" for change in found]
     if changed := list(dict.fromkeys(changed)):
         raise UserError(
-            f"To predict {config.predict}, expected the settings that the run {run.folder} was made with, and found "
-            f"others: {first_of(changed, SHOWN, '; ')}. Undo the change, or bring the run up to date: type the same "
-            "command without `predict`; then type it as it was."
+            f"To predict {config.predict}, expected the settings that the run {run.folder} was made with, found "
+            f"others: {first_of(changed, SHOWN, '; ')}. Undo the change, or update the run: type the same command "
+            "without `predict`; then repeat this command."
         )
 
 
 def _changes(output: Path, now: Mapping[str, Any], keys: set[str]) -> list[str]:
-    """What changed of some settings since a program left its output, where it was told them.
+    """Changes of some settings since a program wrote its output, if it had them.
 
-    Where the weights of a network started makes no difference.
+    The initial weights of a network are ignored: trained weights replace them.
     """
     then = provenance.read(output).get("settings", {})
     both = {key for key in keys if then.get(key) is not None}
@@ -161,10 +161,10 @@ def _changes(output: Path, now: Mapping[str, Any], keys: set[str]) -> list[str]:
 
 
 def _must_not_replace_others(masks: Path, images: Path) -> None:
-    """Images of another place may have the same name."""
+    """Images from different places may have the same name."""
     others = provenance.read(masks).get("settings", {}).get("images")
     if others and os.path.abspath(others) != os.path.abspath(images):
         raise UserError(
-            f"{masks.parent} is where the predictions of {images} go, and holds those of {others}, which has the same "
-            "name. Move them to another place, or rename the images' folder, then type the same command again."
+            f"Expected to write the predictions of {images} to {masks.parent}, found there those of {others}, which "
+            "has the same name. Move them elsewhere, or rename the images' folder; then type the same command again."
         )

@@ -1,6 +1,6 @@
-"""What would stop a run, or make it another than was meant, found within seconds: before its first job, all at once.
+"""Checks of data and machine before a run's first job: all problems within seconds, reported together.
 
-Errors stop it, warnings do not. What is wrong with the config alone, `schemas` says; here speak data and machine.
+Errors stop the run, warnings do not. `schemas` checks the config on its own.
 """
 
 import json
@@ -24,13 +24,13 @@ from schemas.networks import PretrainedEncoder
 from schemas.section import Shape
 from schemas.training import Model
 
-LONG = 24 * 3600  # seconds of training on a CPU that are worth a warning
-ON_DEVICE = (*TRAININGS, "predict_fold", "predict_images")  # rules that `compute` is for
-COMMON_WEIGHTS = "imagenet"  # that every encoder of segmentation_models_pytorch has
+LONG = 24 * 3600  # seconds; a longer training on the CPU causes a warning
+ON_DEVICE = (*TRAININGS, "predict_fold", "predict_images")  # rules that use `compute`
+COMMON_WEIGHTS = "imagenet"  # exist for every encoder of segmentation_models_pytorch
 
 
 class Problem(NamedTuple):
-    """One line: what was expected, what was found and where, what to do."""
+    """One line: what was expected, what was found and where, and what to do."""
 
     text: str
     stops: bool = True
@@ -39,9 +39,9 @@ class Problem(NamedTuple):
         return f"{'Error' if self.stops else 'Warning'}: {self.text}"
 
 
-def tell(found: Iterable[Problem]) -> None:
-    """Print all problems, errors first. Ends the program where there are any."""
-    ordered = in_order(found)
+def report(found: Iterable[Problem]) -> None:
+    """Print all problems, errors first. Ends the program if there are errors."""
+    ordered = errors_first(found)
     text = "\n".join(map(str, ordered))
     if ordered and ordered[0].stops:
         raise SystemExit(text)
@@ -49,32 +49,32 @@ def tell(found: Iterable[Problem]) -> None:
         print(text, file=sys.stderr)
 
 
-def in_order(found: Iterable[Problem]) -> list[Problem]:
-    """Errors first."""
+def errors_first(found: Iterable[Problem]) -> list[Problem]:
+    """The problems, errors before warnings."""
     return sorted(found, key=lambda problem: not problem.stops)
 
 
 def must_have_inputs(plan: Plan) -> None:
-    """Called while the Snakefile is read: without these files Snakemake makes no plan, and names the first alone.
+    """End the program if input files are missing, with all that would stop the run.
 
-    Ends the program where some are missing, and names what else would stop it.
+    Called while the Snakefile is read: without these files, Snakemake cannot plan, and would name only the first.
     """
     missing = [] if plan.config.predict else [*_data(plan), *_weights_files(plan)]
     if missing:
-        tell([*missing, *_results(plan.config), *_device(plan.config)])
+        report([*missing, *_results_folder(plan.config), *_device(plan.config)])
 
 
-def problems(config: Config, cost: Cost, jobs: Sequence[Job], here: bool = True) -> Iterator[Problem]:
-    """All problems of a run of these jobs but for the room on its disk. here: the jobs run on this machine."""
-    yield from _results(config)
+def problems(config: Config, cost: Cost, jobs: Sequence[Job], runs_here: bool = True) -> Iterator[Problem]:
+    """All problems of a run of these jobs except for disk space. runs_here: the jobs run on this machine."""
+    yield from _results_folder(config)
     names = dict.fromkeys(job.wildcards["model"] for job in jobs if job.rule in TRAININGS)
     trained = {name: config.models[name] for name in names}
     if trained and cost.tiles:
         yield from _tiles(config, trained, cost.tiles)
     yield from _networks(trained, config.data.shape)
-    yield from _fetched(trained, jobs)
-    if here and any(job.rule in ON_DEVICE for job in jobs):
-        yield from _hours(cost, jobs)
+    yield from _downloads(trained, jobs)
+    if runs_here and any(job.rule in ON_DEVICE for job in jobs):
+        yield from _long_trainings(cost, jobs)
         yield from _device(config)
         yield from _cores(config)
 
@@ -83,7 +83,7 @@ def problems(config: Config, cost: Cost, jobs: Sequence[Job], here: bool = True)
 
 
 def _data(plan: Plan) -> Iterator[Problem]:
-    """Images that are missing."""
+    """Missing images."""
     try:
         plan.data_files()
     except UserError as error:
@@ -91,7 +91,7 @@ def _data(plan: Plan) -> Iterator[Problem]:
 
 
 def _tiles(config: Config, models: Mapping[str, Model], tiles: TileCount) -> Iterator[Problem]:
-    """Settings that ask for more tiles than there are."""
+    """Settings that require more tiles than there are."""
     count = config.folds.count
     if count > tiles.train:
         yield Problem(f"folds.count: expected at most {tiles.train}, the labelled tiles, found {count}; lower it")
@@ -100,15 +100,15 @@ def _tiles(config: Config, models: Mapping[str, Model], tiles: TileCount) -> Ite
         for number, phase in enumerate(model.phases):
             if phase.batch >= tiles.train and not model.add_pseudo_labels:
                 yield Problem(
-                    f"models.{name}.phases.{number}.batch: expected less than the {tiles.train} labelled tiles, a part "
-                    f"of which each fold trains on, found {phase.batch}; lower it"
+                    f"models.{name}.phases.{number}.batch: expected less than the {tiles.train} labelled tiles, since "
+                    f"each fold trains on a part of them, found {phase.batch}; lower it"
                 )
     for name, labels in config.pseudo_labels.items():
         asked = count * sum(size.count for size in labels.per_fold or ())
         if asked > tiles.test:
             yield Problem(
-                f"pseudo_labels.{name}.per_fold: expected at most {tiles.test} tiles, those of the test split, found "
-                f"{asked} for {count} folds together; each fold gets fewer of some sizes",
+                f"pseudo_labels.{name}.per_fold: expected at most {tiles.test} tiles, the size of the test split, "
+                f"found {asked} for {count} folds together; each fold will get fewer of some sizes",
                 stops=False,
             )
 
@@ -117,7 +117,7 @@ def _tiles(config: Config, models: Mapping[str, Model], tiles: TileCount) -> Ite
 
 
 def _weights_files(plan: Plan) -> Iterator[Problem]:
-    """Local files of weights that are missing, and were not read by an earlier run."""
+    """Missing local files of weights, unless an earlier run has read them."""
     for slug, encoder in plan.encoders.items():
         file, read = encoder.file, plan.run.encoder(slug)
         if file and not Path(file).is_file() and not read.exists():
@@ -128,12 +128,12 @@ def _weights_files(plan: Plan) -> Iterator[Problem]:
             ]
             yield Problem(
                 f"{', '.join(keys)}: expected a file of weights, found none at {file}; put it there, or set `weights: "
-                f"imagenet` to have them fetched"
+                "imagenet` to download them"
             )
 
 
 def _networks(models: Mapping[str, Model], tile: Shape | None) -> Iterator[Problem]:
-    """Networks that cannot be made. Asking takes seconds, so those that tests make are not asked about."""
+    """Networks that cannot be created. A trial takes seconds, so networks that the tests create are skipped."""
     trials = {
         name: {
             "network": model.network.model_dump(mode="json"),
@@ -141,37 +141,37 @@ def _networks(models: Mapping[str, Model], tile: Shape | None) -> Iterator[Probl
             "sides": model.input.known_shape(tile) or (),
         }
         for name, model in models.items()
-        if not _is_tried(model)
+        if not _is_tested(model)
     }
     if not trials:
         return
     command = [sys.executable, "-m", "models.trial", json.dumps(trials)]
-    # The config's texts are an argument of a program of ours, and go through no shell.
-    asked = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)  # noqa: S603
-    if asked.returncode:
-        last = asked.stderr.strip().splitlines()[-1:] or [f"exit code {asked.returncode}"]
+    # The texts of the config are an argument of this project's own program, and pass through no shell.
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)  # noqa: S603
+    if done.returncode:
+        last = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
         yield Problem(f"the networks of {', '.join(trials)} could not be tried before the run: {last[0]}", stops=False)
         return
-    for name, fault in json.loads(asked.stdout.splitlines()[-1]).items():
+    for name, fault in json.loads(done.stdout.splitlines()[-1]).items():
         yield Problem(f"models.{name}.network: {fault}")
 
 
-def _is_tried(model: Model) -> bool:
+def _is_tested(model: Model) -> bool:
     encoder, weights = model.network.encoder, model.network.pretrained
     usual = weights is None or weights.file or weights.weights == COMMON_WEIGHTS
     return encoder is None or (bool(usual) and encoder in model.network.tried_encoders)
 
 
-def _fetched(models: Mapping[str, Model], jobs: Sequence[Job]) -> Iterator[Problem]:
-    """Weights that are neither here nor in the cache of earlier downloads."""
+def _downloads(models: Mapping[str, Model], jobs: Sequence[Job]) -> Iterator[Problem]:
+    """Weights that are neither in the results nor in the cache of earlier downloads."""
     slugs = {job.wildcards["encoder"] for job in jobs if job.rule == "fetch_weights"}
     encoders = {encoder for model in models.values() if (encoder := model.network.pretrained)}
     missing = [one for one in encoders if one.slug in slugs and not one.file and not _is_cached(one)]
     if missing:
         names = ", ".join(sorted(f"{one.weights} of {one.encoder}" for one in missing))
         yield Problem(
-            f"weights that are not on this machine are fetched before anything else, which needs a network: {names}; "
-            "without one, set `weights: path/to/file.safetensors` for these networks",
+            f"weights that are not on this machine will be downloaded first, which needs an internet connection: "
+            f"{names}; without one, set `weights: path/to/file.safetensors` for these networks",
             stops=False,
         )
 
@@ -190,51 +190,51 @@ def _is_cached(encoder: PretrainedEncoder) -> bool:
 # The machine --------------------------------------------------------------------------------------------------------
 
 
-def _results(config: Config) -> Iterator[Problem]:
-    """A folder of results in which, or in the nearest that exists above it, no file can be made."""
-    folder = nearest(config.pathvars.results)
+def _results_folder(config: Config) -> Iterator[Problem]:
+    """A folder of results (or its nearest existing parent) in which no file can be created."""
+    folder = nearest_existing(config.pathvars.results)
     try:
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
         yield Problem(
-            f"expected to write the results to {config.pathvars.results}, and cannot in {folder}: "
+            f"expected to write the results to {config.pathvars.results}, but {folder} cannot be written: "
             f"{CAUSES.get(error.errno or 0, error)}, or put `pathvars.results` elsewhere"
         )
 
 
-def nearest(results: str) -> Path:
-    """The folder of the results, or of its parents the nearest that exists."""
+def nearest_existing(results: str) -> Path:
+    """The folder of the results, or its nearest existing parent."""
     folder = Path(results).absolute()
     return next(parent for parent in (folder, *folder.parents) if parent.is_dir())
 
 
 def _device(config: Config) -> Iterator[Problem]:
-    """A GPU that is asked for and is not there."""
+    """A GPU that is required and missing."""
     if config.compute.device == "cuda" and not gpus.count():
         yield Problem(
-            "compute.device: expected a GPU for cuda, found none that the driver of CUDA shows; check `nvidia-smi` and "
+            "compute.device: expected a GPU for cuda, found none that the CUDA driver lists; check `nvidia-smi` and "
             "CUDA_VISIBLE_DEVICES, or set compute.device to auto or cpu"
         )
 
 
-def _hours(cost: Cost, jobs: Sequence[Job]) -> Iterator[Problem]:
-    """Long trainings that a CPU would do since there is no GPU."""
+def _long_trainings(cost: Cost, jobs: Sequence[Job]) -> Iterator[Problem]:
+    """Long trainings that would run on the CPU because there is no GPU."""
     seconds = sum(cost.seconds_on_cpu(job) for job in jobs if job.rule in TRAININGS)
     if cost.config.compute.device == "auto" and seconds > LONG and not gpus.count():
         yield Problem(
-            "compute.device: auto finds no GPU, and on the CPU the trainings of this run take about "
-            f"{seconds / 86400:.0f} days; start it on a machine with a GPU, or set compute.device: cpu to have it so",
+            "compute.device: expected a GPU for auto, found none; on the CPU, the trainings of this run take about "
+            f"{seconds / 86400:.0f} days; use a machine with a GPU, or set compute.device: cpu if this is intended",
             stops=False,
         )
 
 
 def _cores(config: Config) -> Iterator[Problem]:
-    """More threads or processes than cores, which wait for each other."""
+    """More threads or processes than cores."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     for key in ("threads", "loader_workers"):
         if (found := getattr(config.compute, key)) > cores:
             yield Problem(
-                f"compute.{key}: expected at most {cores}, the cores of this machine, found {found}; lower it, since "
-                "more than these wait for each other",
+                f"compute.{key}: expected at most {cores}, the cores of this machine, found {found}; lower it: more "
+                "would wait for each other",
                 stops=False,
             )

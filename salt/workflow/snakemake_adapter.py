@@ -1,6 +1,6 @@
-"""All that touches Snakemake's internals: its command line, its DAG, what it remembers of a job's settings.
+"""All access to Snakemake's internals: its command line, its DAG, its records of a job's settings.
 
-They are no public interface and change between versions, so a version that was not tested ends the program.
+They are not a public interface and change between versions, so an untested version ends the program.
 """
 
 import ast
@@ -17,8 +17,8 @@ from schemas.differences import differences
 
 TESTED = "9.27"  # minor version; its patches change no internals
 
-# Options of commands that tell about the workflow and run no job.
-TELLING = (
+# Options of commands that run no jobs.
+WITHOUT_JOBS = (
     *("dryrun", "lint", "list_rules", "list_target_rules", "print_compilation", "containerize", "report", "unlock"),
     *("generate_unit_tests", "dag", "rulegraph", "filegraph", "d3dag", "summary", "detailed_summary"),
     *("list_changes", "list_input_changes", "list_params_changes", "list_untracked"),
@@ -31,11 +31,11 @@ REASONS = (MISSING, SETTINGS, RULE, FORCED, INPUT, FOLLOWS)
 
 @dataclass(frozen=True)
 class Job:
-    """A job that is to run.
+    """A pending job.
 
     why: one of REASONS
-    changes: of its settings since it last ran: "phases.0.optimizer.lr: 0.002 -> 0.001"
-    present: bytes of its outputs that are there and will be replaced
+    changes: changes of its settings since it last ran: "phases.0.optimizer.lr: 0.002 -> 0.001"
+    present: bytes of its existing outputs, which will be replaced
     """
 
     rule: str
@@ -46,30 +46,30 @@ class Job:
 
 
 class Engine:
-    """The Snakemake that reads the Snakefile. Ends the program where its version was not tested."""
+    """The Snakemake that reads the Snakefile. Ends the program if its version was not tested."""
 
     def __init__(self, workflow: Any) -> None:
-        """Workflow: Snakemake's, as the Snakefile sees it."""
+        """Workflow: Snakemake's object of this name in the Snakefile."""
         must_be_tested(metadata.version("snakemake"))
         self._workflow = workflow
 
     @property
     def config_files(self) -> list[Path | str]:
-        """Files that the config was merged from: overlays, each counting more than those before; the default last."""
+        """The files that the config was merged from: overlays, later ones override earlier ones; the default last."""
         return list(self._workflow.configfiles)
 
     @property
     def config_options(self) -> Mapping[str, Any]:
-        """What the command line says of the config."""
+        """Values of the config on the command line."""
         return self._workflow.config_settings.config or {}
 
     @property
     def is_main_process(self) -> bool:
-        """Whether this process plans the run, and is no job that an executor plugin started."""
+        """Whether this process plans the run; False in a job that an executor plugin started."""
         return bool(self._workflow.is_main_process)
 
     def runs_jobs(self, arguments: Sequence[str]) -> bool:
-        """Whether this process is the one that a command line makes run jobs."""
+        """Whether this is the main process of a command that runs jobs."""
         return self.is_main_process and executes(arguments)
 
     @property
@@ -79,20 +79,20 @@ class Engine:
 
     @property
     def has_planned_a_dry_run(self) -> bool:
-        """Whether this is a dry run, and its DAG is whole: then alone it has a scheduler."""
+        """Whether this is a dry run with a complete DAG; only then has it a scheduler."""
         return bool(self._workflow.dryrun) and self._workflow.scheduler is not None
 
     def pending(self) -> list[Job]:
-        """The jobs that need to run, in the order of their rules. The DAG must be built."""
+        """The jobs that need to run, in the order of their rules. Requires a complete DAG."""
         order = {rule.name: number for number, rule in enumerate(self._workflow.rules)}
         jobs = [job for job in self._workflow.dag.needrun_jobs(exclude_finished=False) if not job.rule.norun]
         jobs.sort(key=lambda job: (order[job.rule.name], sorted(job.wildcards_dict.items(), reverse=True)))
         return [self._job(job) for job in jobs]
 
     def _job(self, job: Any) -> Job:
-        # Snakemake compares parameters as a set: with two of them, it would not notice that their values are swapped.
+        # Snakemake compares parameters as a set: with two of them, it would not notice swapped values.
         assert len(job.rule.params) <= 1, f"rule {job.rule.name}: expected one parameter at most"  # noqa: S101
-        # Snakemake itself compares the settings of the first job of each chain alone: what follows reruns anyway.
+        # Snakemake itself compares the settings of only the first job in each chain: the others rerun anyway.
         changed = self._workflow.persistence.params_changed(job)
         changes = tuple(differences(_settings(changed.only_old), _settings(changed.only_new))) if changed else ()
         present = sum(size(Path(path)) for path in job.output)
@@ -101,7 +101,7 @@ class Engine:
 
 
 def must_be_tested(version: str) -> None:
-    """Ends the program where this version of Snakemake was not tested."""
+    """End the program if this version of Snakemake was not tested."""
     if version.split(".")[:2] != TESTED.split("."):
         raise SystemExit(
             f"Error: expected Snakemake {TESTED}, which this workflow was tested with, found {version}. Run "
@@ -110,9 +110,9 @@ def must_be_tested(version: str) -> None:
 
 
 def executes(arguments: Sequence[str]) -> bool:
-    """Whether a command line runs jobs. While the Snakefile is read, Snakemake itself does not tell yet."""
+    """Whether a command line runs jobs. While it reads the Snakefile, Snakemake itself does not report this."""
     options, _ = get_argument_parser().parse_known_args(list(arguments))
-    return not any(getattr(options, name) for name in TELLING)
+    return not any(getattr(options, name) for name in WITHOUT_JOBS)
 
 
 def _why(reason: Any, changes: tuple[str, ...]) -> str:
@@ -132,6 +132,6 @@ def _settings(recorded: set[str]) -> Any:
 
 
 def size(path: Path) -> int:
-    """Bytes of a file or of all files in a folder; 0 where there is none."""
+    """Bytes of a file, or of all files in a folder; 0 if there is none."""
     files = path.rglob("*") if path.is_dir() else [path]
     return sum(file.stat().st_size for file in files if file.is_file())

@@ -25,7 +25,7 @@ def test_a_model_learns_from_all_models_of_the_ensemble_that_makes_its_pseudo_la
     assert rounds.predictors(config, "stage2_confident") == {"stage2_resnet34": 1, "stage2_resnext50": 1}
 
 
-def test_a_model_alone_can_make_pseudo_labels():
+def test_a_single_model_can_make_pseudo_labels():
     config = recipe(pseudo_labels={"stage1_confident": {"ensemble": "stage1_resnet34"}})
     assert rounds.predictors(config, "stage1_confident") == {"stage1_resnet34": 1}
     assert rounds.teachers(config, "stage2_resnext50") == ["stage1_resnet34"]
@@ -39,13 +39,13 @@ def test_without_an_ensemble_of_round_1_the_gain_is_over_its_first_model():
     assert rounds.first_ensemble(config) == "stage1_resnext50"
 
 
-def test_a_circle_is_reported_from_student_to_teacher():
+def test_a_cycle_is_reported_from_student_to_teacher():
     looped = merge(WINNING, {"pseudo_labels": {"stage1_confident": {"ensemble": "stage2"}}})
     config = Config.model_validate(looped)
-    circle = rounds.circle(config)
-    assert circle[0] == circle[-1]
-    assert all(teacher in rounds.teachers(config, student) for student, teacher in itertools.pairwise(circle))
-    assert rounds.circle(recipe()) is None
+    cycle = rounds.cycle(config)
+    assert cycle[0] == cycle[-1]
+    assert all(teacher in rounds.teachers(config, student) for student, teacher in itertools.pairwise(cycle))
+    assert rounds.cycle(recipe()) is None
 
 
 @pytest.mark.parametrize(("scope", "folders"), [("ensemble", ["all_folds"]), ("fold", [f"fold{k}" for k in range(5)])])

@@ -339,23 +339,24 @@ def methods_of(page):
     return " ".join(re.sub("<[^>]*>", "", page[page.index('<section id="methods">') :]).split())
 
 
-def test_methods_tell_the_rounds_in_words(page):
+def test_methods_describe_the_rounds(page):
     methods = methods_of(page)
     assert "20 labelled and 18 unlabelled tiles of 16 × 16 px were segmented in two rounds" in methods
-    assert "Round 2, second: a plain U-Net. Tiles were resized to 32 px, given as grey, a vertical ramp" in methods
+    assert "Round 2, second: a plain U-Net. Tiles were resized to 32 px and given as grey, a vertical ramp" in methods
     assert "The network was pretrained once on the pseudo-labels sure with the mean of binary" in methods
     assert (
-        "In the training of first and second, tiles were augmented by mirroring left and right (p = 0.5); add"
+        "For the training of first and second, tiles were augmented by mirroring left and right (p = 0.5); add"
         in methods
     )
     assert (
         "one of [adding up to ±0.1 of the grey range; multiplying the grey values by 1 ± 0.08] (p = 0.5); each"
         in methods
     )
-    assert "The pseudo-labels by_size joined the training tiles of each fold." in methods
+    assert "The pseudo-labels by_size were added to the training tiles of each fold." in methods
     assert "stage1 of first; final of second (weight 2) and third (weight 1)." in methods
-    assert "the pseudo-labels by_size and sure came from ensembles whose other models had trained on it" in methods
-    assert "sure held the masks (p > 0.5) that stage1 gave to the test tiles" in html.unescape(methods)
+    assert "the pseudo-labels by_size and sure came from ensembles whose other models had been trained on it" in methods
+    words = "sure contained the masks (p > 0.5) of the test tiles that stage1 predicted with a confidence"
+    assert words in html.unescape(methods)
 
 
 @pytest.fixture(scope="module")
@@ -365,16 +366,16 @@ def honest(tmp_path_factory):
     return run, report(run, HONEST)
 
 
-def test_methods_say_where_each_fold_learned_from_its_own_models_alone(honest):
+def test_methods_say_if_each_fold_learned_from_its_own_models_alone(honest):
     methods = html.unescape(methods_of(honest[1]))
     assert "The network was pretrained for each fold on the pseudo-labels sure with the mean of binary" in methods
-    assert "sure held, for each fold, the masks (p > 0.5) that this fold's models of stage1 alone" in methods
-    assert "had trained on it" not in methods
+    assert "sure contained, for each fold, the masks (p > 0.5) of the test tiles that the fold's own models" in methods
+    assert "had been trained on it" not in methods
     assert "3 models in 2 rounds, 8 trainings over 2 folds" in honest[1]
 
 
-def test_where_masks_are_cleaned_the_curve_of_thresholds_says_that_it_is_not_of_them(honest, page):
-    words = "Here the threshold alone made the masks, without the further steps of the submission."
+def test_if_masks_are_cleaned_the_threshold_curve_says_that_its_masks_are_not(honest, page):
+    words = "These masks were made by the threshold alone, without the further steps of the submission."
     assert words in honest[1]
     assert words not in page
     assert "of fewer than 5 px were filled; tiles were laid out in mosaics" in methods_of(honest[1])
@@ -413,11 +414,11 @@ def bare_page(tmp_path_factory):
     return report(write_run(folder, bare, mosaics=False), bare)
 
 
-def test_copies_and_what_folds_share_are_told(pages, bare_page):
+def test_copies_and_what_folds_share_are_counted(pages, bare_page):
     words = re.sub(r"<[^>]+>", "", pages["report.html"])
-    assert "2 tiles show what another tile shows: 1 as it is, 1 turned or mirrored" in words
+    assert "2 tiles are copies of other tiles: 1 identical, 1 rotated or mirrored" in words
     assert "2 labelled tiles (10.0 %) have a neighbour or a copy in another fold" in words
-    assert "what another tile shows" not in bare_page
+    assert "copies of other" not in bare_page
     assert "No labelled tile has a neighbour in another fold." in bare_page
 
 
@@ -427,8 +428,8 @@ def test_a_run_of_one_round_without_survey_and_mosaics_has_a_report_too(bare_pag
     assert "true test" not in bare_page
     assert 'href="#pseudo-labels"' not in bare_page
     assert 'href="#augmentation"' not in bare_page
-    assert "In the training of all models, tiles were not augmented." in bare_page
-    assert "No tile found a neighbour" in bare_page
+    assert "For the training of all models, tiles were not augmented." in bare_page
+    assert "No tile has a neighbour" in bare_page
     assert "<h4>first</h4>" in bare_page  # a submitted model has a threshold curve
     assert "The jigsaw rule was not applied." in bare_page
 
@@ -437,8 +438,8 @@ def test_both_jigsaw_columns_are_there_when_the_rule_is_off(bare_page):
     assert bare_page.count("<th>no jigsaw</th><th>+ jigsaw</th>") == 2
 
 
-def beside(run, other, here, there):
-    """The report on a run of some settings, compared with a copy of it under others."""
+def compared(run, other, here, there):
+    """The report on a run with some settings, compared with a copy of it with other settings."""
     shutil.copytree(run, other)
     kept = check_config(there | {"pathvars": {"results": str(other)}})
     (other / "config.yaml").write_text(yaml.safe_dump(kept.model_dump(mode="json")))
@@ -448,39 +449,39 @@ def beside(run, other, here, there):
     return page, page[page.index('<section id="compared">') : page.index('<section id="training">')]
 
 
-@pytest.mark.parametrize(("by", "worth"), [("depth", "+0.1000"), ("mosaic", "−0.1000")])
-def test_runs_that_differ_in_whether_folds_split_mosaics_tell_what_neighbours_are_worth(tmp_path, by, worth):
+@pytest.mark.parametrize(("by", "effect"), [("depth", "+0.1000"), ("mosaic", "−0.1000")])
+def test_runs_that_differ_in_whether_folds_split_mosaics_show_the_effect_of_neighbours(tmp_path, by, effect):
     run = write_run(tmp_path / "run", CONFIG)
     folds = [CONFIG | {"folds": {"count": 2, "by": each}} for each in ("depth", "mosaic")]
     here, there = folds if by == "depth" else reversed(folds)
-    page, section = beside(run, tmp_path / "other", here, there)
+    page, section = compared(run, tmp_path / "other", here, there)
     assert '<a href="#compared">' in page
     assert re.findall("<li><code>(.*?)</code>", section) == [
         html.escape(f'folds.by: "{here["folds"]["by"]}" -> "{there["folds"]["by"]}"').replace("&quot;", "&#34;")
     ]
-    assert f"are worth: <b>{worth}</b> for <code>final</code>." in section
+    assert f"the effect of neighbours in both training and validation: <b>{effect}</b> for <code>final" in section
     rows = re.findall(r"<th><code>(\w+)</code></th><td>([\d.]+)<.*?<td>([\d.]+)<.*?<td>(\S+)</td></tr>", section)
-    scores = pd.read_csv(run / "scores.csv").query("labels == 'out_of_fold' and tta and jigsaw in [False, 'none']")
+    scores = pd.read_csv(run / "scores.csv").query("labels == 'out_of_fold' and tta and jigsaw == 'none'")
     expected = [(row.name, f"{row.score:.4f}", f"{row.score - 0.1:.4f}", "+0.1000") for row in scores.itertuples(False)]
     assert rows == expected
 
 
-def test_runs_that_differ_in_more_are_compared_without_such_words(tmp_path):
+def test_runs_that_differ_in_more_are_compared_without_this_effect(tmp_path):
     run = write_run(tmp_path / "run", NO_ROUNDS)
-    _, section = beside(run, tmp_path / "other", NO_ROUNDS, NO_ROUNDS | {"seed": 2, "folds": {"by": "mosaic"}})
+    _, section = compared(run, tmp_path / "other", NO_ROUNDS, NO_ROUNDS | {"seed": 2, "folds": {"by": "mosaic"}})
     assert "<li><code>seed: 1 -&gt; 2</code></li>" in section
-    assert "are worth" not in section
-    assert "Scores out of fold of the models and ensembles that both runs have" in section
+    assert "the effect of neighbours" not in section
+    assert "Out-of-fold scores of the models and ensembles that both runs have" in section
 
 
-def test_a_run_that_is_compared_with_none_has_no_section_for_it(page):
+def test_a_run_that_is_compared_with_none_has_no_comparison(page):
     assert "compared" not in Parts(page).ids
     assert 'href="#compared"' not in page
 
 
 @pytest.fixture
 def traced(tmp_path, monkeypatch):
-    """A run whose results were all made by the code of one commit; and what makes some of them again by another's."""
+    """A run whose results were all computed by one commit, and a function that recomputes some of them by another."""
     run = write_run(tmp_path / "traced", NO_ROUNDS)
     results = provenance.results(check_config(NO_ROUNDS | {"pathvars": {"results": "x"}}), Run(run))
 
@@ -500,7 +501,7 @@ def origins(page):
     return {re.sub("<[^>]*>", "", commit): (stages, devices) for commit, stages, devices in rows}
 
 
-def test_results_of_one_commit_are_told_with_their_packages_and_no_warning(traced):
+def test_results_of_one_commit_are_listed_with_their_packages_and_no_warning(traced):
     page = report(traced[0], NO_ROUNDS)
     assert list(origins(page)) == ["a" * 10]
     assert "train_fold (2), predict_fold (2), blend (2), score" in origins(page)["a" * 10][0]
@@ -512,9 +513,9 @@ def test_results_of_one_commit_are_told_with_their_packages_and_no_warning(trace
 def test_results_of_different_code_are_warned_of_with_their_stages(traced):
     run, make = traced
     make("b" * 40, "train_fold", device="H200, bf16")
-    provenance.beside(run / "scores.csv").unlink()  # made by code that left no such file
+    provenance.path_of(run / "scores.csv").unlink()  # made by code that left no such file
     page = report(run, NO_ROUNDS)
-    assert "The results on this page come from different code." in page
+    assert "The results on this page come from different versions of the code." in page
     assert set(origins(page)) == {"a" * 10, "b" * 10, "unknown"}
     assert origins(page)["b" * 10] == ("train_fold (2)", "H200, bf16")
     assert origins(page)["unknown"] == ("score", "–")
@@ -524,13 +525,13 @@ def test_results_of_changed_code_are_warned_of(traced):
     run, make = traced
     make("a" * 40, "blend", changed=True)
     page = report(run, NO_ROUNDS)
-    assert "Some of their code is in no commit." in page
+    assert "Some results come from uncommitted code." in page
     assert origins(page)["aaaaaaaaaa, changed"] == ("blend (2)", "CPU")
 
 
 def test_results_that_nothing_is_known_of_say_so_without_a_warning(page):
     assert list(origins(page)) == ["unknown"]
-    assert "The commit is unknown of what was made outside a git checkout" in page
+    assert "The commit is unknown for results computed outside a git checkout" in page
     assert 'class="warning"' not in page
 
 
@@ -572,7 +573,9 @@ def test_a_click_on_a_mosaics_name_enlarges_it_and_its_tiles_lie_where_they_are_
     assert pages["mosaics.html"].count("<rect ") == 6
     small, first = phone.execute_script(PICTURE)
     assert first == pytest.approx(small / 2)  # two columns
-    phone.find_element("css selector", "#mosaic-0 figcaption a").click()
+    link = phone.find_element("css selector", "#mosaic-0 figcaption a")
+    phone.execute_script("arguments[0].scrollIntoView({behavior: 'instant', block: 'center'})", link)  # not smoothly
+    link.click()
     large, first = phone.execute_script(PICTURE)
     assert large > 1.5 * small
     assert first == pytest.approx(large / 2)

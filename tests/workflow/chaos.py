@@ -1,4 +1,4 @@
-"""Kills and faults at random moments of a run, which must end like one that nothing disturbed."""
+"""Kills and faults at random moments of a run, which must end like an undisturbed one."""
 
 import hashlib
 import os
@@ -17,12 +17,12 @@ import yaml
 
 from tests.workflow.conftest import JOB, field_of, overlays, snakemake, start
 
-START = 4.0  # s until Snakemake's first job is at work
+START = 4.0  # s until Snakemake's first job is running
 TRAINING = re.compile(r"stages\.(train_fold|pretrain)")
 
 
 def outputs_of_finished_jobs(folder: Path, text: str) -> dict[Path, int]:
-    """Files that jobs left which Snakemake saw finish, and when they last changed, ns."""
+    """Outputs of the jobs that Snakemake recorded as finished, with their mtimes, ns."""
     finished = set(re.findall(r"Finished jobid: (\d+)", text))
     blocks = [block for _, block in re.findall(JOB, text) if field_of(block, "jobid") in finished]
     paths = [folder / name for block in blocks for name in field_of(block, "output").split(", ")]
@@ -31,24 +31,24 @@ def outputs_of_finished_jobs(folder: Path, text: str) -> dict[Path, int]:
 
 @dataclass
 class Hit:
-    """Something that happened to a run."""
+    """An event that disturbed a run."""
 
     event: str
     after: float  # s since the command was typed
-    jobs: list[str]  # at work
-    lost: float  # s of work since their last checkpoints, or since they began
-    ended: str = ""  # the last line of the run that it stopped
+    jobs: list[str]  # running jobs
+    lost: float  # s of work since their last checkpoints, or since they started
+    ended: str = ""  # the last line of the run's output
 
 
 @dataclass
 class Victim:
-    """A run of the workflow in a folder, started again after each event."""
+    """A run of the workflow in a folder, restarted after each event."""
 
     folder: Path
     rng: np.random.Generator
     hits: list[Hit] = field(default_factory=list)
-    started: int = 0  # how often
-    done: dict[Path, int] = field(default_factory=dict)  # outputs of finished jobs and their time of change, ns
+    started: int = 0  # number of starts
+    done: dict[Path, int] = field(default_factory=dict)  # outputs of finished jobs and their mtimes, ns
 
     @property
     def results(self) -> Path:
@@ -59,7 +59,7 @@ class Victim:
         return (self.folder / "output.txt").read_text()
 
     def command(self, workers: int | None = None) -> list[str]:
-        """The same command each time, but for how the machine is used: that is to change nothing."""
+        """The same command each time, except for the use of the machine, which must change nothing."""
         self.started += 1
         workers = (0, 1, 4)[self.started % 3] if workers is None else workers
         compute = {"loader_workers": workers, "checkpoint_seconds": (0.1, 2)[self.started // 2 % 2]}
@@ -67,7 +67,7 @@ class Victim:
         return ["--cores", str(1 + self.started % 2), "--resources", "gpu=1", *overlays("compute.yaml")]
 
     def disturb(self, event: str, wait: float) -> bool:
-        """Run until something happens to it; whether it did before the run was done."""
+        """Run until the event. Returns False if the run was done before."""
         needs_workers = event == "kill a loader worker"
         process = start(self.folder, *self.command(2 if needs_workers else None), output=self.folder / "output.txt")
         begin = time.monotonic()
@@ -76,7 +76,7 @@ class Victim:
                 assert process.returncode == 0, self.output
                 return False
             time.sleep(0.05)
-        jobs, lost = at_work(process)
+        jobs, lost = running_jobs(process)
         hit = Hit(event, time.monotonic() - begin, jobs, lost)
         EVENTS[event](self, process)
         process.wait(timeout=300)
@@ -90,11 +90,11 @@ class Victim:
         done = snakemake(self.folder, *self.command()[2:], "--cores", "2")
         assert done.returncode == 0, done.stdout
         again = {path for path, changed in self.done.items() if path.exists() and path.stat().st_mtime_ns != changed}
-        assert again == set()  # what was done is not done again
+        assert again == set()  # no finished job has run again
 
 
-def at_work(process: subprocess.Popen) -> tuple[list[str], float]:
-    """Jobs of a run, and the seconds of work that they lose when they are killed now."""
+def running_jobs(process: subprocess.Popen) -> tuple[list[str], float]:
+    """Running jobs, and the seconds of work that they would lose if they were killed now."""
     jobs, lost = [], 0.0
     for job in descendants(process):
         found = re.search(r"-m stages\.(\w+)", command_of(job))
@@ -134,11 +134,11 @@ def parent_of(process: psutil.Process) -> psutil.Process | None:
 
 
 def workers_of(process: subprocess.Popen) -> list[psutil.Process]:
-    """Loader workers: children of a training, which look like it."""
+    """Loader workers: children of a training, with the same command line."""
     return [child for child in descendants(process) if TRAINING.search(command_of(parent_of(child)))]
 
 
-# What happens --------------------------------------------------------------------------------------------------------
+# Events --------------------------------------------------------------------------------------------------------------
 
 
 def kill(victim: Victim, process: subprocess.Popen) -> None:
@@ -171,7 +171,7 @@ def kill_and_flip(victim: Victim, process: subprocess.Popen) -> None:
 
 
 def some_of_newest_checkpoints(victim: Victim) -> Iterator[Path]:
-    """Of each training's newest checkpoint, its manifest or one of its files of tensors."""
+    """The manifest or one of the tensor files of each training's newest checkpoint."""
     for folder in victim.results.glob("checkpoints/*/*/"):
         manifests = sorted(folder.glob("[0-9]*.json"))
         if manifests:
@@ -186,7 +186,7 @@ def kill_a_worker(victim: Victim, process: subprocess.Popen) -> None:
 
 
 def fill_the_disk(victim: Victim, process: subprocess.Popen) -> None:
-    """Until a job fails; one that writes nothing for a while is killed."""
+    """Fill the disk until the run fails; kill the run if it writes nothing for a while."""
     ballast = victim.results / "ballast"
     free = os.statvfs(victim.results)
     with ballast.open("wb") as file:
@@ -209,7 +209,7 @@ def forbid_writing(victim: Victim, process: subprocess.Popen) -> None:
     finally:
         remount(victim.results, "rw")
     assert done.returncode != 0
-    # Snakemake itself says so where it would first have to replace what a killed job has left.
+    # Snakemake itself reports it if it must first replace the output of a killed job.
     assert re.search("ead-only|Write-protected output", done.stdout), done.stdout
 
 
@@ -223,12 +223,12 @@ EVENTS: dict[str, Callable[[Victim, subprocess.Popen], None]] = {
     "full disk": fill_the_disk,
     "kill, then a read-only folder": forbid_writing,
 }
-OF_THE_DISK = {"full disk", "kill, then a read-only folder"}  # need a file system of their own
+OF_THE_DISK = {"full disk", "kill, then a read-only folder"}  # need a separate file system
 
 
 @contextmanager
 def small_disk(folder: Path, megabytes: int) -> Iterator[bool]:
-    """A file system of its own in a folder, where this user may mount one; else the folder as it is."""
+    """Mount a separate file system on a folder if this user may do so. Yields whether it is mounted."""
     folder.mkdir(parents=True, exist_ok=True)
     options = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "none", str(folder)]
     mounted = subprocess.run(options, capture_output=True, check=False).returncode == 0
@@ -240,7 +240,7 @@ def small_disk(folder: Path, megabytes: int) -> Iterator[bool]:
 
 
 def remount(folder: Path, how: str) -> None:
-    """Killed programs may hold their files open for a moment more."""
+    """Remount a folder; retried, since killed programs may keep their files open for a moment."""
     for _ in range(100):
         if (
             subprocess.run(["mount", "-o", f"remount,{how}", str(folder)], capture_output=True, check=False).returncode

@@ -1,4 +1,4 @@
-"""One whole run of the workflow on a tiny survey, that nothing disturbs; all tests here share it."""
+"""One whole, undisturbed run of the workflow on a tiny survey; all tests here share it."""
 
 import re
 import shutil
@@ -15,7 +15,7 @@ PARTS = ("Snakefile", "workflow_config.yaml", "recipes", "profiles", "stages", "
 
 
 def copy_of_the_repository(folder: Path) -> Path:
-    """The files that a run needs, in a folder of its own."""
+    """Copy the files that a run needs to a folder."""
     for name in PARTS:
         source = REPOSITORY / name
         if source.is_dir():
@@ -26,7 +26,7 @@ def copy_of_the_repository(folder: Path) -> Path:
 
 
 def snakemake(folder: Path, *options: str, **kwargs) -> subprocess.CompletedProcess:
-    """Run Snakemake to its end; standard error joins the output."""
+    """Run Snakemake to its end; the output includes standard error."""
     command = [sys.executable, "-m", "snakemake", *options]
     return subprocess.run(
         command, cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, **kwargs
@@ -35,12 +35,12 @@ def snakemake(folder: Path, *options: str, **kwargs) -> subprocess.CompletedProc
 
 @dataclass
 class Run:
-    """A finished run, and what was seen on the way."""
+    """A finished run, and what was observed while it ran."""
 
     folder: Path
     command: list[str]
-    second_run: subprocess.CompletedProcess | None = None  # started while the first was at work
-    second_run_left: set[str] = field(default_factory=set)  # files that were not there before it
+    second_run: subprocess.CompletedProcess | None = None  # started while the first one was running
+    second_run_left: set[str] = field(default_factory=set)  # files that it created
     output: str = ""
 
     @property
@@ -58,12 +58,12 @@ def field_of(block: str, name: str) -> str:
 
 
 def jobs(text: str) -> set[str]:
-    """Jobs that a (dry) run names: "train_fold model=stage1_plain, fold=0"."""
+    """Jobs that a (dry) run lists: "train_fold model=stage1_plain, fold=0"."""
     return {f"{name} {field_of(block, 'wildcards')}".strip() for name, block in re.findall(JOB, text)}
 
 
 def in_the_middle_of_a_training(results: Path, text: str) -> bool:
-    """A training is done, and another has finished an epoch."""
+    """Whether a training is done and another one has finished an epoch."""
     logs = [log.read_text() for log in results.glob("logs/train_fold/*.log")]
     busy = [log for log in logs if "epoch 1/" in log and "trained fold" not in log]
     return "(Rule: train_fold)" in text and bool(busy)
@@ -82,7 +82,7 @@ def start(folder: Path, *options: str, output: Path) -> subprocess.Popen:
 
 
 def overlays(*more: str) -> list[str]:
-    """The options that make the demo's recipe a tiny one."""
+    """The options that shrink the demo's recipe to a tiny one."""
     return ["--configfile", "recipes/demo.yaml", str(REPOSITORY / "tests" / "workflow" / "tiny.yaml"), *more]
 
 
@@ -95,17 +95,17 @@ def run(tmp_path_factory) -> Run:
     while not in_the_middle_of_a_training(run.results, output.read_text()):
         assert first.poll() is None, output.read_text()
         time.sleep(0.1)
-    before = files_of_nobody(folder)
+    before = files_outside_results(folder)
     run.second_run = snakemake(folder, *run.command, timeout=60)
-    run.second_run_left = files_of_nobody(folder) - before
+    run.second_run_left = files_outside_results(folder) - before
     first.wait()
     run.output = output.read_text()
     assert first.returncode == 0, run.output
     return run
 
 
-def files_of_nobody(folder: Path) -> set[str]:
-    """Files outside the results that a run writes, but for compiled Python and Snakemake's own logs and notes."""
+def files_outside_results(folder: Path) -> set[str]:
+    """Files outside the results, without compiled Python and Snakemake's own logs and metadata."""
     paths = (path for path in folder.rglob("*") if path.is_file())
     names = {str(path.relative_to(folder)) for path in paths}
     return {

@@ -1,7 +1,7 @@
-"""However a run is disturbed, the same command ends it with the bytes of one that nothing disturbed.
+"""However a run is disturbed, repeating its command completes it with the same bytes as an undisturbed run.
 
-The disturbed run is in another folder, on one or two cores and with other numbers of loader workers each time.
-`make chaos` does the same with 50 kills.
+The disturbed run is in another folder; the numbers of cores and of loader workers change from start to start.
+`make chaos` does the same with 50 events.
 """
 
 import numpy as np
@@ -12,12 +12,12 @@ from tests.workflow.conftest import copy_of_the_repository
 
 pytestmark = pytest.mark.slow
 
-MOST = 14.0  # s of work before something happens: short, so that all of it happens to one run
+LONGEST = 14.0  # s of work before an event: short, so that all events fit into one run
 
 
 @pytest.fixture(scope="module")
 def events(request):
-    """What happens: each event once, and kills to make up the number asked for."""
+    """Each event once, and kills to reach the requested number."""
     wanted = request.config.getoption("--kills")
     return [*EVENTS, *["kill"] * (wanted - len(EVENTS))]
 
@@ -36,7 +36,7 @@ def test_a_disturbed_run_ends_with_the_bytes_of_one_that_was_not(run, events, tm
                 if event in OF_THE_DISK and not mounted:
                     left.pop()
                     continue
-                done = not victim.disturb(event, START + rng.uniform(0, MOST))
+                done = not victim.disturb(event, START + rng.uniform(0, LONGEST))
                 if not done:
                     left.pop()
             victim.finish()
@@ -44,5 +44,5 @@ def test_a_disturbed_run_ends_with_the_bytes_of_one_that_was_not(run, events, tm
         hits += victim.hits
     assert len(hits) >= len(events) - len(OF_THE_DISK)
     for hit in hits:
-        busy = ", ".join(hit.jobs) or "nothing at work"
+        busy = ", ".join(hit.jobs) or "no running job"
         print(f"{hit.event:40} after {hit.after:5.1f} s, {hit.lost:5.1f} s of work lost: {busy}")

@@ -1,4 +1,4 @@
-"""Images of other shapes and kinds than the competition's go through the whole workflow."""
+"""The whole workflow on images of other shapes and formats than the competition's."""
 
 import csv
 from dataclasses import dataclass, field
@@ -17,14 +17,15 @@ from tests.workflow.conftest import REPOSITORY, copy_of_the_repository, snakemak
 class Case:
     """A data set and its run.
 
-    size: of the images, px; kind: of the files; peak: their largest value; salt: the masks' value
-    overlay: on own_data.yaml; test_tiles, tile: what the submission is about
+    size: height and width of the images, px; kind: suffix of the files; peak: largest value of the images
+    mask_value: value of salt in the masks; overlay: on own_data.yaml; test_tiles, tile: number and size of the tiles
+    in the submission
     """
 
     size: tuple[int, int]
     kind: str
     peak: int
-    salt: int
+    mask_value: int
     labelled: int
     unlabelled: int
     overlay: dict
@@ -63,17 +64,17 @@ CASES = {
 
 
 def draw(rng, case):
-    """Layers and, to the right of a slanted flank, brighter salt; image and mask (H, W)."""
+    """Image and mask (H, W): layers, and brighter salt to the right of a slanted flank."""
     height, width = case.size
     rows, columns = np.mgrid[:height, :width]
     mask = columns + rows / 3 > width * rng.uniform(0.4, 0.9)
     layers = 0.4 + 0.2 * np.sin(rows / 5 + rng.uniform(0, 6)) + rng.normal(0, 0.05, case.size)
     image = (np.clip(layers + 0.3 * mask, 0, 1) * case.peak).astype(np.uint16 if case.peak > 255 else np.uint8)
-    return image, mask.astype(np.uint8) * np.uint8(case.salt)
+    return image, mask.astype(np.uint8) * np.uint8(case.mask_value)
 
 
 def write_images(root, case):
-    """The layout `folders`; JPEGs are in colours."""
+    """Write images and masks in the layout `folders`; JPEGs are in colour."""
     rng, files = np.random.default_rng(1), {}
     for number in range(case.labelled + case.unlabelled):
         image, mask = draw(rng, case)
@@ -88,7 +89,7 @@ def write_images(root, case):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", [pytest.param(case, id=name) for name, case in CASES.items()])
-def test_a_run_on_images_of_ones_own_ends_with_a_submission_and_a_report(tmp_path, case):
+def test_a_run_on_own_images_ends_with_a_submission_and_a_report(tmp_path, case):
     folder = copy_of_the_repository(tmp_path)
     write_images(folder / "data" / "own", case)
     overlay = {

@@ -1,4 +1,4 @@
-"""The whole DAG on a tiny survey: what a run leaves, and what an edit reruns."""
+"""The whole DAG on a tiny survey: the results of a run, and the jobs that an edit reruns."""
 
 import json
 import re
@@ -31,7 +31,7 @@ def read_masks(path, side=101):
 
 
 def overlap(masks, truth):
-    """IoU of all pixels of all tiles taken together."""
+    """IoU over the pixels of all tiles together."""
     pairs = [(masks[name].astype(bool), truth[name].astype(bool)) for name in truth]
     return sum((a & b).sum() for a, b in pairs) / sum((a | b).sum() for a, b in pairs)
 
@@ -61,7 +61,7 @@ def test_the_submission_finds_the_salt_and_an_untrained_network_does_not(run):
         assert overlap(dict(zip(test.ids, tta > 0.5, strict=True)), truth) < FLOOR
 
 
-def test_scores_are_there_for_every_stage_on_both_kinds_of_labels(run):
+def test_every_stage_is_scored_on_both_kinds_of_labels(run):
     scores = pd.read_csv(run.results / "scores.csv")
     for name in ("stage1", "stage2", "stage3", "final"):
         rows = scores[scores["name"] == name]
@@ -74,14 +74,14 @@ def test_scores_are_there_for_every_stage_on_both_kinds_of_labels(run):
     assert scores["score"].between(0, 1).all()
 
 
-def test_the_run_ends_with_scores_and_where_the_results_are(run):
-    words = run.output[run.output.index("out of fold") :]
-    assert re.search(r"^final +0\.\d{4}", words, re.MULTILINE)
-    assert "submission  results/demo/submission.csv" in words
-    assert "report      results/demo/report.html" in words
+def test_the_run_ends_with_scores_and_the_paths_of_the_results(run):
+    summary = run.output[run.output.index("out of fold") :]
+    assert re.search(r"^final +0\.\d{4}", summary, re.MULTILINE)
+    assert "submission  results/demo/submission.csv" in summary
+    assert "report      results/demo/report.html" in summary
 
 
-def test_a_training_shows_how_far_it_is_in_terminal_and_log(run):
+def test_a_training_shows_its_progress_in_terminal_and_log(run):
     line = r"phase 1/1 bce_dice \| epoch \d/4 \| lr .* \| loss .* \| .* score .* \| \d+ images/s \| .* left"
     assert re.search(line, run.output)
     logs = list((run.results / "logs" / "train_fold").glob("stage3_plain_fold*.log"))
@@ -89,7 +89,7 @@ def test_a_training_shows_how_far_it_is_in_terminal_and_log(run):
     assert all(len(re.findall(line, log.read_text())) == 4 for log in logs)
 
 
-def test_what_only_serves_until_blends_are_made_is_gone_but_for_what_folds_learn_from(run):
+def test_predictions_of_folds_are_deleted_after_blending_unless_folds_learn_from_them(run):
     left = {path.name for path in run.results.glob("models/*/fold*/*.npy")}
     assert left == {"test.npy"}  # its sets of pseudo-labels with `scope: fold` can be edited without predicting again
     assert not (run.results / "checkpoints").exists() or not list((run.results / "checkpoints").iterdir())
@@ -105,7 +105,7 @@ def test_each_fold_has_pseudo_labels_and_a_pretraining_of_its_own(run):
     assert pretrained[0].read_bytes() != pretrained[1].read_bytes()
 
 
-def test_no_rest_of_a_temporary_file_is_left(run):
+def test_no_temporary_file_is_left(run):
     hidden = {path.name for path in run.results.rglob(".*")} - {".snakemake_timestamp"}
     assert hidden == set()
 
@@ -114,12 +114,12 @@ def kept_config(run):
     return yaml.safe_load((run.results / "config.yaml").read_text())
 
 
-def test_beside_every_result_stands_which_program_made_it(run):
+def test_the_provenance_of_every_result_names_its_program(run):
     results = provenance.results(check_config(kept_config(run)), paths.Run(run.results))
     made = {run.folder / output: stage for stage, outputs in results.items() for output in outputs}
     made[run.results / "report.html"] = "write_report"
     found = {path: json.loads(path.read_text())["program"] for path in run.results.rglob("*.provenance.json")}
-    assert found == {provenance.beside(output): stage for output, stage in made.items()}
+    assert found == {provenance.path_of(output): stage for output, stage in made.items()}
 
 
 def test_a_second_run_was_refused_at_once_and_left_no_trace(run):
@@ -142,7 +142,7 @@ def dry_run(run, overlay, tmp_path):
     return jobs(dry_run_text(run, overlay, tmp_path))
 
 
-def test_other_images_are_predicted_with_the_weights_alone_as_the_runs_own_and_nothing_is_trained(run, tmp_path):
+def test_other_images_are_predicted_from_the_weights_alone_like_the_runs_own_tiles(run, tmp_path):
     folder = copy_of_the_repository(tmp_path)
     shutil.copytree(run.results / "models", folder / "results" / "demo" / "models")
     test = load_tiles(run.results / "tiles", "test")
@@ -182,12 +182,12 @@ def test_nothing_is_left_to_do(run, tmp_path):
     assert dry_run(run, {}, tmp_path) == set()
 
 
-def test_a_dry_run_leaves_the_config_of_the_run_as_it_was(run, tmp_path):
+def test_a_dry_run_does_not_change_the_config_of_the_run(run, tmp_path):
     dry_run(run, {"seed": 99}, tmp_path)
     assert kept_config(run)["seed"] == 13
 
 
-def test_a_change_of_the_machines_use_reruns_nothing(run, tmp_path):
+def test_a_change_of_compute_reruns_nothing(run, tmp_path):
     assert dry_run(run, {"compute": {"loader_workers": 1, "predict_batch": 32}}, tmp_path) == set()
 
 
@@ -196,13 +196,15 @@ def test_an_edited_network_reruns_its_model_and_what_follows(run, tmp_path):
     assert found == STAGE3 | END
 
 
-def test_a_dry_run_names_the_edits_and_how_long_their_trainings_will_take(run, tmp_path):
+def test_a_dry_run_lists_the_edits_and_the_time_of_their_trainings(run, tmp_path):
     edit = {"models": {"stage2_resnet10": {"augment": "none"}, "stage3_plain": {"members": {"phase1_cycle1": 2}}}}
-    told = dry_run_text(run, {"seed": 14, **edit}, tmp_path).partition("What this run takes")[2]
-    assert "pretrain + train_fold: seed: 13 -> 14" in told
-    assert re.search(r"train_fold model=stage2_resnet10: augment\.0\.p: 0\.5 -> nothing", told)
-    assert "predict_fold model=stage3_plain: members.phase1_cycle1: 1.0 -> 2.0" in told
-    assert re.search(r"Time: 10 trainings of folds and 3 pretrainings, at most about \d+ min of training \(CPU", told)
+    summary = dry_run_text(run, {"seed": 14, **edit}, tmp_path).partition("What this run takes")[2]
+    assert "pretrain + train_fold: seed: 13 -> 14" in summary
+    assert re.search(r"train_fold model=stage2_resnet10: augment\.0\.p: 0\.5 -> nothing", summary)
+    assert "predict_fold model=stage3_plain: members.phase1_cycle1: 1.0 -> 2.0" in summary
+    assert re.search(
+        r"Time: 10 trainings of folds and 3 pretrainings, at most about \d+ min of training \(CPU", summary
+    )
 
 
 EQUAL = {"name": "equal", "phase1_cycle1": None, "phase1_cycle2": None}
@@ -272,5 +274,5 @@ def test_another_run_to_compare_with_writes_the_report_again_and_nothing_else(ru
     (other / "scores.csv").unlink()
     path = tmp_path / "edit.yaml"
     done = snakemake(run.folder, *run.command, str(path), "-n")
-    assert "finished run in results/other, which report.compare names, and found no scores.csv in it." in done.stdout
+    assert "finished run in results/other, which report.compare names, found no scores.csv there." in done.stdout
     assert "Traceback" not in done.stdout

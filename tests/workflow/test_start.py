@@ -1,4 +1,4 @@
-"""What a user sees at the start: data, dry run, mistakes."""
+"""What a user sees at the start of a run: data, dry run, mistakes."""
 
 import os
 import re
@@ -17,7 +17,7 @@ def repository(tmp_path):
 
 
 def black_png(side):
-    """A grey PNG of zeros, small and without any library."""
+    """A grey PNG of zeros, made without a library."""
 
     def chunk(kind, data):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -33,7 +33,7 @@ def write_competition_layout(root):
             folder = root / split / kind
             folder.mkdir(parents=True)
             (folder / f"{split}0.png").write_bytes(black_png(101))
-    labels = "".join(f"train{number},\n" for number in range(100))  # enough of them for five folds of full batches
+    labels = "".join(f"train{number},\n" for number in range(100))  # enough for five folds of full batches
     (root / "train.csv").write_text(f"id,rle_mask\n{labels}")
     (root / "depths.csv").write_text("id,z\ntrain0,100\ntest0,200\n")
     (root / "sample_submission.csv").write_text("id,rle_mask\ntest0,1 1\n")
@@ -70,14 +70,14 @@ def write_tables_of_the_competition(root):
         (root / name).write_text("id,rle_mask\n" + "".join(f"{split}{number},\n" for number in range(count)))
 
 
-def test_a_dry_run_of_the_winning_recipe_tells_what_it_takes(repository):
+def test_a_dry_run_of_the_winning_recipe_summarizes_its_cost(repository):
     write_competition_layout(repository / "data" / "tgs")
     write_tables_of_the_competition(repository / "data" / "tgs")
     done = snakemake(repository, "-n")
-    told = done.stdout[done.stdout.index("What this run takes: 84 jobs") :]
-    assert "Time: 30 trainings of folds and 3 pretrainings, unknown until a first training is done" in told
-    assert len(re.findall(r"^ +5  stage\d_\w+ +unknown", told, re.MULTILINE)) == 6
-    assert 30 < float(re.search(r"^Disk: about ([\d.]+) GB in results/tgs", told, re.MULTILINE)[1]) < 60
+    summary = done.stdout[done.stdout.index("What this run takes: 84 jobs") :]
+    assert "Time: 30 trainings of folds and 3 pretrainings, unknown until a first training is done" in summary
+    assert len(re.findall(r"^ +5  stage\d_\w+ +unknown", summary, re.MULTILINE)) == 6
+    assert 30 < float(re.search(r"^Disk: about ([\d.]+) GB in results/tgs", summary, re.MULTILINE)[1]) < 60
     assert "Traceback" not in done.stdout
 
 
@@ -135,12 +135,12 @@ compute:
 """
 
 
-def test_all_that_is_wrong_with_a_recipe_is_told_at_once_with_its_lines(repository):
+def test_all_mistakes_in_a_recipe_are_reported_at_once_with_their_lines(repository):
     (repository / "bad.yaml").write_text(BAD_RECIPE)
     done = snakemake(repository, "-n", "--configfile", "recipes/demo.yaml", "bad.yaml")
     assert done.returncode == 1
     lines = done.stdout.splitlines()
-    assert lines[[line.startswith("Error: the config is not right.") for line in lines].index(True) + 1 :] == [
+    assert lines[[line.startswith("Error: the config has mistakes.") for line in lines].index(True) + 1 :] == [
         "bad.yaml, line 2: expected each key once, found seed again, first in line 1; remove or rename one",
         'compute.device: expected one of auto, cpu, cuda, found "gpu" (bad.yaml, line 5)',
         'submission.ensemble: expected the name of an ensemble or a model, found "finale"; did you mean final? '
@@ -148,7 +148,7 @@ def test_all_that_is_wrong_with_a_recipe_is_told_at_once_with_its_lines(reposito
     ]
 
 
-def test_values_of_the_command_line_are_told_the_same_way(repository):
+def test_mistakes_on_the_command_line_are_reported_the_same_way(repository):
     done = snakemake(repository, "-n", "--config", "seed=abc", "folds={count: 1}", "compute=3")
     assert done.returncode == 1
     for fault in (
@@ -160,7 +160,7 @@ def test_values_of_the_command_line_are_told_the_same_way(repository):
     assert "Traceback" not in done.stdout
 
 
-def test_a_recipe_that_is_no_mapping_is_told_by_snakemake_itself(repository):
+def test_a_recipe_that_is_not_a_mapping_is_reported_by_snakemake_itself(repository):
     (repository / "bad.yaml").write_text("- a\n- list\n")
     done = snakemake(repository, "-n", "--configfile", "bad.yaml")
     assert done.returncode == 1
@@ -168,10 +168,10 @@ def test_a_recipe_that_is_no_mapping_is_told_by_snakemake_itself(repository):
     assert "Traceback" not in done.stdout
 
 
-def test_what_would_stop_a_run_is_told_before_its_first_job(repository):
+def test_what_would_stop_a_run_is_reported_before_its_first_job(repository):
     (repository / "bad.yaml").write_text("compute: {device: cuda, loader_workers: 4096}\n")
     options = ["--configfile", "recipes/demo.yaml", "bad.yaml"]
-    blind = {"env": os.environ | {"CUDA_VISIBLE_DEVICES": ""}}  # to the GPUs of this machine
+    blind = {"env": os.environ | {"CUDA_VISIBLE_DEVICES": ""}}  # hides the GPUs of this machine
     dry, done = (snakemake(repository, *how, *options, **blind) for how in (["-n"], ["--cores", "1"]))
     assert done.returncode == 1
     for output in (dry.stdout, done.stdout):
@@ -181,7 +181,7 @@ def test_what_would_stop_a_run_is_told_before_its_first_job(repository):
     assert not (repository / "results" / "demo" / "survey").exists()
 
 
-def test_weights_that_are_missing_are_told_by_key_and_not_by_snakemake(repository):
+def test_missing_weights_are_reported_by_key_and_not_by_snakemake(repository):
     (repository / "bad.yaml").write_text("models: {stage1_resnet10: {network: {weights: nowhere/w.safetensors}}}\n")
     done = snakemake(repository, "-n", "--configfile", "recipes/demo.yaml", "bad.yaml")
     assert done.returncode == 1

@@ -1,4 +1,4 @@
-"""The layout shows the architecture: names agree, imports go one way."""
+"""The layout reflects the architecture: names agree, and imports go in one direction."""
 
 import ast
 import re
@@ -45,7 +45,7 @@ def test_rule_program_and_test_share_one_name():
         assert f"stages.{rule} " in Path("Snakefile").read_text()
 
 
-def test_every_program_leaves_its_provenance():
+def test_every_program_writes_its_provenance():
     assert {stage for stage in STAGES if "provenance.leave(" not in Path(f"stages/{stage}.py").read_text()} == set()
 
 
@@ -56,7 +56,7 @@ def package(module: str) -> str:
 
 
 def imported(module: str) -> set[str]:
-    """Modules of this project that a module imports, anywhere in it: in functions and for type checkers, too."""
+    """Modules of this project that a module imports anywhere, also in functions and for type checkers."""
     found = set()
     for node in ast.walk(ast.parse(MODULES[module].read_text())):
         if isinstance(node, ast.Import):
@@ -78,13 +78,13 @@ def test_no_module_imports_itself_through_others():
     TopologicalSorter({module: imported(module) for module in MODULES}).prepare()  # raises CycleError
 
 
-def test_every_package_has_few_modules_and_says_what_it_may_import():
+def test_every_package_has_few_modules_and_documents_its_imports():
     folders = [path for path in Path("salt").iterdir() if path.is_dir() and path.name != "__pycache__"]
     assert {f"salt.{folder.name}" for folder in folders} == {name for name in FLOOR if name.startswith("salt")}
     assert [folder.name for folder in folders if len(list(folder.glob("[!_]*.py"))) > MOST_MODULES] == []
     assert [path.name for path in Path("salt").glob("[!_]*.py")] == []
     for folder in folders:
-        said = ast.get_docstring(ast.parse((folder / "__init__.py").read_text())).partition("Imports ")[2]
+        documented = ast.get_docstring(ast.parse((folder / "__init__.py").read_text())).partition("Imports ")[2]
         used = {
             package(other)
             for module in MODULES
@@ -92,7 +92,7 @@ def test_every_package_has_few_modules_and_says_what_it_may_import():
             for other in imported(module)
         }
         names = {name.removeprefix("salt.") for name in used if name.startswith("salt.")} - {folder.name}
-        assert set(re.findall(r"\w+", said)) >= names or "every package" in said, folder
+        assert set(re.findall(r"\w+", documented)) >= names or "every package" in documented, folder
 
 
 def test_every_test_is_named_after_what_it_tests():
@@ -103,7 +103,7 @@ def test_every_test_is_named_after_what_it_tests():
 
 
 def spelled(path: Path) -> set[str]:
-    """Names of files, and of folders that are joined to a path, in a module's code; not in texts for people."""
+    """File names, and folder names that are joined to a path, in a module's code (not in docstrings and helps)."""
     nodes = list(ast.walk(ast.parse(path.read_text())))
     documentation = [node.value for node in nodes if isinstance(node, ast.Expr)]
     documentation += [node.value for node in nodes if isinstance(node, ast.keyword) and node.arg == "help"]
@@ -116,7 +116,7 @@ def spelled(path: Path) -> set[str]:
 
 
 def test_each_file_of_a_run_is_spelled_in_one_module():
-    of_users = {"train.csv", "depths.csv", "sample_submission.csv", "masks"}  # in their data folders
+    of_users = {"train.csv", "depths.csv", "sample_submission.csv", "masks"}  # in users' data folders
     templates = {path.name for path in Path("report").iterdir()}
     names = spelled(MODULES["salt.runtime.paths"]) - of_users - templates
     assert {"scores.csv", "history.csv", "snapshots", "ensembles"} <= names
@@ -127,7 +127,7 @@ def test_each_file_of_a_run_is_spelled_in_one_module():
     assert [text for text in texts if (names - rules) & set(re.split(r"[/\s]", text))] == []
 
 
-def test_no_drawer_for_everything():
+def test_no_module_is_a_catch_all():
     names = {path.name for path in MODULES.values()}
     assert names.isdisjoint({"utils.py", "common.py", "helpers.py", "misc.py"})
 

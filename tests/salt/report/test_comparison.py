@@ -16,38 +16,37 @@ WINNING = yaml.safe_load(Path("workflow_config.yaml").read_text())
 HEADER = "name,labels,tta,jigsaw,score,sd_folds,tiles"
 
 
-def finish(folder, scores, jigsaw="False", **changes):
-    """A finished run's files that comparisons are about; changes: of sections of the winning recipe."""
+def finish(folder, scores, **changes):
+    """Write the files of a finished run that comparisons read; changes: to sections of the winning recipe."""
     raw = copy.deepcopy(WINNING)
     for section, values in changes.items():
         raw[section] = raw.get(section, {}) | values if isinstance(values, dict) else values
     plan = Plan(raw | {"pathvars": {"results": str(folder)}})
     plan.save_config()
-    rows = [f"{name},out_of_fold,True,{jigsaw},{score},0.01,100" for name, score in scores.items()]
+    rows = [f"{name},out_of_fold,True,none,{score},0.01,100" for name, score in scores.items()]
     rows += [
-        f"{name},out_of_fold,{tta},{rule},0.9,,100" for name in scores for tta, rule in ((False, jigsaw), (True, "x"))
+        f"{name},out_of_fold,{tta},{rule},0.9,,100" for name in scores for tta, rule in ((False, "none"), (True, "x"))
     ]
-    rows += [f"{name},true_test,True,{jigsaw},0.9,,100" for name in scores]
+    rows += [f"{name},true_test,True,none,0.9,,100" for name in scores]
     (folder / "scores.csv").write_text("\n".join([HEADER, *rows]))
     (folder / "report.html").touch()
     provenance.leave(folder / "report.html", plan.report_settings(), {})
     return plan.config
 
 
-@pytest.mark.parametrize("jigsaw", ["False", "none"])
-def test_scores_out_of_fold_of_what_both_runs_have_are_compared(tmp_path, jigsaw):
-    here = finish(tmp_path / "here", {"stage1": 0.6, "mine": 0.4}, jigsaw)
-    finish(tmp_path / "there", {"theirs": 0.3, "stage1": 0.5}, jigsaw)
+def test_out_of_fold_scores_of_what_both_runs_have_are_compared(tmp_path):
+    here = finish(tmp_path / "here", {"stage1": 0.6, "mine": 0.4})
+    finish(tmp_path / "there", {"theirs": 0.3, "stage1": 0.5})
     found = comparison.compare(here, Run(tmp_path / "here"), str(tmp_path / "there"))
     assert found.scores == {"stage1": (Score(0.6, 0.01), Score(0.5, 0.01))}
 
 
-def test_settings_that_differ_are_told_but_for_those_that_no_score_depends_on(tmp_path):
+def test_settings_that_differ_are_listed_unless_no_score_depends_on_them(tmp_path):
     here = finish(tmp_path / "here", {}, compute={"device": "cpu"}, report={"compare": ["elsewhere"]})
     finish(tmp_path / "there", {}, seed=14, folds={"by": "mosaic"})
     found = comparison.compare(here, Run(tmp_path / "here"), str(tmp_path / "there"))
     assert found.changes == ["seed: 13 -> 14", 'folds.by: "depth" -> "mosaic"']
-    assert not found.neighbours
+    assert not found.isolates_neighbours
 
 
 @pytest.mark.parametrize(
@@ -60,12 +59,13 @@ def test_settings_that_differ_are_told_but_for_those_that_no_score_depends_on(tm
         ({"by": "depth", "count": 5}, {"by": "mosaic", "count": 4}, False),
     ],
 )
-def test_only_folds_that_split_mosaics_beside_folds_that_do_not_tell_what_neighbours_are_worth(
+def test_only_runs_that_differ_in_whether_folds_keep_mosaics_isolate_the_effect_of_neighbours(
     tmp_path, here, there, only_neighbours
 ):
     config = finish(tmp_path / "here", {}, folds=here)
     finish(tmp_path / "there", {}, folds=there)
-    assert comparison.compare(config, Run(tmp_path / "here"), str(tmp_path / "there")).neighbours == only_neighbours
+    found = comparison.compare(config, Run(tmp_path / "here"), str(tmp_path / "there"))
+    assert found.isolates_neighbours == only_neighbours
 
 
 def test_the_files_of_finished_runs_are_read(tmp_path):
@@ -76,36 +76,36 @@ def test_the_files_of_finished_runs_are_read(tmp_path):
 
 
 def must_fail(folder, found):
-    with pytest.raises(UserError, match=f"finished run in {folder}, which report.compare names, and found {found}"):
+    with pytest.raises(UserError, match=f"finished run in {folder}, which report.compare names, found {found}"):
         comparison.inputs([str(folder)])
 
 
-def test_a_run_that_is_not_there_or_has_not_ended_is_told(tmp_path):
+def test_a_run_that_is_missing_or_has_not_finished_is_reported(tmp_path):
     run = tmp_path / "run"
     must_fail(run, "no such folder")
     finish(run, {})
     (run / "report.html").unlink()
-    must_fail(run, "no report.html in it")
+    must_fail(run, "no report.html there")
     (run / "scores.csv").unlink()
-    must_fail(run, "no scores.csv and no report.html in it")
+    must_fail(run, "no scores.csv and no report.html there")
 
 
-def test_a_run_that_was_started_again_with_other_settings_is_told(tmp_path):
+def test_a_run_that_was_started_again_with_other_settings_is_reported(tmp_path):
     config = finish(tmp_path, {})
     config = config.model_copy(update={"seed": 14})
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config.model_dump(mode="json")))
-    must_fail(tmp_path, "a report.html of other settings than its config.yaml")
+    must_fail(tmp_path, "a report.html with other settings than config.yaml")
 
 
-def test_a_run_of_another_version_is_told(tmp_path):
+def test_a_run_of_another_version_is_reported(tmp_path):
     finish(tmp_path, {})
     text = (tmp_path / "config.yaml").read_text()
     (tmp_path / "config.yaml").write_text(text.replace("seed:", "sead:"))
-    must_fail(tmp_path, "a config.yaml that is not of this version")
+    must_fail(tmp_path, "a config.yaml of another version")
 
 
-def test_settings_of_the_report_survive_json_and_yaml_alike(tmp_path):
+def test_settings_of_the_report_are_equal_after_json_and_yaml(tmp_path):
     finish(tmp_path, {})
     kept = yaml.safe_load((tmp_path / "config.yaml").read_text())
-    reported = json.loads(provenance.beside(tmp_path / "report.html").read_text())["settings"]
+    reported = json.loads(provenance.path_of(tmp_path / "report.html").read_text())["settings"]
     assert {key: kept[key] for key in reported} == reported

@@ -30,7 +30,7 @@ def test_an_outline_is_the_edges_between_salt_and_the_rest(mask):
     assert drawn == edges
 
 
-def test_salt_that_goes_on_beyond_the_image_has_no_border_there():
+def test_a_mask_has_no_border_along_the_edge_of_the_image():
     assert drawing.outline(np.ones((5, 5), bool)) == ""
 
 
@@ -55,7 +55,7 @@ def test_probabilities_are_blue_below_a_half_white_at_it_and_orange_above():
 
 @given(st.integers(0, 50), st.integers(2, 12))
 def test_evenly_spread_positions_are_distinct_and_reach_both_ends(count, wanted):
-    places = drawing.evenly(count, wanted)
+    places = drawing.evenly_spaced(count, wanted)
     assert len(set(places)) == len(places) == min(count, wanted)
     if count:
         assert (places[0], places[-1]) == (0, count - 1)

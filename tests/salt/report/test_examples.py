@@ -18,7 +18,7 @@ def tiles(masks, split="train"):
 
 
 def left(columns):
-    """A mask whose first columns are salt."""
+    """A mask with salt in its first columns."""
     return np.tile(np.arange(SIDE) < columns, (SIDE, 1))
 
 
@@ -38,7 +38,7 @@ def test_there_is_one_labelled_tile_for_each_score_the_middle_one_by_id(records)
     truth = tiles([left(10)] * 3 + [left(0)] * 2 + [left(10)] * 2)
     predicted = [left(8), left(8), left(8), left(3), left(0), left(10), left(1)]  # IoU 0.8, 0.8, 0.8, 0, both empty, 1
     shown = examples.labelled(truth, records(truth.ids, tta=np.array(predicted, np.float16)), DEFAULT)
-    assert [(sample.id, round(sample.value, 1), sample.alike) for sample in shown] == [
+    assert [(example.id, round(example.value, 1), example.group_size) for example in shown] == [
         ("train06", 0.0, 2),
         ("train01", 0.6, 3),
         ("train05", 1.0, 1),
@@ -50,7 +50,7 @@ def test_labelled_tiles_are_shown_with_the_masks_of_all_steps(records):
     holed = left(10).astype(np.float16)
     holed[4, 4] = 0.4
     steps = Postprocess((Threshold(), FillHoles(smaller_than=2)))
-    assert [sample.value for sample in examples.labelled(truth, records(truth.ids, tta=holed[None]), steps)] == [1.0]
+    assert [example.value for example in examples.labelled(truth, records(truth.ids, tta=holed[None]), steps)] == [1.0]
     threshold_alone = examples.labelled(truth, records(truth.ids, tta=holed[None]), Postprocess((Threshold(),)))
     assert threshold_alone[0].tile.outlines["predicted"]  # the border of the hole
 
@@ -60,20 +60,20 @@ def test_test_tiles_go_from_little_salt_to_much_and_empty_ones_are_left_out(reco
     test = tiles(masks, "test")
     final = records(test.ids[::-1], mask=masks[::-1], tta=masks[::-1].astype(np.float16))
     shown = examples.test(test, final, final, frozenset({"test00"}), 12)
-    assert [(sample.id, sample.value, sample.jigsaw) for sample in shown] == [
+    assert [(example.id, example.value, example.jigsaw) for example in shown] == [
         ("test03", 0.1, False),
         ("test00", 0.5, True),
         ("test02", 1.0, False),
     ]
 
 
-def test_where_every_mask_is_empty_empty_ones_are_shown(records):
+def test_if_every_mask_is_empty_empty_ones_are_shown(records):
     test = tiles([left(0)] * 30, "test")
     final = records(test.ids, mask=test.masks, tta=test.masks.astype(np.float16))
     assert len(examples.test(test, final, final, frozenset(), 12)) == 12
 
 
-def test_augmented_tiles_have_a_border_of_salt_in_sight_and_mirrored_draws_mirrored_masks():
+def test_augmented_tiles_show_a_border_of_salt_and_mirrored_draws_mirrored_masks():
     masks = [left(columns) for columns in (0, 9, 3, 10, 6, 5)]
     train = tiles(masks)
     train.table["coverage"] = np.mean(masks, axis=(1, 2))

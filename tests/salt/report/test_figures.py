@@ -8,7 +8,7 @@ from salt.report import figures
 
 
 def history(phases, score=True):
-    """A history of so many epochs a phase."""
+    """A history with a number of epochs per phase."""
     rows = [(phase, 1, epoch) for phase, count in enumerate(phases, 1) for epoch in range(1, count + 1)]
     table = pd.DataFrame(rows, columns=["phase", "cycle", "epoch"]).assign(lr=0.1, loss=np.linspace(1, 0, len(rows)))
     return table.assign(held_out_loss=table["loss"] if score else np.nan, score=1 - table["loss"] if score else np.nan)

@@ -15,7 +15,7 @@ SIDE = 10
 
 
 def tiles(count, split):
-    """Tiles whose first four columns are salt."""
+    """Tiles with salt in their first four columns."""
     ids = [f"{split}{number}" for number in range(count)]
     table = pd.DataFrame({"id": ids, "split": split, "z": 0.0, "constant": False, "coverage": 0.4})
     masks = np.tile(np.arange(SIDE) < 4, (count, SIDE, 1)).astype(np.uint8)
@@ -30,18 +30,18 @@ CHANGES = pd.DataFrame([("test1", "below a vertical tile", "train0", 7)], column
 
 
 def placed():
-    return mosaic_page.place(MOSAICS, CHANGES, ["train0", "train1"])
+    return mosaic_page.with_mask_sources(MOSAICS, CHANGES, ["train0", "train1"])
 
 
 @pytest.fixture
 def masks(tmp_path):
-    """Final masks of three test tiles, as the truth is, in another order."""
+    """Final masks of three test tiles, equal to the true ones, in another order."""
     with create_records(tmp_path / "masks.npy", ["test2", "test0", "test1"], {"mask": np.uint8}, SIDE, SIDE) as out:
         out["mask"] = np.arange(SIDE) < 4
     return open_records(tmp_path / "masks.npy")
 
 
-def test_each_tile_of_a_mosaic_knows_where_its_mask_comes_from():
+def test_each_tile_of_a_mosaic_has_the_source_of_its_mask():
     assert placed()["kind"].tolist() == ["known", "changed", "final", "final", "known"]
     assert placed()["source"].tolist() == ["", "train0", "", "", ""]
 
@@ -56,7 +56,7 @@ def test_mosaics_are_drawn_of_both_splits_and_counted(masks):
 def test_a_limit_makes_the_tiles_of_a_picture_smaller_and_never_larger(masks):
     def sides(limit):
         drawn = mosaic_page.pictures(placed(), tiles(2, "train"), tiles(3, "test"), masks, limit)
-        return {(mosaic.tile[1], mosaic.picture.width, mosaic.picture.height) for mosaic in drawn}
+        return {(mosaic.tile_size[1], mosaic.picture.width, mosaic.picture.height) for mosaic in drawn}
 
     assert sides(4) == {(4, 8, 12), (4, 8, 4)}
     assert sides(1000) == {(10, 20, 30), (10, 20, 10)}
@@ -69,13 +69,13 @@ def test_ids_are_laid_out_as_the_tiles_are(masks):
 
 
 @given(st.lists(st.integers(2, 90), max_size=30))
-def test_every_mosaic_is_in_one_section_by_its_number_of_tiles(counts):
+def test_every_mosaic_is_in_one_group_by_its_number_of_tiles(counts):
     drawn = [mosaic_page.MosaicPicture(n, pd.DataFrame(index=range(c)), None) for n, c in enumerate(sorted(counts))]
-    sections = list(mosaic_page.by_size(drawn))
-    assert sorted(mosaic.number for _, _, some in sections for mosaic in some) == list(range(len(counts)))
-    for least, most, some in sections:
-        assert some
-        assert all(least <= len(mosaic.places) <= (most or 90) for mosaic in some)
+    groups = list(mosaic_page.by_size(drawn))
+    assert sorted(mosaic.number for _, _, group in groups for mosaic in group) == list(range(len(counts)))
+    for least, most, group in groups:
+        assert group
+        assert all(least <= len(mosaic.places) <= (most or 90) for mosaic in group)
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def run(tmp_path, masks):
 
 def test_the_page_shows_every_mosaic_with_the_ids_of_its_tiles(run):
     page = mosaic_page.page(Run(run), in_report=1)
-    assert "5 of 5 tiles found a neighbour and formed 2 mosaics." in page
+    assert "5 of 5 tiles have a neighbour and form 2 mosaics." in page
     assert re.findall("<title>(.*?)</title></rect>", page) == [
         "train0, labelled",
         "test1: below a vertical tile, train0",
@@ -105,7 +105,7 @@ def test_the_page_shows_every_mosaic_with_the_ids_of_its_tiles(run):
         "Mosaic 0 · 3 × 2 · 3 tiles · 1 labelled · jigsaw rule: 1 covered, 1 changed · also in the report",
         "Mosaic 1 · 1 × 2 · 2 tiles · 1 labelled",
     ]
-    assert 'The jigsaw rule made masks in <a href="#mosaic-0">0</a>.' in page
+    assert 'The jigsaw rule made masks in mosaic <a href="#mosaic-0">0</a>.' in page
 
 
 def test_many_tiles_share_the_pixels_of_the_page(run, monkeypatch):
@@ -117,5 +117,5 @@ def test_without_mosaics_the_page_says_so(run):
     MOSAICS[:0].to_csv(run / "mosaics.csv", index=False)
     CHANGES[:0].to_csv(run / "postprocess/changes.csv", index=False)
     page = mosaic_page.page(Run(run), 2)
-    assert "No tile found a neighbour, so there are no mosaics." in page
+    assert "No tile has a neighbour, so there are no mosaics." in page
     assert "<section" not in page

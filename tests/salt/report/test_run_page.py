@@ -18,15 +18,15 @@ SCHEDULES = (schedules.Plateau, schedules.Cosine, schedules.Triangular2)
 
 
 def winning(**changes):
-    """The winning recipe with some keys of its model `stage1_resnet34` changed."""
+    """The winning recipe with changed keys of its model `stage1_resnet34`."""
     raw = yaml.safe_load((rendering.FOLDER.parent / "workflow_config.yaml").read_text(encoding="utf-8"))
     raw["models"]["stage1_resnet34"] |= changes
     return check_config(raw)
 
 
 def methods(settings):
-    """The methods of a run in words, without the tags."""
-    context = {"config": settings, "words": words(), "rounds": rounds.numbers(settings), "side": (101, 101)}
+    """The methods of a run as text, without tags."""
+    context = {"config": settings, "words": words(), "rounds": rounds.numbers(settings), "tile_shape": (101, 101)}
     context |= {"augmentations": run_page.augmentations(settings), "leaking": rounds.leaking(settings)}
     counts = {"tiles": 4000}
     page = rendering.templates().get_template("methods.html").render(context | {"train": counts, "test": counts})
@@ -47,17 +47,17 @@ def test_there_are_words_for_every_choice_of_the_config():
 
 
 def amounts_in_words(section):
-    """Fields that a section's words tell."""
+    """Fields that a section's words contain."""
     return set(re.findall(r"{0\.(\w+)", section.words))
 
 
 @pytest.mark.parametrize("section", variants(augmentation.Transform).values())
-def test_the_words_for_a_transformation_tell_all_its_amounts(section):
+def test_the_words_for_a_transformation_contain_all_its_amounts(section):
     assert amounts_in_words(section) == set(section.model_fields) - {"name", "p", "of"}
 
 
 @pytest.mark.parametrize("section", variants(losses.Loss).values())
-def test_the_words_for_a_loss_tell_all_its_parameters(section):
+def test_the_words_for_a_loss_contain_all_its_parameters(section):
     assert amounts_in_words(section) == set(section.model_fields) - {"name", "weight"}
 
 
@@ -68,7 +68,7 @@ def test_there_are_words_for_every_network(section):
 
 
 @pytest.mark.parametrize("section", variants(postprocess.Step).values())
-def test_the_words_for_a_step_tell_all_its_fields(section):
+def test_the_words_for_a_step_contain_all_its_fields(section):
     assert amounts_in_words(section) == set(section.model_fields) - {"name"}
 
 
@@ -79,17 +79,20 @@ def submitting(*steps):
     return check_config(raw)
 
 
-def test_the_methods_tell_the_steps_of_the_submission_in_their_order():
-    told = methods(winning())
-    assert "of the probabilities p of final, step by step: a pixel was salt where p &gt; 0.5; tiles of one grey" in told
-    assert "grey value got empty masks; tiles were laid out in mosaics by the similarity of their borders, and" in told
-    assert "and the published jigsaw rule was applied. The published rule continues straight salt" in told
+def test_the_methods_list_the_steps_of_the_submission_in_their_order():
+    text = methods(winning())
+    assert (
+        "made from the probabilities p of final, step by step: a pixel was salt where p &gt; 0.5; tiles of one grey"
+        in text
+    )
+    assert "grey value got empty masks; tiles were laid out in mosaics by the similarity of their borders, and" in text
+    assert "and the published jigsaw rule was applied. The published rule continues straight salt" in text
     holes = {"name": "fill_holes", "smaller_than": 9}
     specks = {"name": "remove_components", "smaller_than": 20}
-    told = methods(submitting({"name": "threshold", "above": 0.45}, holes, specks))
-    assert "salt where p &gt; 0.45; holes in salt" in told
-    assert "of fewer than 9 px were filled; components of salt (8-connected) of fewer than 20 px were rem" in told
-    assert "removed. The jigsaw rule was not applied." in told
+    text = methods(submitting({"name": "threshold", "above": 0.45}, holes, specks))
+    assert "salt where p &gt; 0.45; holes in salt" in text
+    assert "of fewer than 9 px were filled; components of salt (8-connected) of fewer than 20 px were rem" in text
+    assert "removed. The jigsaw rule was not applied." in text
 
 
 def test_models_and_ensembles_take_the_order_of_the_scores():
@@ -98,21 +101,23 @@ def test_models_and_ensembles_take_the_order_of_the_scores():
     assert [*ordered.ensembles, *ordered.models] == names[::-1]
 
 
-def test_the_methods_tell_the_winning_schedules():
-    told = methods(winning())
+def test_the_methods_describe_the_winning_schedules():
+    text = methods(winning())
     assert (
-        "the Lovász hinge loss under SGD (batches of 18, learning rate 0.012, along cosine cycles of 50, 50, 50,"
-        in told
+        "the Lovász hinge loss using SGD (batches of 18, learning rate 0.012, in cosine cycles of 50, 50, 50," in text
     )
-    assert "multiplied by 0.25 after 10 epochs without a better score; stopped after 20 such epochs, or 125 in" in told
-    assert "epochs were two passes over the data" in told or "an epoch was two passes over the data" in told
+    assert (
+        "multiplied by 0.25 after 10 epochs without a better score; stopped after 20 such epochs or after 125 in"
+        in text
+    )
+    assert "epochs were two passes over the data" in text or "an epoch was two passes over the data" in text
 
 
-def test_the_methods_tell_which_pseudo_labels_leak():
+def test_the_methods_name_the_pseudo_labels_that_leak():
     assert "and the pseudo-labels stage1_confident, stage2_confident and stage1_by_size came from" in methods(winning())
 
 
-def test_the_methods_tell_of_sums_averages_triangles_and_mixing():
+def test_the_methods_describe_sums_averages_triangles_and_mixing():
     phase = {
         "loss": {"bce": 0.1, "dice": {"weight": 0.4, "smooth": 10}, "lovasz_relu": 0.5},
         "optimizer": {"name": "sgd", "lr": 0.01},
@@ -120,11 +125,12 @@ def test_the_methods_tell_of_sums_averages_triangles_and_mixing():
         "average": {"name": "swa", "start": 2},
         "batch": 18,
     }
-    told = methods(winning(phases=[phase], members={"phase1_cycle1": 1}, mix={"name": "cutmix", "p": 0.25}))
-    losses_told = "0.1 × binary cross-entropy, 0.4 × Dice loss (smoothed by 10 px) and 0.5 × the Lovász hinge loss"
-    assert f"the sum of {losses_told} under SGD" in told
-    assert "along a triangular cycle of 4 epochs down to 0; validated and kept as the mean of the weights after" in told
-    assert "Of the batches, 25.0 % were mixed by cutmix, with shares from Beta(1, 1)." in told
+    text = methods(winning(phases=[phase], members={"phase1_cycle1": 1}, mix={"name": "cutmix", "p": 0.25}))
+    terms = "0.1 × binary cross-entropy, 0.4 × Dice loss (smoothed by 10 px) and 0.5 × the Lovász hinge loss"
+    assert f"the sum of {terms} using SGD" in text
+    assert "in a triangular cycle of 4 epochs down to 0; the mean of the weights after epoch 2 and then after" in text
+    assert "after every epoch was validated and kept" in text
+    assert "Of the batches, 25.0 % were mixed by cutmix, with shares from Beta(1, 1)." in text
 
 
 PHASE = {
@@ -143,7 +149,8 @@ PHASE = {
             {"phase1_cycle1": 1},
             [
                 "The weights of the best epoch of each cycle were kept as snapshots.",
-                "The prediction was that of the snapshot phase1_cycle1; on the test tiles, the mean over the folds.",
+                "The prediction was that of the snapshot phase1_cycle1; predictions of test tiles were averaged over "
+                "the folds.",
             ],
         ),
         (
@@ -151,33 +158,33 @@ PHASE = {
             {"name": "equal"},
             [
                 "The weights of the last of every 2 epochs were kept as snapshots.",
-                "The prediction was the mean of all kept snapshots with equal weights; on the test tiles,",
+                "The prediction was the mean of all kept snapshots with equal weights; predictions of test tiles",
             ],
         ),
         (
             {"name": "best", "count": 3},
             {"name": "falling", "best": 2, "ratio": 0.5},
             [
-                "the held-out fold chose the best epoch of each cycle, the 3 best epochs of each phase and the "
-                "snapshots of the prediction, and the pseudo-labels",
+                "the held-out fold was used to choose the best epoch of each cycle, the 3 best epochs of each "
+                "phase and the snapshots of the prediction, and the pseudo-labels",
                 "The weights of the 3 best epochs of each phase were kept as snapshots.",
                 "The prediction was the mean of the 2 kept snapshots with the best held-out scores, each weighing 0.5 "
-                "times the one before; on the test tiles, the mean over the folds.",
+                "times the one before; predictions of test tiles were averaged over the folds.",
             ],
         ),
     ],
 )
-def test_the_methods_tell_what_was_kept_and_what_it_weighed(keep, members, sentences):
-    told = methods(winning(phases=[PHASE | {"keep": keep}], members=members))
+def test_the_methods_describe_what_was_kept_and_with_what_weight(keep, members, sentences):
+    text = methods(winning(phases=[PHASE | {"keep": keep}], members=members))
     for sentence in sentences:
-        assert sentence in told
+        assert sentence in text
 
 
-def test_the_methods_tell_of_no_choice_where_the_held_out_fold_made_none():
+def test_the_methods_mention_no_choice_if_the_held_out_fold_made_none():
     model = {"phases": [PHASE | {"keep": {"name": "last"}}], "members": {"phase1_last": 1}}
     raw = yaml.safe_load((rendering.FOLDER.parent / "workflow_config.yaml").read_text(encoding="utf-8"))
     network = {"network": {"name": "unet_plain"}, "input": {"pad": 128}}
     raw |= {"models": {"only": network | model}, "ensembles": {"final": {"only": 1}}, "pseudo_labels": {}}
     assert "optimistic" not in methods(check_config(raw))
     raw["models"]["only"]["phases"] *= 2
-    assert "the held-out fold chose the weights that a phase started from." in methods(check_config(raw))
+    assert "the held-out fold was used to choose the weights that a phase started from." in methods(check_config(raw))

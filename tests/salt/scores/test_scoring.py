@@ -22,7 +22,7 @@ NO_MOSAICS = pd.DataFrame({"id": [], "mosaic": [], "row": [], "column": []}, dty
 
 @pytest.fixture
 def predicted(tmp_path):
-    """Plain: right in two tiles of three. TTA: right everywhere. In another order than the truth's, without one."""
+    """Plain: right in two of three tiles. TTA: right everywhere. One tile is missing; the order is not the truth's."""
     rows = np.random.default_rng(0).permutation(300)[:-1]
     with create_records(tmp_path / "p.npy", IDS[rows].tolist(), {name: np.float16 for name in FIELDS}, 32, 32) as out:
         right = TILES.masks[rows]
@@ -80,16 +80,16 @@ def vertical(count):
 
 def wrong(path, ids):
     with create_records(path, ids.tolist(), {name: np.float16 for name in FIELDS}, 32, 32):
-        pass  # nowhere salt
+        pass  # no salt anywhere
     return open_records(path)
 
 
 def test_the_labels_are_hidden_in_five_equal_parts_whatever_their_order():
-    parts = scoring.deal(TILES.ids)
+    parts = scoring.random_parts(TILES.ids)
     assert sorted(name for part in parts for name in part) == sorted(TILES.ids)
     assert [len(part) for part in parts] == [60] * 5
-    assert scoring.deal(TILES.ids[::-1]) == parts
-    assert [len(part) for part in scoring.deal(TILES.ids[:7])] == [2, 2, 1, 1, 1]
+    assert scoring.random_parts(TILES.ids[::-1]) == parts
+    assert [len(part) for part in scoring.random_parts(TILES.ids[:7])] == [2, 2, 1, 1, 1]
 
 
 def test_out_of_fold_a_rule_knows_the_masks_that_are_not_hidden_whatever_the_folds(tmp_path):
@@ -101,7 +101,7 @@ def test_out_of_fold_a_rule_knows_the_masks_that_are_not_hidden_whatever_the_fol
         assert not view.known.keys() & view.hidden
     rows = pd.DataFrame(scoring.score(wrong(tmp_path / "p.npy", ids), truth, STEPS, RULES)).set_index("jigsaw")
     assert rows.loc["none", "score"].tolist() == [0, 0]
-    hidden_with_the_first = next(part for part in scoring.deal(ids.tolist()) if "v0" in part)
+    hidden_with_the_first = next(part for part in scoring.random_parts(ids.tolist()) if "v0" in part)
     before_any_known = next(row for row in range(30) if f"v{row}" not in hidden_with_the_first)
     assert rows.loc["published", "score"].tolist() == pytest.approx([1 - before_any_known / 30] * 2)
 
@@ -124,15 +124,15 @@ def test_no_rule_sees_a_hidden_mask(tiles, part):
     masks, empty = tiles
     ids, _, mosaics = vertical(len(masks))
     folds = pd.DataFrame({"id": ids, "fold": 0})
-    hidden = scoring.deal(ids.tolist())[part]
+    hidden = scoring.random_parts(ids.tolist())[part]
     other = np.where(np.isin(ids, list(hidden))[:, None, None], 1 - masks, masks)
     for rule in RULES:
-        said = []
+        changed = []
         for each in (masks, other):
             truth = scoring.out_of_fold_truth(ids, each, VARIED[: len(ids)], folds, mosaics)
             changes = scoring.changes_in_view(rule, truth, set(ids), set(ids[empty]))
-            said.append({name: (change.source, change.mask.tolist()) for name, change in changes.items()})
-        assert [said[0].get(name) for name in hidden] == [said[1].get(name) for name in hidden]
+            changed.append({name: (change.source, change.mask.tolist()) for name, change in changes.items()})
+        assert [changed[0].get(name) for name in hidden] == [changed[1].get(name) for name in hidden]
 
 
 @settings(max_examples=30)
@@ -148,7 +148,7 @@ def test_scores_under_a_rule_are_those_of_the_repainted_masks(tmp_path_factory, 
     truth = scoring.out_of_fold_truth(ids, masks, VARIED[: len(ids)], folds, mosaics)
     for row in scoring.score(open_records(path), truth, STEPS, RULES):
         painted, reached = guess.copy(), []
-        for hidden in scoring.deal(ids.tolist()):
+        for hidden in scoring.random_parts(ids.tolist()):
             known = {name: mask for name, mask in zip(ids, masks, strict=True) if name not in hidden}
             for change in find_changes(row["jigsaw"], mosaics, known, hidden, set(ids[empty])):
                 reached.append(ids.tolist().index(change.id))

@@ -42,7 +42,7 @@ def test_weights_of_a_counted_network_take_four_bytes_a_parameter(raw):
     assert cost.weights("stage1_resnet34") == 4 * cost.config.models["stage1_resnet34"].network.parameters
 
 
-def test_weights_of_an_encoder_that_nobody_counted_are_unknown_until_a_training_tells(raw):
+def test_weights_of_an_encoder_of_unknown_size_are_unknown_until_a_training_is_measured(raw):
     raw["models"]["stage1_resnet34"]["network"] = {"name": "unet", "encoder": "resnet18"}
     config = check_config(raw)
     jobs = [train_fold("stage1_resnet34"), train_fold("stage1_resnext50")]
@@ -109,7 +109,7 @@ def test_without_a_number_of_tiles_only_weights_and_checkpoints_are_known(raw):
     assert set(Cost(check_config(raw), None).disk(jobs).kinds) == {"weights", "checkpoints, while a training runs"}
 
 
-def test_predictions_of_images_take_as_much_as_their_files_and_windows_let_expect(raw, tmp_path):
+def test_predictions_of_images_are_estimated_from_their_files_and_windows(raw, tmp_path):
     (tmp_path / "line.png").write_bytes(bytes(1000))
     raw["predict"], raw["windows"] = str(tmp_path), {"overlap": 0.5}
     assert Cost(check_config(raw), None).disk([Job("predict_images", {})]).total == 2 * (1 + 4) * 1000
@@ -137,7 +137,7 @@ def test_another_network_or_input_is_no_basis(raw):
     assert cost.seconds(train_fold("stage1_resnet34")) is None
 
 
-def test_without_a_number_of_tiles_no_time_is_told(raw):
+def test_without_a_number_of_tiles_the_time_is_unknown(raw):
     config = check_config(raw)
     cost = Cost(config, None, [timing(config, "stage1_resnet34", 256)])
     assert cost.seconds(train_fold("stage1_resnet34")) is None
@@ -172,7 +172,7 @@ def test_without_tables_the_tiles_are_unknown(run, tmp_path):
     assert count_tiles(check_config(run)) is None
 
 
-def test_tiles_that_were_read_count_without_constant_ones(run, tmp_path):
+def test_prepared_tiles_are_counted_without_constant_ones(run, tmp_path):
     (tmp_path / "results" / "tiles").mkdir(parents=True)
     table = "id,split,z,constant,coverage\na,train,1,True,0\nb,train,2,False,0.1\nc,test,3,False,\n"
     (tmp_path / "results" / "tiles" / "tiles.csv").write_text(table)
@@ -180,12 +180,12 @@ def test_tiles_that_were_read_count_without_constant_ones(run, tmp_path):
     assert count_tiles(check_config(run)) == (1, 1, 64 * 96)
 
 
-def test_a_survey_that_is_not_made_yet_counts_with_the_most_that_it_can_have(run):
+def test_a_survey_that_is_not_made_yet_counts_with_its_maximum(run):
     run["survey"] = {"sections": 2, "rows": [4, 5], "columns": [5, 10], "test": 0.3}
     assert count_tiles(check_config(run)) == (70, 30, 101 * 101)
 
 
-def test_days_on_a_cpu_are_told_of_networks_with_an_encoder_and_shared_by_threads(raw):
+def test_time_on_a_cpu_is_estimated_for_networks_with_an_encoder_and_divided_by_threads(raw):
     raw["models"]["stage1_resnext50"]["network"] = {"name": "unet_plain"}
     raw["models"]["stage1_resnet34"]["network"] = {"name": "unet", "encoder": "resnet18"}
     seconds = {}

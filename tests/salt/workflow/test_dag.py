@@ -54,14 +54,14 @@ def test_the_three_rounds_follow_from_the_names(raw):
 
 @pytest.fixture
 def honest(raw):
-    """The winning recipe, its folds learning from their own models alone."""
+    """The winning recipe, with folds that learn only from their own models."""
     for labels in raw["pseudo_labels"].values():
         labels["scope"] = "fold"
     raw["ensembles"]["stage1"]["stage1_resnet34"] = 2
     return raw
 
 
-def test_in_the_scope_of_a_fold_all_that_it_learns_from_is_of_its_own_models(honest):
+def test_with_scope_fold_a_fold_learns_only_from_its_own_models(honest):
     plan, results = Plan(honest), "results/tgs"
     sources = plan.pseudo_label_sources(wildcards(labels="stage1_confident", scope="fold3"))
     assert sources == [
@@ -92,7 +92,7 @@ def test_the_models_of_a_fold_weigh_as_in_their_ensemble(honest):
     assert settings("stage1_confident", "all_folds")["fold"] is None
 
 
-def test_a_single_model_makes_pseudo_labels_of_a_fold_as_an_ensemble_does(honest):
+def test_a_single_model_makes_pseudo_labels_like_an_ensemble(honest):
     honest["pseudo_labels"]["stage1_by_size"]["ensemble"] = "stage1_resnet34"
     which = wildcards(labels="stage1_by_size", scope="fold0")
     assert Plan(honest).pseudo_label_sources(which) == [Path("results/tgs/models/stage1_resnet34/fold0/test.npy")]
@@ -120,7 +120,7 @@ def encoder(slug):
     return Path(f"results/tgs/encoders/{slug}.safetensors")
 
 
-def test_each_encoders_weights_are_fetched_once_and_handed_to_where_training_begins(raw):
+def test_each_encoders_weights_are_fetched_once_and_passed_to_the_first_training(raw):
     plan = Plan(raw)
     assert set(plan.encoders) == {"resnet34-imagenet", "resnext50_32x4d-imagenet"}
     assert plan.encoder_files(wildcards(encoder="resnet34-imagenet")) == []
@@ -163,11 +163,11 @@ def test_a_run_to_compare_with_concerns_the_report_alone(raw, tmp_path):
     assert before.report_settings() != after.report_settings()
     for part in ("data", "folds", "mosaics", "submission"):
         assert before.settings(part) == after.settings(part)
-    with pytest.raises(SystemExit, match="finished run in .*other, which report.compare names, and found no such fold"):
+    with pytest.raises(SystemExit, match="finished run in .*other, which report.compare names, found no such fold"):
         after.compared_runs()
 
 
-def test_folds_read_mosaics_and_duplicates_only_where_they_follow_them(raw):
+def test_folds_read_mosaics_and_duplicates_only_if_they_keep_mosaics_together(raw):
     assert Plan(raw).fold_inputs() == []
     raw["folds"]["by"] = "mosaic"
     assert Plan(raw).fold_inputs() == [Path("results/tgs/mosaics.csv"), Path("results/tgs/duplicates.csv")]
@@ -182,7 +182,7 @@ def test_settings_do_not_depend_on_the_order_of_keys(raw):
     assert json.loads(Plan(raw).train_settings(which))["seed"] == 13
 
 
-def test_a_wrong_config_ends_with_its_faults_alone(raw):
+def test_an_invalid_config_ends_with_just_its_faults(raw):
     raw["ensembles"]["stage1"] = {"stage1_resnet43": 1}
     with pytest.raises(SystemExit, match=r"\nensembles.stage1: .*; did you mean stage1_resnet34\?$"):
         Plan(raw)
@@ -211,7 +211,7 @@ def test_weights_of_a_blend_stay_with_their_members(raw):
         assert weights == {"stage1_resnet34": 2, "stage1_resnext50": 1}
 
 
-def test_an_edited_picture_reruns_prepare_tiles_and_a_stray_file_does_not(raw, tmp_path):
+def test_an_edited_image_reruns_prepare_tiles_and_a_stray_file_does_not(raw, tmp_path):
     for folder in ("train/images", "train/masks", "test/images"):
         (tmp_path / folder).mkdir(parents=True)
         (tmp_path / folder / "a.png").write_bytes(b"1")
@@ -225,7 +225,7 @@ def test_an_edited_picture_reruns_prepare_tiles_and_a_stray_file_does_not(raw, t
 
 @pytest.fixture
 def predicting(raw, tmp_path):
-    """The winning recipe about to predict other images, without tiles, with its weights left out of account."""
+    """The winning recipe, set to predict other images, without tiles and weights."""
     (tmp_path / "lines").mkdir()
     raw["pathvars"]["results"], raw["data"]["root"] = str(tmp_path), str(tmp_path / "nowhere")
     return raw | {"predict": str(tmp_path / "lines")}
@@ -245,7 +245,7 @@ def test_a_prediction_without_weights_or_images_ends_before_any_job(predicting, 
     with pytest.raises(SystemExit, match="^Error: To predict.* the folder is empty"):
         Plan(predicting).image_settings(wildcards())
     (tmp_path / "lines" / "a.png").touch()
-    with pytest.raises(SystemExit, match="^Error: To predict.* First train"):
+    with pytest.raises(SystemExit, match="^Error: To predict.* Train first"):
         Plan(predicting).image_settings(wildcards())
 
 
@@ -261,9 +261,9 @@ def test_a_prediction_leaves_the_config_of_the_run_and_the_settings_of_its_repor
 def test_a_prediction_ends_with_how_many_images_there_are_and_where(predicting, tmp_path):
     folder = tmp_path / "predictions" / "lines"
     folder.mkdir(parents=True)
-    assert Plan(predicting).closing_words() == ""
+    assert Plan(predicting).summary() == ""
     (folder / "masks.csv").write_text("id,rle_mask\na,1 1\nb,\n")
-    words = Plan(predicting).closing_words()
+    words = Plan(predicting).summary()
     assert words.startswith("2 images are predicted")
     for name in ("masks", "probabilities", "masks.csv"):
         assert f"{folder}/{name}" in words.split()
@@ -282,22 +282,22 @@ def test_in_folders_any_image_that_changes_reruns_prepare_tiles(raw, tmp_path):
     assert Plan(raw).data_settings() != before
 
 
-def test_a_part_of_the_workflow_ends_without_closing_words(raw, tmp_path):
+def test_a_part_of_the_workflow_ends_without_a_summary(raw, tmp_path):
     raw["pathvars"]["results"] = str(tmp_path)
-    assert Plan(raw).closing_words() == ""
+    assert Plan(raw).summary() == ""
     (tmp_path / "scores.csv").write_text("name,tta\nan_older_model,True\n")
-    assert Plan(raw).closing_words() == ""
+    assert Plan(raw).summary() == ""
 
 
-def test_after_a_failure_the_words_tell_of_memory_and_that_the_same_command_goes_on(raw):
-    words = Plan(raw).words_after_a_failure()
+def test_after_a_failure_the_advice_mentions_memory_and_repeating_the_command(raw):
+    words = Plan(raw).advice_after_failure()
     assert "\n" not in words
-    for word in ("The same command goes on", "signal 9", "137", "memory", "--cores"):
+    for word in ("The same command continues", "signal 9", "137", "memory", "--cores"):
         assert word in words
 
 
 @pytest.mark.parametrize(("chosen", "last"), [("none", 1), ("published", 1), ("extended", 2)])
-def test_the_closing_words_show_all_scores_and_where_the_results_are(raw, tmp_path, chosen, last):
+def test_the_summary_shows_all_scores_and_where_the_results_are(raw, tmp_path, chosen, last):
     raw["pathvars"]["results"] = str(tmp_path)
     rule = [] if chosen == "none" else [{"name": "jigsaw", "rule": chosen}]
     raw["submission"]["postprocess"] = [{"name": "threshold", "above": 0.5}, *rule]
@@ -311,7 +311,7 @@ def test_the_closing_words_show_all_scores_and_where_the_results_are(raw, tmp_pa
         for digit, jigsaw in enumerate(("none", "published", "extended"))
     ]
     (tmp_path / "scores.csv").write_text("\n".join(rows))
-    words = plan.closing_words().splitlines()
+    words = plan.summary().splitlines()
     assert words[0].split() == ["out", "of", "fold", "+", "jigsaw", "true", "test", "+", "jigsaw"]
     assert words[1].split() == ["stage1_resnext50", *["0.0010", f"0.001{last}"] * 2]
     assert words[-1].split() == ["report", f"{tmp_path}/report.html"]

@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from salt.inference.snapshots import read_members, resolve, write_members
+from salt.runtime import provenance
 from salt.runtime.paths import Run
-from salt.runtime.provenance import beside
 from salt.workflow import prediction
 from schemas.errors import UserError
 from schemas.reading import check_config
@@ -20,9 +20,13 @@ WINNING = yaml.safe_load(Path("workflow_config.yaml").read_text())
 MODELS = ("stage2_resnext50", "stage3_pad128")  # of the ensemble `final`
 
 
+def write_provenance(output, settings):
+    provenance.path_of(output).write_text(json.dumps({"settings": settings}))
+
+
 @pytest.fixture
 def raw(tmp_path):
-    """The winning recipe, with two folds, trained: files of weights that nobody reads here, and an image."""
+    """The winning recipe, with two folds, trained: with dummy files of weights, and an image."""
     raw = copy.deepcopy(WINNING)
     raw["pathvars"]["results"], raw["predict"] = str(tmp_path / "results"), str(tmp_path / "lines")
     raw["folds"]["count"] = 2
@@ -36,7 +40,7 @@ def raw(tmp_path):
             write_members(files.members, resolve(raw["models"][model]["members"], []))
             for output, keys in ((files.snapshots, ("network", "input", "phases")), (files.held_out, ("members",))):
                 settings = {"seed": 13} | {key: was[key] for key in keys}
-                beside(output).write_text(json.dumps({"settings": settings}))
+                write_provenance(output, settings)
     (tmp_path / "lines").mkdir()
     (tmp_path / "lines" / "a.png").write_bytes(b"1")
     return raw
@@ -90,7 +94,7 @@ def test_new_weights_and_new_images_are_new_settings_and_nothing_else_is(raw, tm
     assert {key for key in after if after[key] != settings(raw)[key]} == {"pictures"}
 
 
-def test_without_weights_it_is_told_what_is_missing_and_to_train_first(raw, tmp_path):
+def test_without_weights_the_message_names_the_missing_files_and_says_to_train_first(raw, tmp_path):
     weights_of(tmp_path, "stage3_pad128", 1, "phase1_cycle2").unlink()
     text = fault(raw)
     for words in (
@@ -98,13 +102,13 @@ def test_without_weights_it_is_told_what_is_missing_and_to_train_first(raw, tmp_
         "4 folds",
         "1 of its files missing",
         "phase1_cycle2",
-        "First train",
+        "Train first",
         "`predict`",
     ):
         assert words in text
 
 
-def test_without_the_members_of_a_fold_it_is_told_to_train_first(raw, tmp_path):
+def test_without_the_members_of_a_fold_the_message_says_to_train_first(raw, tmp_path):
     Run(tmp_path / "results").fold("stage3_pad128", 1).members.unlink()
     assert "1 of its files missing: " in (text := fault(raw))
     assert "fold1/members.json" in text
@@ -121,7 +125,7 @@ def test_members_that_the_run_did_not_predict_with_are_refused(raw):
     raw["models"]["stage2_resnext50"]["members"] = {"phase1": 3, "phase2_cycle1": 1}
     text = fault(raw)
     assert "models.stage2_resnext50.members.phase2_cycle2: 1.0 -> nothing" in text
-    assert "bring the run up to date: type the same command without `predict`" in text
+    assert "update the run: type the same command without `predict`" in text
     raw["models"]["stage2_resnext50"]["members"] = {"name": "equal"}
     assert "models.stage2_resnext50.members.phase1: 3.0 -> nothing" in fault(raw)
 
@@ -139,14 +143,14 @@ def test_a_model_that_was_trained_with_other_settings_is_refused(raw, edit, chan
 
 
 def test_tiles_that_were_read_with_other_settings_are_refused(raw, tmp_path):
-    for tile in (101, None):  # none: as the images are
-        beside(tmp_path / "results" / "tiles").write_text(json.dumps({"settings": {"root": "elsewhere", "tile": tile}}))
+    for tile in (101, None):  # None: the size of the images
+        write_provenance(tmp_path / "results" / "tiles", {"root": "elsewhere", "tile": tile})
         settings(raw)
-    beside(tmp_path / "results" / "tiles").write_text(json.dumps({"settings": {"root": "elsewhere", "tile": 128}}))
+    write_provenance(tmp_path / "results" / "tiles", {"root": "elsewhere", "tile": 128})
     assert "data.tile: 128 -> 101" in fault(raw)
 
 
-def test_a_size_that_the_config_leaves_to_the_images_is_that_of_the_runs_tiles(raw, tmp_path):
+def test_a_size_that_the_config_does_not_set_is_that_of_the_runs_tiles(raw, tmp_path):
     raw["data"] |= {"layout": "folders", "range": [-3, 3], "colour": "rgb"}
     assert "Set `data.tile` to the size that the run was trained with" in fault(raw)
     (tmp_path / "results" / "tiles").mkdir()
@@ -155,7 +159,7 @@ def test_a_size_that_the_config_leaves_to_the_images_is_that_of_the_runs_tiles(r
     assert (found.tile, found.range, found.colour) == ((64, 96), (-3, 3), "rgb")
 
 
-def test_windows_are_brought_to_bytes_as_the_runs_tiles_were_unless_the_config_says_otherwise(raw):
+def test_windows_are_scaled_to_bytes_like_the_runs_tiles_unless_the_config_sets_a_range(raw):
     assert settings(raw)["windows"] == {"overlap": 0.5, "range": "tile"}  # the competition's were stretched
     raw["data"] |= {"layout": "folders", "tile": 101, "range": [-3, 3]}
     assert settings(raw)["windows"]["range"] == (-3, 3)
@@ -163,13 +167,13 @@ def test_windows_are_brought_to_bytes_as_the_runs_tiles_were_unless_the_config_s
     assert settings(raw)["windows"] == {"overlap": 0.75, "range": (-4, 4)}
 
 
-def test_where_the_weights_of_the_encoder_started_makes_no_difference(raw):
+def test_initial_weights_of_the_encoder_make_no_difference(raw):
     before = settings(raw)
     raw["models"]["stage3_pad128"]["network"]["weights"] = "elsewhere/r34.safetensors"
     assert settings(raw)["weights"] == before["weights"]
 
 
-def test_models_that_see_depths_are_refused(raw):
+def test_models_with_depth_as_an_input_are_refused(raw):
     raw["models"]["stage3_pad128"]["input"]["channels"] = "depth"
     assert "`channels: depth` in stage3_pad128" in fault(raw)
 
@@ -177,10 +181,10 @@ def test_models_that_see_depths_are_refused(raw):
 def test_predictions_of_other_images_with_the_same_name_are_not_replaced(raw, tmp_path):
     left = tmp_path / "results" / "predictions" / "lines"
     left.mkdir(parents=True)
-    beside(left / "masks").write_text(json.dumps({"settings": {"images": f"{tmp_path}/lines/../lines"}}))
+    write_provenance(left / "masks", {"images": f"{tmp_path}/lines/../lines"})
     settings(raw)
-    beside(left / "masks").write_text(json.dumps({"settings": {"images": "older/lines"}}))
-    assert "holds those of older/lines" in fault(raw)
+    write_provenance(left / "masks", {"images": "older/lines"})
+    assert "found there those of older/lines" in fault(raw)
 
 
 @pytest.mark.parametrize("images", ["nowhere", "results"])
@@ -189,7 +193,7 @@ def test_without_images_it_ends_with_what_was_found(raw, tmp_path, images):
     assert re.search("found nothing there|found none", fault(raw))
 
 
-def test_predictions_are_named_after_their_images_in_words_that_no_shell_takes_for_others(tmp_path):
+def test_predictions_are_named_after_their_images_without_special_characters(tmp_path):
     (tmp_path / "my {odd} lines.v2").mkdir()
     assert prediction.folder_name(str(tmp_path / "my {odd} lines.v2")) == "my__odd__lines.v2"
     assert prediction.folder_name(f"{tmp_path}/my {{odd}} lines.v2/") == "my__odd__lines.v2"

@@ -9,7 +9,7 @@ from salt.runtime import gpus
 from salt.workflow import preflight
 from salt.workflow.cost import Cost, TileCount
 from salt.workflow.dag import Plan
-from salt.workflow.preflight import Problem, problems, tell
+from salt.workflow.preflight import Problem, problems, report
 from salt.workflow.snakemake_adapter import Job
 from schemas.reading import check_config
 from tests.schemas.conftest import merge
@@ -20,7 +20,7 @@ TGS = TileCount(4000, 18000, 101 * 101)
 
 @pytest.fixture(autouse=True)
 def a_machine(tmp_path, monkeypatch):
-    """A machine with 64 cores, a GPU and the usual weights in the cache of downloads; the results are elsewhere."""
+    """A machine with 64 cores, a GPU and the usual weights in its cache of downloads."""
     monkeypatch.setattr(preflight.os, "sched_getaffinity", lambda _: range(64), raising=False)
     monkeypatch.setattr(gpus, "count", lambda: 1)
     for name in ("resnet34", "resnext50_32x4d"):
@@ -35,7 +35,7 @@ def raw(tmp_path):
     return raw
 
 
-def found(raw, tiles=TGS, rules=("fetch_weights", "train_fold"), here=True):
+def found(raw, tiles=TGS, rules=("fetch_weights", "train_fold"), runs_here=True):
     """Problems of a run of these rules for all models."""
     config = check_config(raw)
     encoders = {model.network.pretrained for model in config.models.values()}
@@ -45,7 +45,7 @@ def found(raw, tiles=TGS, rules=("fetch_weights", "train_fold"), here=True):
         "predict_fold": [{"model": model, "fold": "0"} for model in config.models],
     }
     jobs = [Job(rule, values) for rule in rules for values in wildcards.get(rule, [{}])]
-    return [str(problem) for problem in problems(config, Cost(config, tiles), jobs, here)]
+    return [str(problem) for problem in problems(config, Cost(config, tiles), jobs, runs_here)]
 
 
 def test_the_winning_recipe_has_no_problems_on_a_machine_for_it(raw):
@@ -63,8 +63,8 @@ def test_a_batch_of_all_tiles_is_refused_unless_pseudo_labels_join_them(raw):
         raw["models"][name]["phases"][0]["batch"] = 300
     raw["pseudo_labels"]["stage1_by_size"]["per_fold"] = None
     assert found(raw, TileCount(300, 500, 101 * 101)) == [
-        "Error: models.stage1_resnet34.phases.0.batch: expected less than the 300 labelled tiles, a part of which each "
-        "fold trains on, found 300; lower it"
+        "Error: models.stage1_resnet34.phases.0.batch: expected less than the 300 labelled tiles, since each fold "
+        "trains on a part of them, found 300; lower it"
     ]
 
 
@@ -75,7 +75,7 @@ def test_more_pseudo_labels_than_test_tiles_are_a_warning(raw):
 
 
 @pytest.mark.parametrize("device", ["cuda", "auto"])
-def test_a_gpu_that_is_missing_stops_cuda_and_warns_auto_of_the_days(raw, monkeypatch, device):
+def test_a_missing_gpu_is_an_error_for_cuda_and_a_warning_about_days_for_auto(raw, monkeypatch, device):
     monkeypatch.setattr(gpus, "count", lambda: 0)
     raw["compute"]["device"] = device
     (problem,) = found(raw)
@@ -83,20 +83,20 @@ def test_a_gpu_that_is_missing_stops_cuda_and_warns_auto_of_the_days(raw, monkey
         assert problem.startswith("Error: compute.device: expected a GPU for cuda, found none")
     else:
         assert problem.startswith(
-            "Warning: compute.device: auto finds no GPU, and on the CPU the trainings of this run"
+            "Warning: compute.device: expected a GPU for auto, found none; on the CPU, the trainings of this run take"
         )
-        assert "days; start it on a machine with a GPU, or set compute.device: cpu" in problem
+        assert "days; use a machine with a GPU, or set compute.device: cpu" in problem
 
 
 @pytest.mark.parametrize("recipe", ["demo", "tgs_sample"])
-def test_recipes_for_a_cpu_warn_of_no_days(monkeypatch, recipe):
+def test_recipes_for_a_cpu_cause_no_warning_about_days(monkeypatch, recipe):
     monkeypatch.setattr(gpus, "count", lambda: 0)
     raw = merge(WINNING, yaml.safe_load(Path(f"recipes/{recipe}.yaml").read_text()))
     raw["compute"]["device"] = "auto"
     assert found(raw) == []
 
 
-def test_a_cpu_that_is_asked_for_is_no_problem_and_short_trainings_are_none(raw, monkeypatch):
+def test_a_requested_cpu_and_short_trainings_are_no_problems(raw, monkeypatch):
     monkeypatch.setattr(gpus, "count", lambda: 0)
     assert found(raw, TileCount(20, 10, 101 * 101), rules=["predict_fold"]) == []
     raw["compute"]["device"] = "cpu"
@@ -110,31 +110,33 @@ def test_a_prediction_needs_the_gpu_as_well_and_a_finished_run_does_not(raw, mon
     assert found(raw, rules=["write_report"]) == []
 
 
-def test_what_this_machine_lacks_is_no_problem_where_others_do_the_jobs(raw, monkeypatch):
+def test_what_this_machine_lacks_is_no_problem_if_jobs_run_elsewhere(raw, monkeypatch):
     monkeypatch.setattr(gpus, "count", lambda: 0)
     raw["compute"] = {"device": "cuda", "threads": 999}
     assert len(found(raw)) == 2
-    assert found(raw, here=False) == []
+    assert found(raw, runs_here=False) == []
 
 
 def test_more_threads_and_workers_than_cores_are_warnings(raw, monkeypatch):
     monkeypatch.setattr(preflight.os, "sched_getaffinity", lambda _: range(1))
     assert found(raw) == [
-        f"Warning: compute.{key}: expected at most 1, the cores of this machine, found {number}; lower it, since more "
-        "than these wait for each other"
+        f"Warning: compute.{key}: expected at most 1, the cores of this machine, found {number}; lower it: more would "
+        "wait for each other"
         for key, number in (("threads", 2), ("loader_workers", 4))
     ]
 
 
-def test_weights_that_are_not_here_are_told_to_be_fetched(raw, monkeypatch):
+def test_weights_that_will_be_downloaded_are_a_warning(raw, monkeypatch):
     monkeypatch.delenv("HF_HUB_CACHE")
     monkeypatch.setenv("HF_HOME", "/nowhere")
     (problem,) = found(raw)
-    assert "which needs a network: imagenet of resnet34, imagenet of resnext50_32x4d; without one" in problem
+    assert (
+        "which needs an internet connection: imagenet of resnet34, imagenet of resnext50_32x4d; without one" in problem
+    )
     assert found(raw, rules=["train_fold"]) == []
 
 
-def test_networks_that_cannot_be_made_are_told_by_model(raw):
+def test_networks_that_cannot_be_created_are_reported_by_model(raw):
     for name, encoder in (("stage1_resnet34", "resnet43"), ("stage3_pad128", "vgg11")):
         raw["models"][name]["network"] |= {"encoder": encoder, "weights": "none"}
     first, second = found(raw)
@@ -142,7 +144,7 @@ def test_networks_that_cannot_be_made_are_told_by_model(raw):
     assert second.startswith("Error: models.stage3_pad128.network: The encoder 'vgg11' does not fit")
 
 
-def test_a_trial_that_breaks_is_a_warning(raw, monkeypatch):
+def test_a_trial_that_crashes_is_a_warning(raw, monkeypatch):
     monkeypatch.setattr(preflight.sys, "executable", "/bin/false")
     raw["models"]["stage1_resnet34"]["network"] |= {"encoder": "resnet43", "weights": "none"}
     assert found(raw) == [
@@ -156,7 +158,7 @@ def test_a_folder_that_can_be_written_is_left_as_it_was(raw, tmp_path):
     assert sorted(tmp_path.iterdir()) == before
 
 
-def test_a_read_only_file_system_is_told_in_one_line(raw, tmp_path, on_a_small_disk):
+def test_a_read_only_file_system_is_reported_in_one_line(raw, tmp_path, on_a_small_disk):
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(raw))
     (tmp_path / "results").mkdir()
     code = f"""
@@ -173,7 +175,7 @@ print(*problems(config, Cost(config, None), []))
     assert "the file system is read-only. Make it writable, or put `pathvars.results` elsewhere" in line
 
 
-def test_files_that_are_missing_are_told_at_once_with_what_else_would_stop_the_run(raw, monkeypatch):
+def test_missing_files_are_reported_at_once_with_what_else_would_stop_the_run(raw, monkeypatch):
     monkeypatch.setattr(gpus, "count", lambda: 0)
     raw["compute"]["device"] = "cuda"
     for name in ("stage1_resnet34", "stage2_resnet34"):
@@ -200,9 +202,9 @@ def test_weights_that_an_earlier_run_has_read_may_be_gone(raw, tmp_path):
 
 
 def test_errors_come_first_and_end_the_program(capsys):
-    tell([])
-    tell([Problem("slow", stops=False)])
+    report([])
+    report([Problem("slow", stops=False)])
     assert capsys.readouterr().err == "Warning: slow\n"
     with pytest.raises(SystemExit) as end:
-        tell([Problem("slow", stops=False), Problem("wrong"), Problem("bad")])
+        report([Problem("slow", stops=False), Problem("wrong"), Problem("bad")])
     assert str(end.value).splitlines() == ["Error: wrong", "Error: bad", "Warning: slow"]

@@ -38,7 +38,7 @@ def test_a_rule_with_two_parameters_is_refused_since_snakemake_would_not_see_the
 
 
 @pytest.mark.parametrize("arguments", [["-n"], ["--lint"], ["--summary"], ["--report", "r.html"]])
-def test_what_only_tells_about_the_workflow_runs_no_jobs(arguments):
+def test_commands_that_only_inspect_the_workflow_run_no_jobs(arguments):
     run = ["--cores", "1", "--configfile", "recipes/demo.yaml"]
     assert executes(run)
     assert not executes([*run, *arguments])
