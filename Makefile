@@ -34,7 +34,7 @@ format: .venv/installed
 
 # Generates docs/configuration.md, which explains every key of the config, from the schema.
 docs: .venv/installed
-	$(BIN)/python -m schemas.document
+	$(BIN)/python -m schemas.configuration_page
 
 env: .venv/installed
 

@@ -18,7 +18,7 @@ import yaml
 from models.registry import create_network
 from salt.data import folds
 from salt.data.tiles import load_tiles, rows_of
-from salt.inference.weights import copy_state
+from salt.inference.weight_files import copy_state
 from salt.training import fit
 from salt.training.checkpoints import Checkpoints
 from salt.training.state import TrainingState

@@ -15,7 +15,7 @@ from segmentation_models_pytorch.encoders import encoders as NATIVE
 from timm.models import adapt_input_conv
 from torch import nn
 
-from models.states import State, misfit, read_state
+from models.state_dicts import State, misfit, read_state
 from schemas.errors import UserError
 from schemas.faults import suggestion
 from schemas.networks import PretrainedEncoder

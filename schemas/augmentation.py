@@ -4,7 +4,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, ValidatorFunctionWrapHandler, WrapValidator, model_validator
 
-from schemas.section import Count, Positive, Section, Share, must_ascend
+from schemas.base import Count, Positive, Section, Share, must_ascend
 
 
 class RandomTransform(Section):

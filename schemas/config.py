@@ -4,9 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
+from schemas.base import Count, Folder, Name, Positive, Section, moved
 from schemas.data import Data, Folds, Mosaics, Survey
 from schemas.results import PseudoLabels, Report, SlidingWindows, Submission
-from schemas.section import Count, Folder, Name, Positive, Section, moved
 from schemas.training import Model
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from schemas import faults
-from schemas.section import COMPETITION, Count, Section, Shape, Share, Size, Text, must_ascend
+from schemas.base import COMPETITION, Count, Section, Shape, Share, Size, Text, must_ascend
 
 
 class Survey(Section):

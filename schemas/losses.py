@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
-from schemas.section import Positive, Section, variants
+from schemas.base import Positive, Section, variants
 
 
 class BaseLoss(Section):

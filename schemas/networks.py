@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from schemas.section import Count, InputSize, Section, Shape, Share, Text
+from schemas.base import Count, InputSize, Section, Shape, Share, Text
 
 
 class PretrainedEncoder(Section):

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import ConfigDict, Field, RootModel, model_validator
 
-from schemas.section import Section
+from schemas.base import Section
 
 JigsawRule = Literal["none", "published", "extended"]
 Pixels = Annotated[int, Field(ge=0)]

@@ -5,9 +5,9 @@ from typing import Annotated, Literal, Self, get_args
 
 from pydantic import ConfigDict, Field, model_validator
 
+from schemas.base import Count, Folder, Name, Positive, Section, Share, Size, moved, must_ascend
 from schemas.data import Range
 from schemas.postprocess import DEFAULT, JigsawRule, Postprocess
-from schemas.section import Count, Folder, Name, Positive, Section, Share, Size, moved, must_ascend
 from schemas.training import NetworkSettings
 
 

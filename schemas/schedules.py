@@ -7,7 +7,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from schemas.section import Count, Section
+from schemas.base import Count, Section
 
 
 class Plateau(Section):

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from schemas.section import Count, Positive, Section
+from schemas.base import Count, Positive, Section
 from schemas.words import nearest
 
 MOST_MEMBERS = 100  # of a falling rule; all are in memory at once

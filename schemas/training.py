@@ -6,10 +6,10 @@ from pydantic import Field, model_validator
 
 from schemas import losses
 from schemas.augmentation import PRESETS, Augmentation, Mix
+from schemas.base import Count, Name, Positive, Section, variants
 from schemas.losses import Loss, Losses
 from schemas.networks import Input, Network
 from schemas.schedules import Cosine, Plateau, Triangular2
-from schemas.section import Count, Name, Positive, Section, variants
 from schemas.snapshots import BestOfCycle, Falling, Keep, Members
 
 

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from models.pretrained import fetch_encoder
-from salt.inference.weights import save_weights
+from salt.inference.weight_files import save_weights
 from salt.runtime import program, provenance
 from salt.runtime.progress import say
 from schemas.networks import PretrainedEncoder

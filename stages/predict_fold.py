@@ -7,9 +7,9 @@ import argparse
 from pathlib import Path
 
 from salt.data import folds
+from salt.data.network_input import Geometry
 from salt.data.tiles import load_tiles, rows_of
-from salt.inference import fold, snapshots
-from salt.inference.geometry import Geometry
+from salt.inference import fold_prediction, snapshots
 from salt.runtime import device, program, provenance
 from salt.runtime.progress import say
 from schemas.config import Compute
@@ -46,9 +46,9 @@ def main(argv: list[str] | None = None) -> None:
     members = snapshots.resolve(settings.members, snapshots.read_table(args.table))
     geometry, where = Geometry.of(settings.input, held_out, test), device.set_up(compute)
     with device.faults_of_the_machine():
-        predictor = fold.load_predictor(settings, args.snapshots, members, geometry, where)
-        fold.predict(args.held_out, held_out, predictor, compute.predict_batch, "held-out tiles")
-        fold.predict(args.test, test, predictor, compute.predict_batch, "test tiles")
+        predictor = fold_prediction.load_predictor(settings, args.snapshots, members, geometry, where)
+        fold_prediction.predict(args.held_out, held_out, predictor, compute.predict_batch, "held-out tiles")
+        fold_prediction.predict(args.test, test, predictor, compute.predict_batch, "test tiles")
     snapshots.write_members(args.members, members)
     inputs = {name: getattr(args, name) for name in INPUT_OPTIONS}
     provenance.leave(args.held_out, args.settings, inputs, device=device.describe(where), threads=compute.threads)

@@ -4,10 +4,10 @@ import argparse
 import shutil
 from pathlib import Path
 
-from salt.inference.blocks import Blocks, Windows
-from salt.inference.ensemble import Ensemble
 from salt.inference.image_predictions import write_predictions
-from salt.inference.images import find_images, open_images
+from salt.inference.input_images import find_images, open_images
+from salt.inference.trained_run import Ensemble
+from salt.inference.window_blocks import Blocks, Windows
 from salt.runtime import device, program, provenance
 from salt.runtime.paths import Run
 from salt.runtime.progress import say

@@ -10,9 +10,9 @@ from salt.intake.folders import read_folders
 from salt.intake.sources import sources
 from salt.runtime import provenance
 from salt.runtime.program import run
+from schemas.base import COMPETITION
 from schemas.data import DataSettings
 from schemas.reading import read_settings
-from schemas.section import COMPETITION
 
 log = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from salt.data.tiles import load_tiles
 from salt.ensembles import pseudo_labels
-from salt.inference.weights import save_weights
+from salt.inference.weight_files import save_weights
 from salt.runtime import program, provenance
 from salt.runtime.progress import say
 from salt.training.fit import fit

@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from salt.data import rle
 from salt.data.predictions import in_16_bits
-from salt.inference.blocks import Blocks, Windows
-from salt.inference.images import Image
+from salt.inference.input_images import Image
+from salt.inference.window_blocks import Blocks, Windows
 from salt.postprocess import steps
 from salt.runtime.atomic import atomic_folder, atomic_path
 from schemas.postprocess import Postprocess

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from salt.inference.geometry import Geometry
+from salt.data.network_input import Geometry
 from salt.runtime.device import autocast
 
 

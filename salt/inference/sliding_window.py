@@ -15,7 +15,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from schemas.section import Shape
+from schemas.base import Shape
 
 Floats = npt.NDArray[np.float32]
 

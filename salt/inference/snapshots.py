@@ -17,8 +17,8 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from salt.runtime.atomic import atomic_path
 from salt.runtime.paths import snapshot
+from schemas.base import Positive, Section
 from schemas.errors import UserError
-from schemas.section import Positive, Section
 from schemas.snapshots import Best, BestOfCycle, Equal, Every, Falling, Keep, Last, Members
 
 

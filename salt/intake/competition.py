@@ -18,8 +18,8 @@ from salt.intake.files import Archive, Files, Folder, Unreadable
 from salt.intake.ids import check_case, plain_ids
 from salt.intake.sources import competition, whole_zip
 from salt.intake.tables import Table, read_table
+from schemas.base import COMPETITION, Shape
 from schemas.errors import UserError
-from schemas.section import COMPETITION, Shape
 from schemas.words import first_of
 
 Pixels = npt.NDArray[np.uint8]

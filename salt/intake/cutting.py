@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy.typing as npt
 
-from schemas.section import Shape
+from schemas.base import Shape
 
 
 class Place(NamedTuple):

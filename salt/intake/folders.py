@@ -19,8 +19,8 @@ from salt.intake.ids import check_case, plain_ids
 from salt.intake.masks import MaskValues, read_mask
 from salt.intake.sources import MASKS, TEST, TRAIN
 from salt.intake.tables import Table, read_table
+from schemas.base import Shape
 from schemas.data import Data
-from schemas.section import Shape
 
 Pixels = npt.NDArray[np.uint8]
 

@@ -8,7 +8,7 @@ import yaml
 
 from salt.report import figures
 from salt.runtime.paths import REPOSITORY
-from schemas.section import Shape
+from schemas.base import Shape
 
 FOLDER = REPOSITORY / "report"
 

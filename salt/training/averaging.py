@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, update_bn
 
-from salt.inference.weights import State
+from salt.inference.weight_files import State
 from salt.training.schedules import joins_average
 from schemas.training import Ema, Swa
 

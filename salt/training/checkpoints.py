@@ -22,7 +22,7 @@ import numpy.typing as npt
 import safetensors.torch
 from torch import Tensor
 
-from salt.inference.weights import State
+from salt.inference.weight_files import State
 from salt.runtime.atomic import atomic_path
 from salt.runtime.progress import say
 from schemas.errors import UserError

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from models.losses import create_loss
-from salt.inference.weights import State
+from salt.inference.weight_files import State
 from salt.runtime.device import autocast, faults_of_the_machine
 from salt.runtime.progress import Clock, say
 from salt.runtime.signals import Interrupted, StopRequest, stop_requests
@@ -23,10 +23,10 @@ from salt.scores import metric
 from salt.training import schedules
 from salt.training.averaging import WeightAverage
 from salt.training.checkpoints import Checkpoints, Saver
-from salt.training.fitted import Fitted
 from salt.training.loader import Batch, EpochSampler, batch_of, create_loader, stable_seed
-from salt.training.mixing import mix
+from salt.training.mixup import mix
 from salt.training.optimizers import create_optimizer, load_state, set_learning_rate, state_of
+from salt.training.result import Fitted
 from salt.training.state import Epoch, TrainingState
 from salt.training.task import Task
 from schemas.augmentation import Mix

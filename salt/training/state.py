@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from salt.inference import snapshots
 from salt.inference.snapshots import KeptSnapshot
-from salt.inference.weights import State, copy_state
+from salt.inference.weight_files import State, copy_state
 from schemas.training import Phase
 
 

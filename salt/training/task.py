@@ -10,9 +10,9 @@ from torch import Tensor
 
 from models import Network
 from models.registry import create_network
+from salt.data.network_input import Geometry
 from salt.data.tiles import Tiles
-from salt.inference.geometry import Geometry
-from salt.inference.weights import load_weights
+from salt.inference.weight_files import load_weights
 from salt.runtime import device
 from salt.runtime.progress import say
 from salt.training.checkpoints import fingerprint

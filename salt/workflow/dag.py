@@ -17,7 +17,7 @@ from salt.report import comparison
 from salt.runtime.atomic import atomic_path
 from salt.runtime.paths import Run, SurveyFiles
 from salt.runtime.program import MEMORY, unwritable
-from salt.workflow import prediction
+from salt.workflow import predict_images
 from salt.workflow.recipes import Recipes
 from schemas import rounds
 from schemas.config import Config
@@ -52,7 +52,7 @@ class Plan:
         # The folds' predictions of test tiles are kept if pseudo-labels are made from them. Otherwise, an edit of such
         # a set would repeat the predictions, and then everything that reads them.
         self.keeps_fold_predictions = any(labels.scope == "fold" for labels in self.config.pseudo_labels.values())
-        self.prediction_name = prediction.folder_name(self.config.predict or "")
+        self.prediction_name = predict_images.folder_name(self.config.predict or "")
         self.compute = self.config.compute.model_dump_json()
         self.on_cpu = self.config.compute.device == "cpu"
         # A job on a GPU claims one core, even if it uses more: otherwise, the GPU would wait for idle cores.
@@ -129,7 +129,7 @@ class Plan:
         Ends the program if the images cannot be predicted.
         """
         try:
-            return _json(prediction.settings(self.config))
+            return _json(predict_images.settings(self.config))
         except UserError as error:
             raise SystemExit(f"Error: {error}") from None
 
@@ -141,7 +141,7 @@ class Plan:
     def targets(self) -> list[Path]:
         """The outputs of the plain command: the run's results, or only a prediction of other images."""
         if self.config.predict:
-            return prediction.files(self.config).all
+            return predict_images.files(self.config).all
         return [self.run.submission, self.run.scores, self.run.report]
 
     # Inputs ---------------------------------------------------------------------------------------------------
@@ -277,7 +277,7 @@ class Plan:
     def summary(self) -> str:
         """The text shown at the end of a whole run: scores, and where the results are."""
         if self.config.predict:
-            return prediction.summary(self.config)
+            return predict_images.summary(self.config)
         path = self.run.scores
         rows = list(csv.DictReader(path.read_text().splitlines())) if path.exists() else []
         rule = self.config.submission.shown_jigsaw

@@ -17,8 +17,8 @@ from salt.intake.files import Folder
 from salt.intake.folders import read_folders
 from salt.intake.masks import format_values, read_mask
 from salt.intake.sources import MASKS, TEST, TRAIN, folders
+from schemas.base import COMPETITION, Shape
 from schemas.data import Data, Range
-from schemas.section import COMPETITION, Shape
 
 LARGEST = 320  # px; larger images are cut into tiles
 CUT = 128  # px, side of these tiles

@@ -17,12 +17,12 @@ from salt.runtime import program
 from salt.runtime.atomic import atomic_path
 from salt.runtime.paths import REPOSITORY
 from salt.workflow.inspection import Findings, inspect
+from schemas.base import COMPETITION, Shape
 from schemas.config import Config
 from schemas.errors import UserError
 from schemas.networks import Input
 from schemas.reading import check_config
 from schemas.results import SizeClass
-from schemas.section import COMPETITION, Shape
 from schemas.training import Model, Phase
 
 WINNING, SMALL = REPOSITORY / "workflow_config.yaml", REPOSITORY / "recipes" / "tgs_sample.yaml"

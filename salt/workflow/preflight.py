@@ -12,16 +12,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from salt.runtime import gpus
+from salt.runtime import gpu_count
 from salt.runtime.paths import REPOSITORY
 from salt.runtime.program import CAUSES
 from salt.workflow.cost import TRAININGS, Cost, TileCount
 from salt.workflow.dag import Plan
 from salt.workflow.snakemake_adapter import Job
+from schemas.base import Shape
 from schemas.config import Config
 from schemas.errors import UserError
 from schemas.networks import PretrainedEncoder
-from schemas.section import Shape
 from schemas.training import Model
 
 LONG = 24 * 3600  # seconds; a longer training on the CPU causes a warning
@@ -145,7 +145,7 @@ def _networks(models: Mapping[str, Model], tile: Shape | None) -> Iterator[Probl
     }
     if not trials:
         return
-    command = [sys.executable, "-m", "models.trial", json.dumps(trials)]
+    command = [sys.executable, "-m", "models.check", json.dumps(trials)]
     # The texts of the config are an argument of this project's own program, and pass through no shell.
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode:
@@ -210,7 +210,7 @@ def nearest_existing(results: str) -> Path:
 
 def _device(config: Config) -> Iterator[Problem]:
     """A GPU that is required and missing."""
-    if config.compute.device == "cuda" and not gpus.count():
+    if config.compute.device == "cuda" and not gpu_count.count():
         yield Problem(
             "compute.device: expected a GPU for cuda, found none that the CUDA driver lists; check `nvidia-smi` and "
             "CUDA_VISIBLE_DEVICES, or set compute.device to auto or cpu"
@@ -220,7 +220,7 @@ def _device(config: Config) -> Iterator[Problem]:
 def _long_trainings(cost: Cost, jobs: Sequence[Job]) -> Iterator[Problem]:
     """Long trainings that would run on the CPU because there is no GPU."""
     seconds = sum(cost.seconds_on_cpu(job) for job in jobs if job.rule in TRAININGS)
-    if cost.config.compute.device == "auto" and seconds > LONG and not gpus.count():
+    if cost.config.compute.device == "auto" and seconds > LONG and not gpu_count.count():
         yield Problem(
             "compute.device: expected a GPU for auto, found none; on the CPU, the trainings of this run take about "
             f"{seconds / 86400:.0f} days; use a machine with a GPU, or set compute.device: cpu if this is intended",

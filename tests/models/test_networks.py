@@ -6,9 +6,9 @@ from pydantic import TypeAdapter
 from torch.utils.flop_counter import FlopCounterMode
 
 from models.registry import create_network
-from salt.inference.weights import copy_state, load_weights, save_weights
+from salt.inference.weight_files import copy_state, load_weights, save_weights
+from schemas.base import variants
 from schemas.networks import Network
-from schemas.section import variants
 
 SMALL = {"encoder": "tu-test_resnet"}  # timm's smallest of their kinds: ResNet, ConvNeXt, EfficientNet
 CONVNEXT, EFFICIENTNET = {"encoder": "tu-test_convnext"}, {"encoder": "tu-test_efficientnet"}

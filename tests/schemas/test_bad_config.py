@@ -9,13 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.augmentation import Transform
+from schemas.base import variants
 from schemas.data import Folds
 from schemas.errors import UserError
 from schemas.losses import Loss
 from schemas.networks import Network
 from schemas.postprocess import Step
 from schemas.reading import check_config, read_settings
-from schemas.section import variants
 from schemas.snapshots import Keep, Rule
 from tests.schemas.conftest import WINNING, merge
 

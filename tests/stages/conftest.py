@@ -9,7 +9,7 @@ from salt.data.predictions import FIELDS
 from salt.data.records import create_records
 from salt.data.tiles import save_tiles
 from salt.inference.snapshots import KeptSnapshot, write_table
-from salt.inference.weights import copy_state, save_weights
+from salt.inference.weight_files import copy_state, save_weights
 from salt.runtime.atomic import atomic_folder
 from schemas.networks import PlainUnet, Unet
 from schemas.training import TrainSettings

@@ -13,10 +13,10 @@ from models.registry import create_network
 from salt.data import rle
 from salt.data.predictions import ONE
 from salt.data.records import open_records
-from salt.inference import blocks
+from salt.inference import window_blocks
 from salt.inference.sliding_window import SlidingWindow
 from salt.inference.snapshots import KeptSnapshot, resolve, write_members, write_table
-from salt.inference.weights import copy_state, save_weights
+from salt.inference.weight_files import copy_state, save_weights
 from schemas.errors import UserError
 from schemas.networks import PlainUnet
 from stages import blend, predict_fold, predict_images
@@ -190,7 +190,7 @@ def test_a_section_in_colours_is_seen_in_colours(trained, tmp_path):
 
 
 def test_a_kill_loses_no_block_that_was_done(trained, images, monkeypatch):
-    monkeypatch.setattr(blocks, "BLOCK", {"cpu": 2 * SIDE**2})
+    monkeypatch.setattr(window_blocks, "BLOCK", {"cpu": 2 * SIDE**2})
     start(trained, images)
     expected = {path.name: path.read_bytes() for path in (trained / "out" / "masks").iterdir()}
     predict, seen = predict_images.Ensemble.predict, []

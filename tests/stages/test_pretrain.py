@@ -5,7 +5,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from salt.inference.weights import copy_state
+from salt.inference.weight_files import copy_state
 from salt.training.timings import Timing, kind
 from schemas.errors import UserError
 from stages import make_pseudo_labels, pretrain

@@ -4,9 +4,9 @@ from safetensors.numpy import load_file
 
 from salt.data.records import create_records
 from salt.data.tiles import load_tiles
-from salt.inference.weights import copy_state
+from salt.inference.weight_files import copy_state
 from salt.runtime import provenance
-from salt.training import fitted
+from salt.training import result
 from salt.training.timings import Timing, kind
 from schemas.errors import UserError
 from stages import train_fold
@@ -73,7 +73,7 @@ def test_where_a_training_comes_from_lies_beside_its_snapshots(run, encoder_weig
 def test_a_training_that_is_cut_goes_on_where_it_was_and_other_settings_start_afresh(run, monkeypatch, caplog):
     start(run, cycles=(2, 2))
     whole = (run / "out" / "snapshots" / "phase1_cycle2.safetensors").read_bytes()
-    monkeypatch.setattr(fitted, "save_weights", lambda *_: 1 / 0)  # all is trained, nothing is written
+    monkeypatch.setattr(result, "save_weights", lambda *_: 1 / 0)  # all is trained, nothing is written
     with pytest.raises(ZeroDivisionError):
         start(run, cycles=(2, 2))
     monkeypatch.undo()

@@ -13,9 +13,9 @@ import yaml
 
 from models.registry import create_network
 from salt.data import rle
+from salt.data.network_input import Geometry
 from salt.data.records import open_records
 from salt.data.tiles import load_tiles
-from salt.inference.geometry import Geometry
 from salt.inference.predictor import Predictor
 from salt.runtime import paths, provenance
 from schemas.networks import Input, PlainUnet

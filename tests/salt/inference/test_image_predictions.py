@@ -7,10 +7,10 @@ import pytest
 from salt.data import rle
 from salt.data.predictions import ONE, in_16_bits
 from salt.inference import image_predictions
-from salt.inference.blocks import Blocks, Windows
 from salt.inference.image_predictions import blended, mask_of, write_predictions
-from salt.inference.images import Image
+from salt.inference.input_images import Image
 from salt.inference.sliding_window import SlidingWindow
+from salt.inference.window_blocks import Blocks, Windows
 from schemas.postprocess import FillHoles, Jigsaw, Postprocess, RemoveComponents, Threshold
 
 SHAPES = {"tile": (8, 8), "line": (9, 21), "small": (3, 5)}

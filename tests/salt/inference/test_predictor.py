@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch import nn
 
-from salt.inference.geometry import Geometry
+from salt.data.network_input import Geometry
 from salt.inference.predictor import Predictor
 from schemas.networks import Input
 

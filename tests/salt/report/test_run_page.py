@@ -6,8 +6,8 @@ import yaml
 
 from salt.report import rendering, run_page
 from schemas import augmentation, data, losses, networks, postprocess, rounds, schedules, training
+from schemas.base import variants
 from schemas.reading import check_config
-from schemas.section import variants
 
 
 def words():

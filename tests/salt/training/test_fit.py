@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from models.registry import create_network
+from salt.data.network_input import Geometry
 from salt.data.tiles import Tiles
-from salt.inference.geometry import Geometry
 from salt.runtime.signals import Interrupted
 from salt.training import fit
 from salt.training.checkpoints import Checkpoints

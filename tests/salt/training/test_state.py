@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from salt.training.state import Epoch, TrainingState
-from schemas.section import variants
+from schemas.base import variants
 from schemas.snapshots import Keep
 from schemas.training import Phase
 

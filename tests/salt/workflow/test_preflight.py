@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from salt.runtime import gpus
+from salt.runtime import gpu_count
 from salt.workflow import preflight
 from salt.workflow.cost import Cost, TileCount
 from salt.workflow.dag import Plan
@@ -22,7 +22,7 @@ TGS = TileCount(4000, 18000, 101 * 101)
 def a_machine(tmp_path, monkeypatch):
     """A machine with 64 cores, a GPU and the usual weights in its cache of downloads."""
     monkeypatch.setattr(preflight.os, "sched_getaffinity", lambda _: range(64), raising=False)
-    monkeypatch.setattr(gpus, "count", lambda: 1)
+    monkeypatch.setattr(gpu_count, "count", lambda: 1)
     for name in ("resnet34", "resnext50_32x4d"):
         (tmp_path / "cache" / f"models--smp-hub--{name}.imagenet").mkdir(parents=True)
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "cache"))
@@ -76,7 +76,7 @@ def test_more_pseudo_labels_than_test_tiles_are_a_warning(raw):
 
 @pytest.mark.parametrize("device", ["cuda", "auto"])
 def test_a_missing_gpu_is_an_error_for_cuda_and_a_warning_about_days_for_auto(raw, monkeypatch, device):
-    monkeypatch.setattr(gpus, "count", lambda: 0)
+    monkeypatch.setattr(gpu_count, "count", lambda: 0)
     raw["compute"]["device"] = device
     (problem,) = found(raw)
     if device == "cuda":
@@ -90,28 +90,28 @@ def test_a_missing_gpu_is_an_error_for_cuda_and_a_warning_about_days_for_auto(ra
 
 @pytest.mark.parametrize("recipe", ["demo", "tgs_sample"])
 def test_recipes_for_a_cpu_cause_no_warning_about_days(monkeypatch, recipe):
-    monkeypatch.setattr(gpus, "count", lambda: 0)
+    monkeypatch.setattr(gpu_count, "count", lambda: 0)
     raw = merge(WINNING, yaml.safe_load(Path(f"recipes/{recipe}.yaml").read_text()))
     raw["compute"]["device"] = "auto"
     assert found(raw) == []
 
 
 def test_a_requested_cpu_and_short_trainings_are_no_problems(raw, monkeypatch):
-    monkeypatch.setattr(gpus, "count", lambda: 0)
+    monkeypatch.setattr(gpu_count, "count", lambda: 0)
     assert found(raw, TileCount(20, 10, 101 * 101), rules=["predict_fold"]) == []
     raw["compute"]["device"] = "cpu"
     assert found(raw) == []
 
 
 def test_a_prediction_needs_the_gpu_as_well_and_a_finished_run_does_not(raw, monkeypatch):
-    monkeypatch.setattr(gpus, "count", lambda: 0)
+    monkeypatch.setattr(gpu_count, "count", lambda: 0)
     raw["compute"]["device"] = "cuda"
     assert len(found(raw, rules=["predict_fold"])) == 1
     assert found(raw, rules=["write_report"]) == []
 
 
 def test_what_this_machine_lacks_is_no_problem_if_jobs_run_elsewhere(raw, monkeypatch):
-    monkeypatch.setattr(gpus, "count", lambda: 0)
+    monkeypatch.setattr(gpu_count, "count", lambda: 0)
     raw["compute"] = {"device": "cuda", "threads": 999}
     assert len(found(raw)) == 2
     assert found(raw, runs_here=False) == []
@@ -176,7 +176,7 @@ print(*problems(config, Cost(config, None), []))
 
 
 def test_missing_files_are_reported_at_once_with_what_else_would_stop_the_run(raw, monkeypatch):
-    monkeypatch.setattr(gpus, "count", lambda: 0)
+    monkeypatch.setattr(gpu_count, "count", lambda: 0)
     raw["compute"]["device"] = "cuda"
     for name in ("stage1_resnet34", "stage2_resnet34"):
         raw["models"][name]["network"]["weights"] = "nowhere/resnet34.safetensors"

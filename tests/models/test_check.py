@@ -4,9 +4,9 @@ import sys
 
 import pytest
 
-from models.trial import faults
+from models.check import faults
+from schemas.base import variants
 from schemas.networks import Network
-from schemas.section import variants
 
 SMALL = {"name": "res34_256", "encoder": "tu-test_resnet", "weights": "none"}
 
@@ -49,6 +49,6 @@ def test_a_side_that_only_the_network_knows_it_cannot_take_is_reported():
 
 def test_the_program_prints_what_is_wrong_by_name():
     trials = {"a": {"network": SMALL, "channels": 1, "sides": [100, 64]}}
-    command = [sys.executable, "-m", "models.trial", json.dumps(trials)]
+    command = [sys.executable, "-m", "models.check", json.dumps(trials)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert json.loads(done.stdout.splitlines()[-1])["a"].startswith("Expected an input whose side is divisible by 64")

@@ -15,10 +15,10 @@ from salt.inference.snapshots import read_members
 from salt.intake import sources
 from salt.runtime import provenance
 from salt.runtime.paths import FoldFiles, PredictionFiles, Run
+from schemas.base import Shape
 from schemas.config import Config
 from schemas.differences import differences
 from schemas.errors import UserError
-from schemas.section import Shape
 from schemas.words import first_of
 
 SHOWN = 3
@@ -56,7 +56,7 @@ def settings(config: Config) -> dict[str, Any]:
     Raises UserError if there are no images; if the run is not trained, was trained with other settings or needs
     depths; or if predictions of other images would be replaced.
     """
-    from salt.inference.images import find_images  # here: a run without predictions needs no image libraries
+    from salt.inference.input_images import find_images  # here: a run without predictions needs no image libraries
 
     images = Path(config.predict or "")
     found = find_images(images)

@@ -11,7 +11,7 @@ import yaml
 from salt.inference.snapshots import read_members, resolve, write_members
 from salt.runtime import provenance
 from salt.runtime.paths import Run
-from salt.workflow import prediction
+from salt.workflow import predict_images
 from schemas.errors import UserError
 from schemas.reading import check_config
 from schemas.results import PredictImagesSettings
@@ -51,7 +51,7 @@ def weights_of(tmp_path, model, fold, snapshot):
 
 
 def settings(raw):
-    return prediction.settings(check_config(raw))
+    return predict_images.settings(check_config(raw))
 
 
 def fault(raw):
@@ -195,6 +195,6 @@ def test_without_images_it_ends_with_what_was_found(raw, tmp_path, images):
 
 def test_predictions_are_named_after_their_images_without_special_characters(tmp_path):
     (tmp_path / "my {odd} lines.v2").mkdir()
-    assert prediction.folder_name(str(tmp_path / "my {odd} lines.v2")) == "my__odd__lines.v2"
-    assert prediction.folder_name(f"{tmp_path}/my {{odd}} lines.v2/") == "my__odd__lines.v2"
-    assert prediction.folder_name("data/line 7.sgy") == "line_7"
+    assert predict_images.folder_name(str(tmp_path / "my {odd} lines.v2")) == "my__odd__lines.v2"
+    assert predict_images.folder_name(f"{tmp_path}/my {{odd}} lines.v2/") == "my__odd__lines.v2"
+    assert predict_images.folder_name("data/line 7.sgy") == "line_7"

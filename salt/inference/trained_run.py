@@ -11,17 +11,17 @@ import numpy.typing as npt
 import torch
 
 from models.registry import create_network
+from salt.data.network_input import Geometry
 from salt.data.records import chunks
-from salt.inference.geometry import Geometry
 from salt.inference.predictor import Predictor
 from salt.inference.snapshots import read_members
-from salt.inference.weights import load_weights
+from salt.inference.weight_files import load_weights
 from salt.runtime import device
 from salt.runtime.paths import Run
 from salt.runtime.progress import Ticker
+from schemas.base import Shape
 from schemas.config import Compute
 from schemas.results import EnsembleMember
-from schemas.section import Shape
 
 Floats = npt.NDArray[np.float32]
 

@@ -17,8 +17,8 @@ import numpy.typing as npt
 from salt.data.image_files import Pixels
 from salt.data.predictions import from_16_bits, in_16_bits
 from salt.data.records import chunks
-from salt.inference.ensemble import Ensemble
-from salt.inference.images import Image
+from salt.inference.input_images import Image
+from salt.inference.trained_run import Ensemble
 from salt.runtime.atomic import atomic_path
 from salt.runtime.progress import Ticker
 from schemas.results import PredictImagesSettings

@@ -1,4 +1,4 @@
-"""Create networks on trial, to find faulty ones before any training: `python -m models.trial JSON`.
+"""Create networks on trial, to find faulty ones before any training: `python -m models.check JSON`.
 
 JSON: {name: {"network": its settings, "channels": of its input, "sides": height and width of its input, px}}
 Prints {name: fault} of the faulty ones. A program of its own, because importing torch takes seconds.

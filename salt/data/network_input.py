@@ -14,7 +14,7 @@ from salt.data.image_files import LUMINANCE
 from salt.data.tiles import Tiles
 from schemas.errors import UserError
 from schemas.networks import Input
-from schemas.section import Shape
+from schemas.base import Shape
 
 # ImageNet's channel statistics, which the pretrained encoders expect.
 MEAN = (0.485, 0.456, 0.406)

@@ -2,7 +2,7 @@ import re
 from pathlib import Path
 
 from schemas.config import Config
-from schemas.document import page
+from schemas.configuration_page import page
 
 PAGE = page()
 

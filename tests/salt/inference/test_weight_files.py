@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from salt.inference.weights import copy_state, load_weights, save_weights
+from salt.inference.weight_files import copy_state, load_weights, save_weights
 from salt.runtime import provenance
 from schemas.errors import UserError
 

@@ -2,7 +2,7 @@ import subprocess
 
 import pytest
 
-from salt.runtime import gpus
+from salt.runtime import gpu_count
 
 DRIVER = """
 static int fails = %d;
@@ -28,18 +28,18 @@ def driver(tmp_path):
 
 
 def test_the_driver_counts_its_gpus(driver):
-    assert gpus.ask_driver(driver(fails=0)) == 3
+    assert gpu_count.ask_driver(driver(fails=0)) == 3
 
 
 def test_a_driver_that_fails_has_none(driver):
-    assert gpus.ask_driver(driver(fails=100)) == 0
+    assert gpu_count.ask_driver(driver(fails=100)) == 0
 
 
 def test_without_a_driver_there_is_none():
-    assert gpus.ask_driver("libnowhere.so.1") == 0
+    assert gpu_count.ask_driver("libnowhere.so.1") == 0
 
 
 def test_the_count_is_that_of_the_driver_asked_elsewhere(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    monkeypatch.setattr(gpus.Path, "exists", lambda _: False)
-    assert gpus.count() == 0
+    monkeypatch.setattr(gpu_count.Path, "exists", lambda _: False)
+    assert gpu_count.count() == 0

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from salt.inference.blocks import Blocks, Windows
-from salt.inference.images import Image
+from salt.inference.input_images import Image
 from salt.inference.sliding_window import SlidingWindow
+from salt.inference.window_blocks import Blocks, Windows
 from schemas.results import PredictImagesSettings
 
 SHAPES = ((8, 8), (5, 20), (30, 17), (8, 8))

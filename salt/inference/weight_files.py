@@ -6,8 +6,8 @@ from pathlib import Path
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from models.states import State as State  # of copy_state
-from models.states import misfit, read_state
+from models.state_dicts import State as State  # of copy_state
+from models.state_dicts import misfit, read_state
 from salt.runtime import provenance
 from salt.runtime.atomic import atomic_path
 from schemas.errors import UserError

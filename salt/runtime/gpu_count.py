@@ -1,4 +1,4 @@
-"""Count GPUs without importing torch, which takes seconds. `python -m salt.runtime.gpus` prints the count."""
+"""Count GPUs without importing torch, which takes seconds. `python -m salt.runtime.gpu_count` prints the count."""
 
 import ctypes
 import subprocess
@@ -15,7 +15,7 @@ def count() -> int:
     """
     if Path("/dev/kfd").exists():  # torch for AMD also calls its GPUs `cuda`
         return 1
-    command = [sys.executable, "-m", "salt.runtime.gpus"]
+    command = [sys.executable, "-m", "salt.runtime.gpu_count"]
     asked = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)  # noqa: S603 (fixed words)
     return int(asked.stdout) if asked.returncode == 0 else 0
 

@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from models.registry import create_network
-from salt.inference.ensemble import Ensemble
-from salt.inference.geometry import Geometry
+from salt.data.network_input import Geometry
 from salt.inference.predictor import Predictor
 from salt.inference.snapshots import resolve, write_members
-from salt.inference.weights import copy_state, load_weights, save_weights
+from salt.inference.trained_run import Ensemble
+from salt.inference.weight_files import copy_state, load_weights, save_weights
 from salt.runtime.paths import Run
 from salt.runtime.progress import Ticker
 from schemas.config import Compute

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import segyio
 
-from salt.inference.images import find_images, open_images
+from salt.inference.input_images import find_images, open_images
 from schemas.errors import UserError
 from schemas.results import PredictImagesSettings
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from salt.inference import snapshots
 from salt.inference.snapshots import KeptSnapshot
-from salt.inference.weights import State, save_weights
+from salt.inference.weight_files import State, save_weights
 from salt.runtime import device
 from salt.runtime.atomic import atomic_folder, atomic_path
 from salt.runtime.paths import snapshot

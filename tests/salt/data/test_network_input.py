@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from salt.data import image_files
 from salt.data.tiles import Tiles
-from salt.inference.geometry import MEAN, STD, Geometry
+from salt.data.network_input import MEAN, STD, Geometry
 from schemas.errors import UserError
 from schemas.networks import Input
 

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from salt.training.mixing import mix
+from salt.training.mixup import mix
 from schemas.augmentation import Mix
 
 MIXUP, CUTMIX = (Mix(name=name, p=1) for name in ("mixup", "cutmix"))

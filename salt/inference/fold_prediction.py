@@ -7,13 +7,13 @@ import numpy as np
 import torch
 
 from models.registry import create_network
+from salt.data.network_input import Geometry
 from salt.data.predictions import FIELDS
 from salt.data.records import chunks, create_records
 from salt.data.tiles import Tiles
-from salt.inference.geometry import Geometry
 from salt.inference.predictor import Predictor
 from salt.inference.snapshots import Member
-from salt.inference.weights import load_weights
+from salt.inference.weight_files import load_weights
 from salt.runtime.progress import Ticker
 from schemas.training import NetworkSettings
 
