@@ -68,6 +68,10 @@ class PseudoLabels(Section):
         """Names of all folders of the set: one shared by the folds, or one per fold."""
         return list(dict.fromkeys(self.folder(fold) for fold in range(folds)))
 
+    def most_tiles(self, test: int, folds: int) -> int:
+        """The most tiles that are selected from `test` of them, for so many folds together."""
+        return min(test, folds * sum(size.count for size in self.per_fold)) if self.per_fold else test
+
 
 class PseudoLabelSettings(PseudoLabels):
     """The settings of make_pseudo_labels."""

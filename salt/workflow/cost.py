@@ -101,14 +101,12 @@ class Cost:
             return None
         model, folds = self.config.models[job.wildcards["model"]], self.config.folds.count
         if job.rule == "pretrain" and model.pretrain:
-            return self._selected(model.pretrain.pseudo_labels)
+            labels = self.config.pseudo_labels[model.pretrain.pseudo_labels]
+            return labels.most_tiles(self.tiles.test, folds if labels.scope == "ensemble" else 1)
         labelled = self.tiles.train * (folds - 1) // folds
-        return labelled + (self._selected(model.add_pseudo_labels) if model.add_pseudo_labels else 0)
-
-    def _selected(self, labels: str) -> int:
-        test = self.tiles.test if self.tiles else 0
-        sizes = self.config.pseudo_labels[labels].per_fold
-        return min(test, sum(part.count for part in sizes)) if sizes else test
+        if model.add_pseudo_labels is None:
+            return labelled
+        return labelled + self.config.pseudo_labels[model.add_pseudo_labels].most_tiles(self.tiles.test, 1)
 
     # Bytes ----------------------------------------------------------------------------------------------------
 

@@ -127,6 +127,21 @@ def test_each_file_of_a_run_is_spelled_in_one_module():
     assert [text for text in texts if (names - rules) & set(re.split(r"[/\s]", text))] == []
 
 
+def test_the_page_of_results_names_every_file_of_a_run():
+    page = Path("results/README.md").read_text()
+    of_others = {"train.csv", "depths.csv", "sample_submission.csv", "truth", "test_masks.csv", "run.lock"}
+    assert {name for name in spelled(MODULES["salt.runtime.paths"]) - of_others if name not in page} == set()
+
+
+@pytest.mark.parametrize(
+    "page", ["README.md", "CONTRIBUTING.md", "docs/design.md", "data/README.md", "results/README.md"]
+)
+def test_the_files_that_a_page_names_exist(page):
+    paths = re.findall(r"`([\w./]+/[\w.]+\.(?:py|yaml|html|md))`", Path(page).read_text())
+    made_by_users = re.compile(r"recipes/(NAME|mine)\.yaml|results/.*/.*")
+    assert [path for path in paths if not (Path(path).exists() or made_by_users.fullmatch(path))] == []
+
+
 def test_no_module_is_a_catch_all():
     names = {path.name for path in MODULES.values()}
     assert names.isdisjoint({"utils.py", "common.py", "helpers.py", "misc.py"})

@@ -196,3 +196,13 @@ def test_time_on_a_cpu_is_estimated_for_networks_with_an_encoder_and_divided_by_
         assert cost.seconds_on_cpu(train_fold("stage1_resnext50")) == 0
     assert seconds[1] == 300 * 3200 * 256**2 / 20_000 == 4 * seconds[4]
     assert Cost(check_config(raw), None).seconds_on_cpu(train_fold("stage1_resnet34")) == 0
+
+
+@pytest.mark.parametrize(("scope", "tiles"), [("ensemble", 5 * 10), ("fold", 10)])
+def test_a_pretraining_learns_from_the_size_classes_of_all_folds_that_it_serves(raw, scope, tiles):
+    sizes = [{"pixels": [0, 0], "count": 4}, {"pixels": [1, 500], "count": 6}]
+    raw["pseudo_labels"]["stage1_confident"] |= {"per_fold": sizes, "scope": scope}
+    config = check_config(raw)
+    basis = timing(config, "stage2_resnext50", 224)
+    seconds = Cost(config, TGS, [basis]).seconds(pretrain("stage2_resnext50"))
+    assert seconds == pytest.approx(2 * (40 + 40) * tiles * basis.seconds / basis.tiles)  # two passes an epoch
