@@ -29,7 +29,7 @@ def main(argv: list[str] | None = None) -> None:
     weights = list(json.loads(args.settings).values())
     labelled = blend([open_records(path) for path in args.labelled], weights, args.out_of_fold_out)
     test = blend([open_records(path) for path in args.test], weights, args.test_out)
-    provenance.leave(args.out_of_fold_out, args.settings, {"labelled": args.labelled, "test": args.test})
+    provenance.write(args.out_of_fold_out, args.settings, {"labelled": args.labelled, "test": args.test})
     say(f"blended {len(weights)} members: {labelled} training tiles out of fold, {test} test tiles")
 
 

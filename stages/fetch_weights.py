@@ -25,7 +25,7 @@ def main(argv: list[str] | None = None) -> None:
     settings = read_settings(PretrainedEncoder, args.settings)
     state, origin = fetch_encoder(settings)
     save_weights(args.out, state)
-    provenance.leave(args.out, args.settings, {"file": Path(settings.file) if settings.file else None}, source=origin)
+    provenance.write(args.out, args.settings, {"file": Path(settings.file) if settings.file else None}, source=origin)
     digest = provenance.sha256(args.out)
     say(f"fetched weights of {settings.encoder} from {origin}: {args.out.name}, sha256 {digest}")
 

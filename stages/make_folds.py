@@ -38,7 +38,7 @@ def main(argv: list[str] | None = None) -> None:
     dealt = folds.assign(table, families, settings)
     with atomic_path(args.out) as path:
         dealt.to_csv(path, index=False)
-    provenance.leave(args.out, args.settings, {"tiles": TileFiles(args.tiles).table, "mosaics": args.mosaics})
+    provenance.write(args.out, args.settings, {"tiles": TileFiles(args.tiles).table, "mosaics": args.mosaics})
     sizes = ", ".join(str(len(folds.split(table, dealt, fold)[1])) for fold in range(settings.count))
     logging.info("%d training tiles by %s; held out without constant ones: %s", len(dealt), settings.by, sizes)
 

@@ -39,7 +39,7 @@ def main(argv: list[str] | None = None) -> None:
         columns = ["id", "confidence", "coverage", "selected", "fold"]
         table[columns].to_csv(path, index=False, float_format="%.6f")
     inputs = {"tiles": TileFiles(args.tiles).table, "probabilities": args.probabilities}
-    provenance.leave(args.masks, args.settings, inputs)
+    provenance.write(args.masks, args.settings, inputs)
     say(f"selected {table['selected'].sum()} of {len(table)} tiles, mean confidence {table['confidence'].mean():.3f}")
 
 

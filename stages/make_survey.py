@@ -29,7 +29,7 @@ def main(argv: list[str] | None = None) -> None:
     settings = read_settings(SurveySettings, args.settings)
     tiles = make_tiles(settings, settings.tile)
     write_survey(args.out, tiles)
-    provenance.leave(args.out, args.settings, {})
+    provenance.write(args.out, args.settings, {})
     train = sum(tile.split == "train" for tile in tiles)
     empty = np.mean([not tile.mask.any() for tile in tiles])
     log.info("%d train and %d test tiles, %.0f %% empty, in %s", train, len(tiles) - train, 100 * empty, args.out)

@@ -51,7 +51,7 @@ def main(argv: list[str] | None = None) -> None:
         fold_prediction.predict(args.test, test, predictor, compute.predict_batch, "test tiles")
     snapshots.write_members(args.members, members)
     inputs = {name: getattr(args, name) for name in INPUT_OPTIONS}
-    provenance.leave(args.held_out, args.settings, inputs, device=device.describe(where), threads=compute.threads)
+    provenance.write(args.held_out, args.settings, inputs, device=device.describe(where), threads=compute.threads)
     say(f"predicted {len(held_out)} held-out and {len(test)} test tiles with {len(members)} snapshots")
 
 

@@ -42,7 +42,7 @@ def main(argv: list[str] | None = None) -> None:
     with device.faults_of_the_machine():
         blocks.predict(Windows(images), ensemble)
     write_predictions(images, blocks, settings.postprocess, args.masks, args.probabilities, args.table)
-    provenance.leave(
+    provenance.write(
         args.masks,
         args.settings,
         {"images": find_images(Path(settings.images)), "weights": ensemble.files},

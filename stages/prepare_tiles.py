@@ -30,7 +30,7 @@ def main(argv: list[str] | None = None) -> None:
     else:
         train, test = read_competition(Path(data.root), data.tile or COMPETITION)
     save_tiles(args.out, train, test)
-    provenance.leave(args.out, args.settings, {"root": sources(data)})
+    provenance.write(args.out, args.settings, {"root": sources(data)})
 
     for split, tiles in (("train", train), ("test", test)):
         empty = "" if tiles.masks is None else f", {(tiles.table['coverage'] == 0).sum()} without salt"

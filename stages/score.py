@@ -57,7 +57,7 @@ def main(argv: list[str] | None = None) -> None:
     for tables, out in ((scores, args.scores), (curves, args.threshold_curve)):
         with atomic_path(out) as path:
             pd.concat(tables).to_csv(path, index=False, float_format="%.6f")
-    provenance.leave(args.scores, args.settings, {name: getattr(args, name) for name in INPUT_OPTIONS})
+    provenance.write(args.scores, args.settings, {name: getattr(args, name) for name in INPUT_OPTIONS})
 
 
 def load_truths(args: argparse.Namespace) -> list[scoring.Truth]:

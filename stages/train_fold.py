@@ -47,7 +47,7 @@ def main(argv: list[str] | None = None) -> None:
         fitted.write_history(args.history)
         fitted.write_snapshots(args.snapshots, args.table)
         fitted.timing.write(args.timing)
-        provenance.leave(
+        provenance.write(
             args.snapshots, args.settings, {name: getattr(args, name) for name in INPUT_OPTIONS}, **task.facts
         )
     say(f"trained fold {args.fold}: best score {fitted.history['score'].max():.4f}")

@@ -25,7 +25,7 @@ def main(argv: list[str] | None = None) -> None:
     tiles = load_table(args.tiles)
     ids = tiles.loc[tiles["split"] == "test", "id"].tolist()
     empty = write_submission(args.out, ids, open_records(args.masks))
-    provenance.leave(args.out, None, {"masks": args.masks, "tiles": TileFiles(args.tiles).table})
+    provenance.write(args.out, None, {"masks": args.masks, "tiles": TileFiles(args.tiles).table})
 
     log.info("%s: %d tiles, %d of them empty, %d bytes", args.out, len(ids), empty, args.out.stat().st_size)
 

@@ -35,7 +35,7 @@ UNKNOWN = "unknown"
 Record = dict[str, Any]
 
 
-def leave(output: Path, settings: Any, inputs: Mapping[str, Path | Sequence[Path] | None], **facts: str | int) -> None:
+def write(output: Path, settings: Any, inputs: Mapping[str, Path | Sequence[Path] | None], **facts: str | int) -> None:
     """Write the provenance of a program's first output, a file or a folder, beside it. To be called last.
 
     settings: the program's settings, as JSON; inputs: the files and folders that it read, by option

@@ -488,7 +488,7 @@ def traced(tmp_path, monkeypatch):
     def make(commit, *stages, changed=False, device="CPU"):
         monkeypatch.setattr(provenance, "origin", lambda: {"commit": commit, "changed": changed})
         for output in (output for stage in stages for output in results[stage]):
-            provenance.leave(output, None, {}, device=device)
+            provenance.write(output, None, {}, device=device)
 
     make("a" * 40, *results)
     return run, make

@@ -46,7 +46,7 @@ def test_rule_program_and_test_share_one_name():
 
 
 def test_every_program_writes_its_provenance():
-    assert {stage for stage in STAGES if "provenance.leave(" not in Path(f"stages/{stage}.py").read_text()} == set()
+    assert {stage for stage in STAGES if "provenance.write(" not in Path(f"stages/{stage}.py").read_text()} == set()
 
 
 def package(module: str) -> str:

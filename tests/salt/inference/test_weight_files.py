@@ -24,7 +24,7 @@ def test_the_same_weights_make_the_same_file(tmp_path):
 
 def test_weights_of_another_network_are_refused_with_the_differences_and_their_own_network(tmp_path):
     save_weights(tmp_path / "w", copy_state(nn.Linear(3, 3)))
-    provenance.leave(tmp_path / "w", {"network": {"name": "unet_plain", "width": 8}}, {})
+    provenance.write(tmp_path / "w", {"network": {"name": "unet_plain", "width": 8}}, {})
     with pytest.raises(UserError) as error:
         load_weights(nn.Linear(3, 4), tmp_path / "w")
     assert str(error.value).startswith(

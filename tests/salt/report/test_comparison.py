@@ -30,7 +30,7 @@ def finish(folder, scores, **changes):
     rows += [f"{name},true_test,True,none,0.9,,100" for name in scores]
     (folder / "scores.csv").write_text("\n".join([HEADER, *rows]))
     (folder / "report.html").touch()
-    provenance.leave(folder / "report.html", plan.report_settings(), {})
+    provenance.write(folder / "report.html", plan.report_settings(), {})
     return plan.config
 
 

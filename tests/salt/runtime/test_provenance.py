@@ -84,7 +84,7 @@ def test_a_folder_has_the_sha256_of_the_list_of_its_files_without_hidden_ones(tm
 def test_what_is_left_beside_a_file_or_a_folder_is_read_again(tmp_path, name):
     (tmp_path / "tiles").write_bytes(b"abc")
     inputs = {"tiles": tmp_path / "tiles", "members": [tmp_path / "tiles"], "mosaics": None, "start_from": []}
-    provenance.leave(tmp_path / name, '{"threshold": 0.5}', inputs, device="CPU", seed=3)
+    provenance.write(tmp_path / name, '{"threshold": 0.5}', inputs, device="CPU", seed=3)
     assert {path.name for path in tmp_path.iterdir()} == {"tiles", f"{name}.provenance.json"}
     found = provenance.read(tmp_path / name)
     read = {str(tmp_path / "tiles"): SHA256_OF_ABC}
