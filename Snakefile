@@ -5,7 +5,7 @@
 import shlex
 import sys
 
-from salt.workflow import dry_run, preflight, run_lock
+from salt.workflow import dry_run, preflight, run_hooks, run_lock
 from salt.workflow.dag import Plan
 from salt.workflow.recipes import Recipes
 from salt.workflow.snakemake_adapter import Engine
@@ -328,12 +328,12 @@ if plan.config.predict:
 
 onstart:
     dry_run.check(engine, plan.config)
-    plan.save_config()
+    run_hooks.save_config(plan.config)
 
 
 onsuccess:
-    print(plan.summary(), file=sys.stderr)
+    print(run_hooks.summary(plan.config), file=sys.stderr)
 
 
 onerror:
-    print(plan.advice_after_failure(), file=sys.stderr)
+    print(run_hooks.ADVICE_AFTER_FAILURE, file=sys.stderr)

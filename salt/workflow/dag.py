@@ -1,22 +1,17 @@
-"""What the Snakefile asks for: the inputs and the settings of jobs, and what a run does at its start and its end.
+"""What the Snakefile asks for: the inputs and the settings of jobs.
 
 Snakemake compares a rule's parameters between runs. Each rule has at most one: the JSON of just the settings that its
 program uses, so that an edit reruns the jobs that it affects and no others.
 """
 
-import csv
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from salt.intake import sources
 from salt.report import comparison
-from salt.runtime.atomic import atomic_path
 from salt.runtime.paths import Run, SurveyFiles
-from salt.runtime.program import MEMORY, unwritable
 from salt.workflow import predict_images
 from salt.workflow.recipes import Recipes
 from schemas import rounds
@@ -255,50 +250,6 @@ class Plan:
             return comparison.inputs(self.config.report.compare)
         except UserError as error:
             raise SystemExit(f"Error: {error}") from None
-
-    # The start of a run ---------------------------------------------------------------------------------------
-
-    def save_config(self) -> None:
-        """Write `config.yaml`: the merged and checked config with all defaults, as the jobs will use it.
-
-        A prediction of other images leaves it alone: it describes how the run was made.
-        """
-        if self.config.predict:
-            return
-        text = yaml.safe_dump(self.config.model_dump(mode="json"), sort_keys=False)
-        try:
-            with atomic_path(self.run.config) as path:
-                path.write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise SystemExit(unwritable(error)) from None
-
-    # The end of a run -----------------------------------------------------------------------------------------
-
-    def summary(self) -> str:
-        """The text shown at the end of a whole run: scores, and where the results are."""
-        if self.config.predict:
-            return predict_images.summary(self.config)
-        path = self.run.scores
-        rows = list(csv.DictReader(path.read_text().splitlines())) if path.exists() else []
-        rule = self.config.submission.shown_jigsaw
-        rows = [row for row in rows if row["tta"] == "True"]
-        if {row["name"] for row in rows} != set(self.names):
-            return ""  # only a part of the workflow was requested
-        truths = list(dict.fromkeys(row["labels"] for row in rows))
-        lines = [f"{'':24}" + "".join(f"{labels.replace('_', ' '):>14}{'+ jigsaw':>11}" for labels in truths)]
-        for name in self.names:
-            scores = {(row["labels"], row["jigsaw"]): float(row["score"]) for row in rows if row["name"] == name}
-            columns = "".join(f"{scores[t, 'none']:14.4f}{scores[t, rule]:11.4f}" for t in truths)
-            lines.append(f"{name:24}{columns}")
-        lines += ["", f"submission  {self.run.submission}", f"report      {self.run.report}"]
-        return "\n".join(lines)
-
-    def advice_after_failure(self) -> str:
-        """The text shown after a failed job, below its log, which Snakemake prints."""
-        return (
-            "The same command continues from here. A job whose log ends without an error (signal 9, exit code 137) was "
-            f"killed, usually because the memory was full. {MEMORY}"
-        )
 
 
 def _checked(raw: Mapping[str, Any], recipes: Recipes) -> Config:

@@ -10,6 +10,7 @@ from salt.report.comparison import Score
 from salt.runtime import provenance
 from salt.runtime.paths import Run
 from salt.workflow.dag import Plan
+from salt.workflow.run_hooks import save_config
 from schemas.errors import UserError
 
 WINNING = yaml.safe_load(Path("workflow_config.yaml").read_text())
@@ -22,7 +23,7 @@ def finish(folder, scores, **changes):
     for section, values in changes.items():
         raw[section] = raw.get(section, {}) | values if isinstance(values, dict) else values
     plan = Plan(raw | {"pathvars": {"results": str(folder)}})
-    plan.save_config()
+    save_config(plan.config)
     rows = [f"{name},out_of_fold,True,none,{score},0.01,100" for name, score in scores.items()]
     rows += [
         f"{name},out_of_fold,{tta},{rule},0.9,,100" for name in scores for tta, rule in ((False, "none"), (True, "x"))

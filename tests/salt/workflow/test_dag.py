@@ -1,5 +1,4 @@
 import copy
-import errno
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -7,10 +6,9 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
-from salt.workflow import dag
+from salt.workflow import run_hooks
 from salt.workflow.dag import Plan
 from schemas.errors import UserError
-from schemas.reading import check_config
 
 WINNING = yaml.safe_load(Path("workflow_config.yaml").read_text())
 
@@ -252,21 +250,10 @@ def test_a_prediction_without_weights_or_images_ends_before_any_job(predicting, 
 def test_a_prediction_leaves_the_config_of_the_run_and_the_settings_of_its_report_as_they_are(
     predicting, raw, tmp_path
 ):
-    Plan(predicting).save_config()
+    run_hooks.save_config(Plan(predicting).config)
     assert not (tmp_path / "config.yaml").exists()
     predicting["windows"] = {"overlap": 0.7}
     assert Plan(predicting).report_settings() == Plan(raw).report_settings()
-
-
-def test_a_prediction_ends_with_how_many_images_there_are_and_where(predicting, tmp_path):
-    folder = tmp_path / "predictions" / "lines"
-    folder.mkdir(parents=True)
-    assert Plan(predicting).summary() == ""
-    (folder / "masks.csv").write_text("id,rle_mask\na,1 1\nb,\n")
-    words = Plan(predicting).summary()
-    assert words.startswith("2 images are predicted")
-    for name in ("masks", "probabilities", "masks.csv"):
-        assert f"{folder}/{name}" in words.split()
 
 
 def test_in_folders_any_image_that_changes_reruns_prepare_tiles(raw, tmp_path):
@@ -280,56 +267,3 @@ def test_in_folders_any_image_that_changes_reruns_prepare_tiles(raw, tmp_path):
     assert Plan(raw).data_settings() == before
     (tmp_path / "test" / "images" / "b.jpg").touch()
     assert Plan(raw).data_settings() != before
-
-
-def test_a_part_of_the_workflow_ends_without_a_summary(raw, tmp_path):
-    raw["pathvars"]["results"] = str(tmp_path)
-    assert Plan(raw).summary() == ""
-    (tmp_path / "scores.csv").write_text("name,tta\nan_older_model,True\n")
-    assert Plan(raw).summary() == ""
-
-
-def test_after_a_failure_the_advice_mentions_memory_and_repeating_the_command(raw):
-    words = Plan(raw).advice_after_failure()
-    assert "\n" not in words
-    for word in ("The same command continues", "signal 9", "137", "memory", "--cores"):
-        assert word in words
-
-
-@pytest.mark.parametrize(("chosen", "last"), [("none", 1), ("published", 1), ("extended", 2)])
-def test_the_summary_shows_all_scores_and_where_the_results_are(raw, tmp_path, chosen, last):
-    raw["pathvars"]["results"] = str(tmp_path)
-    rule = [] if chosen == "none" else [{"name": "jigsaw", "rule": chosen}]
-    raw["submission"]["postprocess"] = [{"name": "threshold", "above": 0.5}, *rule]
-    plan = Plan(raw)
-    rows = ["name,labels,tta,jigsaw,score,sd_folds,tiles"]
-    rows += [
-        f"{name},{labels},{tta},{jigsaw},0.{number:02d}{tta:d}{digit},0.01,100"
-        for number, name in enumerate(plan.names)
-        for labels in ("out_of_fold", "true_test")
-        for tta in (False, True)
-        for digit, jigsaw in enumerate(("none", "published", "extended"))
-    ]
-    (tmp_path / "scores.csv").write_text("\n".join(rows))
-    words = plan.summary().splitlines()
-    assert words[0].split() == ["out", "of", "fold", "+", "jigsaw", "true", "test", "+", "jigsaw"]
-    assert words[1].split() == ["stage1_resnext50", *["0.0010", f"0.001{last}"] * 2]
-    assert words[-1].split() == ["report", f"{tmp_path}/report.html"]
-
-
-def test_the_config_that_is_kept_beside_the_results_is_the_whole_one(raw, tmp_path):
-    raw["pathvars"] = {"results": str(tmp_path)}
-    plan = Plan(raw)
-    plan.save_config()
-    kept = yaml.safe_load((tmp_path / "config.yaml").read_text())
-    assert kept["compute"]["predict_batch"] == 64  # filled in
-    assert check_config(kept) == plan.config
-
-
-def test_a_config_that_cannot_be_kept_ends_the_run_with_one_paragraph(raw, monkeypatch):
-    def full(path):
-        raise OSError(errno.ENOSPC, "No space left on device", str(path))
-
-    monkeypatch.setattr(dag, "atomic_path", full)
-    with pytest.raises(SystemExit, match="config.yaml could not be written: the disk is full. Free some space"):
-        Plan(raw).save_config()

@@ -1,0 +1,89 @@
+import copy
+import errno
+from pathlib import Path
+
+import pytest
+import yaml
+
+from salt.workflow import run_hooks
+from salt.workflow.run_hooks import ADVICE_AFTER_FAILURE, save_config, summary
+from schemas.reading import check_config
+
+WINNING = yaml.safe_load(Path("workflow_config.yaml").read_text())
+
+
+@pytest.fixture
+def raw():
+    return copy.deepcopy(WINNING)
+
+
+@pytest.fixture
+def predicting(raw, tmp_path):
+    """The winning recipe about to predict other images."""
+    (tmp_path / "lines").mkdir()
+    raw["pathvars"]["results"] = str(tmp_path)
+    return raw | {"predict": str(tmp_path / "lines")}
+
+
+def test_a_prediction_ends_with_how_many_images_there_are_and_where(predicting, tmp_path):
+    folder = tmp_path / "predictions" / "lines"
+    folder.mkdir(parents=True)
+    assert summary(check_config(predicting)) == ""
+    (folder / "masks.csv").write_text("id,rle_mask\na,1 1\nb,\n")
+    words = summary(check_config(predicting))
+    assert words.startswith("2 images are predicted")
+    for name in ("masks", "probabilities", "masks.csv"):
+        assert f"{folder}/{name}" in words.split()
+
+
+def test_a_part_of_the_workflow_ends_without_a_summary(raw, tmp_path):
+    raw["pathvars"]["results"] = str(tmp_path)
+    assert summary(check_config(raw)) == ""
+    (tmp_path / "scores.csv").write_text("name,tta\nan_older_model,True\n")
+    assert summary(check_config(raw)) == ""
+
+
+def test_after_a_failure_the_advice_mentions_memory_and_repeating_the_command():
+    words = ADVICE_AFTER_FAILURE
+    assert "\n" not in words
+    for word in ("The same command continues", "signal 9", "137", "memory", "--cores"):
+        assert word in words
+
+
+@pytest.mark.parametrize(("chosen", "last"), [("none", 1), ("published", 1), ("extended", 2)])
+def test_the_summary_shows_all_scores_and_where_the_results_are(raw, tmp_path, chosen, last):
+    raw["pathvars"]["results"] = str(tmp_path)
+    rule = [] if chosen == "none" else [{"name": "jigsaw", "rule": chosen}]
+    raw["submission"]["postprocess"] = [{"name": "threshold", "above": 0.5}, *rule]
+    config = check_config(raw)
+    rows = ["name,labels,tta,jigsaw,score,sd_folds,tiles"]
+    rows += [
+        f"{name},{labels},{tta},{jigsaw},0.{number:02d}{tta:d}{digit},0.01,100"
+        for number, name in enumerate([*config.models, *config.ensembles])
+        for labels in ("out_of_fold", "true_test")
+        for tta in (False, True)
+        for digit, jigsaw in enumerate(("none", "published", "extended"))
+    ]
+    (tmp_path / "scores.csv").write_text("\n".join(rows))
+    words = summary(config).splitlines()
+    assert words[0].split() == ["out", "of", "fold", "+", "jigsaw", "true", "test", "+", "jigsaw"]
+    assert words[1].split() == ["stage1_resnext50", *["0.0010", f"0.001{last}"] * 2]
+    assert words[-1].split() == ["report", f"{tmp_path}/report.html"]
+
+
+def test_the_config_that_is_kept_beside_the_results_is_the_whole_one(raw, tmp_path):
+    raw["pathvars"] = {"results": str(tmp_path)}
+    config = check_config(raw)
+    save_config(config)
+    kept = yaml.safe_load((tmp_path / "config.yaml").read_text())
+    assert kept["compute"]["predict_batch"] == 64  # filled in
+    assert check_config(kept) == config
+
+
+def test_a_config_that_cannot_be_kept_ends_the_run_with_one_paragraph(raw, monkeypatch):
+    def full(path):
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(run_hooks, "atomic_path", full)
+    with pytest.raises(SystemExit, match="config.yaml could not be written: the disk is full. Free some space"):
+        save_config(check_config(raw))
