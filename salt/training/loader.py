@@ -3,6 +3,9 @@
 One loader serves all epochs of a phase, so its workers start once and prefetch across the ends of epochs.
 """
 
+import atexit
+import multiprocessing
+import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -105,6 +108,7 @@ def create_loader(
     pin_memory: bool,
 ) -> DataLoader[Any]:
     """A loader of batches over all epochs of the sampler."""
+    atexit.register(_end_workers)
     pipeline = augment.create_augmentation(augmentation)
     return DataLoader(
         TrainingTiles(tiles, pipeline, sampler.seed),
@@ -118,6 +122,13 @@ def create_loader(
 
 def _stack(drawn: Sequence[tuple[npt.NDArray, npt.NDArray, np.float32]]) -> Batch:
     return Batch(*(torch.from_numpy(np.stack(arrays)) for arrays in zip(*drawn, strict=True)))
+
+
+def _end_workers() -> None:
+    """At the program's end, before multiprocessing's own exit: it sends TERM, which workers ignore, and waits."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch's handler takes a dead worker for an error
+    for worker in multiprocessing.active_children():
+        worker.kill()
 
 
 def _set_up_worker(worker: int) -> None:

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -50,3 +53,19 @@ def test_seeds_are_stable_and_unrelated():
     assert stable_seed(13, 0) == 50175725
     assert len({stable_seed(13, k) for k in range(1000)}) == 1000
     assert np.std([stable_seed(13, k) / 2**32 for k in range(1000)]) == pytest.approx(12**-0.5, rel=0.1)
+
+
+ENDS_WHILE_LOADING = """
+import sys
+from salt.training.loader import EpochSampler, create_loader
+from tests.easy_tiles import easy_tiles
+batches = iter(create_loader(easy_tiles(8), (), EpochSampler(8, 2, 50, 1, 3), workers=2, pin_memory=False))
+next(batches)
+sys.exit("an error")
+"""
+
+
+def test_a_program_that_ends_with_an_error_does_not_wait_for_its_workers():
+    command = [sys.executable, "-c", ENDS_WHILE_LOADING]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (1, "an error\n")
