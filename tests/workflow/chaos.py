@@ -52,7 +52,7 @@ class Victim:
 
     @property
     def results(self) -> Path:
-        return self.folder / "results" / "demo"
+        return self.folder / "results" / "tiny"
 
     @property
     def output(self) -> str:
@@ -101,7 +101,7 @@ def running_jobs(process: subprocess.Popen) -> tuple[list[str], float]:
         if not found or TRAINING.search(command_of(parent_of(job))):  # its parent is the training: a loader worker
             continue
         name = re.search(
-            r"results/demo/(?:models|ensembles)/([\w/]+?)/(?:history|out_of_fold|test|held_out)", command_of(job)
+            r"results/tiny/(?:models|ensembles)/([\w/]+?)/(?:history|out_of_fold|test|held_out)", command_of(job)
         )
         jobs.append(f"{found[1]} {name[1]}" if name else found[1])
         saved = [job.create_time()]

@@ -45,7 +45,7 @@ class Run:
 
     @property
     def results(self) -> Path:
-        return self.folder / "results" / "demo"
+        return self.folder / "results" / "tiny"
 
 
 JOB = re.compile(r"^(?:local)?rule (\w+):\n((?:    .*\n)*)", re.MULTILINE)
@@ -82,8 +82,8 @@ def start(folder: Path, *options: str, output: Path) -> subprocess.Popen:
 
 
 def overlays(*more: str) -> list[str]:
-    """The options that shrink the demo's recipe to a tiny one."""
-    return ["--configfile", "recipes/demo.yaml", str(REPOSITORY / "tests" / "workflow" / "tiny.yaml"), *more]
+    """The options for the tests' recipe, and overlays on it."""
+    return ["--configfile", str(REPOSITORY / "tests" / "workflow" / "tiny.yaml"), *more]
 
 
 @pytest.fixture(scope="session")

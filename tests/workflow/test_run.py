@@ -77,8 +77,8 @@ def test_every_stage_is_scored_on_both_kinds_of_labels(run):
 def test_the_run_ends_with_scores_and_the_paths_of_the_results(run):
     summary = run.output[run.output.index("out of fold") :]
     assert re.search(r"^final +0\.\d{4}", summary, re.MULTILINE)
-    assert "submission  results/demo/submission.csv" in summary
-    assert "report      results/demo/report.html" in summary
+    assert "submission  results/tiny/submission.csv" in summary
+    assert "report      results/tiny/report.html" in summary
 
 
 def test_a_training_shows_its_progress_in_terminal_and_log(run):
@@ -144,7 +144,7 @@ def dry_run(run, overlay, tmp_path):
 
 def test_other_images_are_predicted_from_the_weights_alone_like_the_runs_own_tiles(run, tmp_path):
     folder = copy_of_the_repository(tmp_path)
-    shutil.copytree(run.results / "models", folder / "results" / "demo" / "models")
+    shutil.copytree(run.results / "models", folder / "results" / "tiny" / "models")
     test = load_tiles(run.results / "tiles", "test")
     rows = np.flatnonzero(~test.table["constant"])[:3]
     images = folder / "my {odd} images"
@@ -157,7 +157,7 @@ def test_other_images_are_predicted_from_the_weights_alone_like_the_runs_own_til
     assert jobs(done.stdout) == {"predict_images", "all"}
     assert "3 images are predicted" in done.stdout
     predicted = open_records(run.results / "ensembles" / "final" / "test.npy")["tta"]
-    read = folder / "results" / "demo" / "predictions" / "my__odd__images" / "probabilities"
+    read = folder / "results" / "tiny" / "predictions" / "my__odd__images" / "probabilities"
     for row in rows[:2]:
         found = cv2.imread(str(read / f"{test.ids[row]}.png"), cv2.IMREAD_UNCHANGED) / 65535
         assert np.abs(found - predicted[row]).max() < 1e-3  # three roundings to float16 and one to 16 bits

@@ -8,7 +8,7 @@ import zlib
 
 import pytest
 
-from tests.workflow.conftest import copy_of_the_repository, jobs, snakemake
+from tests.workflow.conftest import copy_of_the_repository, jobs, overlays, snakemake
 
 
 @pytest.fixture
@@ -183,7 +183,7 @@ def test_what_would_stop_a_run_is_reported_before_its_first_job(repository):
 
 def test_missing_weights_are_reported_by_key_and_not_by_snakemake(repository):
     (repository / "bad.yaml").write_text("models: {stage1_resnet10: {network: {weights: nowhere/w.safetensors}}}\n")
-    done = snakemake(repository, "-n", "--configfile", "recipes/demo.yaml", "bad.yaml")
+    done = snakemake(repository, "-n", *overlays("bad.yaml"))
     assert done.returncode == 1
     assert "Error: models.stage1_resnet10.network.weights: expected a file of weights, found none at" in done.stdout
     assert "MissingInputException" not in done.stdout
