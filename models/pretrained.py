@@ -15,10 +15,12 @@ from segmentation_models_pytorch.encoders import encoders as NATIVE
 from timm.models import adapt_input_conv
 from torch import nn
 
+from models.packaged import read_packaged
 from models.state_dicts import State, misfit, read_state
 from schemas.errors import UserError
 from schemas.faults import suggestion
 from schemas.networks import PretrainedEncoder
+from schemas.packages import PACKAGE, PACKAGES, no_package
 
 TIMM = "tu-"  # segmentation_models_pytorch's prefix of timm's names
 
@@ -59,13 +61,15 @@ def load_encoder(encoder: nn.Module, path: Path, channels: int) -> None:
 
 
 def fetch_encoder(pretrained: PretrainedEncoder) -> tuple[State, str]:
-    """The state of an encoder for 3 input channels, and its source: a URL or a file.
+    """The state of an encoder for 3 input channels, and its source: a URL, a file, or a package with its version.
 
     Raises UserError if the weights are unavailable.
     """
     if pretrained.file:
         return read_encoder(pretrained.encoder, Path(pretrained.file)), pretrained.file
     name = pretrained.encoder
+    if pretrained.weights == PACKAGE:
+        return _read_package(name)
     stay_offline_without_network()
     try:
         # timm's names include the tag of the weights: `tu-convnext_tiny.fb_in22k`.
@@ -96,15 +100,27 @@ def read_encoder(name: str, path: Path) -> State:
 
     Weights that the encoder does not have, such as a classifier's, are left out. Raises UserError if any is missing.
     """
-    encoder = create_encoder(name)
-    own = encoder.state_dict()
     state, fault = read_state(path)
+    return _encoder_state(name, state, path, fault)
+
+
+def _read_package(name: str) -> tuple[State, str]:
+    """An encoder's state from the package that holds its weights, and its source. Raises UserError without one."""
+    if name not in PACKAGES:
+        raise UserError(f"weights: {no_package(name)}")
+    state, source = read_packaged(PACKAGES[name], name.removeprefix(TIMM))
+    return _encoder_state(name, state, source), source
+
+
+def _encoder_state(name: str, state: State, source: Path | str, fault: str | None = None) -> State:
+    """The part of a state that an encoder has, under its names. Raises UserError with `fault` if any is missing."""
+    own = create_encoder(name).state_dict()
     renamed = {_own_name(key, own): value for key, value in state.items()}
     # Files from before 2018 have no batch counts, and nothing here reads them.
     counts = {key: value for key, value in own.items() if key.endswith("num_batches_tracked")}
     found = counts | {key: value for key, value in renamed.items() if key in own}
     if wrong := misfit(own, found):
-        raise _file_error(name, path, fault or f"a file {wrong}")
+        raise _file_error(name, source, fault or f"a file {wrong}")
     return found
 
 
@@ -137,10 +153,10 @@ def encoder_error(name: str, error: Exception) -> UserError:
     )
 
 
-def _file_error(name: str, path: Path, found: str) -> UserError:
-    """The error for a local file without the weights of an encoder, in one paragraph."""
+def _file_error(name: str, source: Path | str, found: str) -> UserError:
+    """The error for a file without the weights of an encoder, in one paragraph."""
     return UserError(
-        f"Expected {path} to hold the weights of the encoder '{name}' for 3 channels, and found {found}. Take the "
+        f"Expected {source} to hold the weights of the encoder '{name}' for 3 channels, and found {found}. Take the "
         "model.safetensors of this encoder from Hugging Face, or make the file on a connected machine: "
         f"{_recipe(PretrainedEncoder(encoder=name, weights='imagenet'))}"
     )

@@ -6,6 +6,7 @@ from pathlib import Path
 from schemas import rounds
 from schemas.config import Config
 from schemas.faults import shown, suggestion
+from schemas.packages import PACKAGE, no_package
 from schemas.training import Model
 
 
@@ -100,8 +101,11 @@ def _input_misfits(place: str, model: Model, config: Config) -> Iterator[str]:
 
 
 def _weights_misfits(place: str, model: Model) -> Iterator[str]:
-    """A weights file in a format other than safetensors, which would pass for a name."""
-    weights = getattr(model.network, "weights", "none")
+    """Weights of a package that does not exist; a file other than safetensors, which would pass for a name."""
+    pretrained = model.network.pretrained
+    weights = pretrained.weights if pretrained else "none"
+    if pretrained and weights == PACKAGE and not pretrained.package:
+        yield f"{place}: {no_package(pretrained.encoder)}"
     looks_like_a_file = "/" in weights or weights.endswith((".pth", ".pt", ".bin", ".ckpt", ".h5", ".onnx"))
     if looks_like_a_file and not weights.endswith(".safetensors"):
         yield (

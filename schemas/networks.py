@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from schemas.base import Count, InputSize, Section, Shape, Share, Text
+from schemas.packages import PACKAGE, PACKAGES, Package
 
 
 class PretrainedEncoder(Section):
@@ -22,6 +23,11 @@ class PretrainedEncoder(Section):
         return self.weights if self.weights.endswith(".safetensors") else None
 
     @property
+    def package(self) -> Package | None:
+        """The package that holds them, if `weights` asks for one."""
+        return PACKAGES.get(self.encoder) if self.weights == PACKAGE else None
+
+    @property
     def slug(self) -> str:
         """File name for these weights, without suffix; a digest keeps names unique where characters are replaced."""
         whole = f"{self.encoder}-{self.weights}"
@@ -33,7 +39,10 @@ def _pretrained(encoder: str, weights: str) -> PretrainedEncoder | None:
     return None if weights == "none" else PretrainedEncoder(encoder=encoder, weights=weights)
 
 
-WEIGHTS = "`imagenet`, another name of the encoder's weights, `path/to/file.safetensors`, or `none` for a random start."
+WEIGHTS = (
+    "`imagenet`, another name of the encoder's weights, `path/to/file.safetensors`, `package` for ImageNet weights "
+    f"from an installed Python package ({', '.join(PACKAGES)}), or `none` for a random start."
+)
 
 
 class BaseNetwork(Section):
@@ -83,7 +92,7 @@ class Unet(BaseNetwork):
     """The U-Net of segmentation_models_pytorch with scSE blocks in its decoder, on any of the library's encoders."""
 
     words = "a U-Net with scSE blocks in its decoder"
-    tried_encoders = ("tu-resnet10t",)
+    tried_encoders = ("tu-resnet10t", *PACKAGES)
 
     name: Literal["unet"]
     encoder: Text = Field(description="Name of one of the library's encoders, or `tu-` and the name of a timm network.")

@@ -72,7 +72,7 @@ def problems(config: Config, cost: Cost, jobs: Sequence[Job], runs_here: bool = 
     if trained and cost.tiles:
         yield from _tiles(config, trained, cost.tiles)
     yield from _networks(trained, config.data.shape)
-    yield from _downloads(trained, jobs)
+    yield from _sources(trained, jobs)
     if runs_here and any(job.rule in ON_DEVICE for job in jobs):
         yield from _long_trainings(cost, jobs)
         yield from _device(config)
@@ -121,15 +121,18 @@ def _weights_files(plan: Plan) -> Iterator[Problem]:
     for slug, encoder in plan.encoders.items():
         file, read = encoder.file, plan.run.encoder(slug)
         if file and not Path(file).is_file() and not read.exists():
-            keys = [
-                f"models.{name}.network.weights"
-                for name, model in plan.config.models.items()
-                if model.network.pretrained == encoder
-            ]
+            keys = _keys(plan.config.models, encoder)
             yield Problem(
-                f"{', '.join(keys)}: expected a file of weights, found none at {file}; put it there, or set `weights: "
-                "imagenet` to download them"
+                f"{keys}: expected a file of weights, found none at {file}; put it there, or set `weights: imagenet` "
+                "to download them"
             )
+
+
+def _keys(models: Mapping[str, Model], encoder: PretrainedEncoder) -> str:
+    """The config's keys of an encoder's weights."""
+    return ", ".join(
+        f"models.{name}.network.weights" for name, model in models.items() if model.network.pretrained == encoder
+    )
 
 
 def _networks(models: Mapping[str, Model], tile: Shape | None) -> Iterator[Problem]:
@@ -158,15 +161,22 @@ def _networks(models: Mapping[str, Model], tile: Shape | None) -> Iterator[Probl
 
 def _is_tested(model: Model) -> bool:
     encoder, weights = model.network.encoder, model.network.pretrained
-    usual = weights is None or weights.file or weights.weights == COMMON_WEIGHTS
+    usual = weights is None or weights.file or weights.package or weights.weights == COMMON_WEIGHTS
     return encoder is None or (bool(usual) and encoder in model.network.tried_encoders)
 
 
-def _downloads(models: Mapping[str, Model], jobs: Sequence[Job]) -> Iterator[Problem]:
-    """Weights that are neither in the results nor in the cache of earlier downloads."""
+def _sources(models: Mapping[str, Model], jobs: Sequence[Job]) -> Iterator[Problem]:
+    """Weights to be fetched whose package is missing, or that are not in the cache of earlier downloads."""
     slugs = {job.wildcards["encoder"] for job in jobs if job.rule == "fetch_weights"}
-    encoders = {encoder for model in models.values() if (encoder := model.network.pretrained)}
-    missing = [one for one in encoders if one.slug in slugs and not one.file and not _is_cached(one)]
+    encoders = dict.fromkeys(model.network.pretrained for model in models.values())
+    fetched = [one for one in encoders if one and one.slug in slugs and not one.file]
+    for one in fetched:
+        try:
+            if one.package:
+                one.package.locate()
+        except UserError as error:
+            yield Problem(f"{_keys(models, one)}: {error}")
+    missing = [one for one in fetched if not one.package and not _is_cached(one)]
     if missing:
         names = ", ".join(sorted(f"{one.weights} of {one.encoder}" for one in missing))
         yield Problem(

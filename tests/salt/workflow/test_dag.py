@@ -139,6 +139,15 @@ def test_a_local_file_of_weights_is_an_input_and_none_needs_nothing(raw):
     assert plan.fold_encoder_weights(wildcards(model="stage1_resnext50")) == []
 
 
+def test_the_file_of_a_package_is_no_input(raw):
+    network = {"name": "unet", "encoder": "tu-tf_efficientnet_lite0", "weights": "package"}
+    raw["models"]["stage1_resnet34"]["network"] = network
+    plan = Plan(raw)
+    which = wildcards(encoder="tu-tf_efficientnet_lite0-package")
+    assert plan.encoder_files(which) == []
+    assert json.loads(plan.encoder_settings(which)) == {"encoder": network["encoder"], "weights": "package"}
+
+
 def test_all_jigsaw_rules_are_scored_whichever_is_chosen(raw):
     settings = Plan(raw).score_settings()
     steps = [{"name": "threshold", "above": 0.5}, {"name": "empty_constant"}]

