@@ -81,7 +81,7 @@ def load_truths(args: argparse.Namespace) -> list[scoring.Truth]:
     return [
         scoring.out_of_fold_truth(ids, masks, constant[ids].to_numpy(), load_folds(args.folds), mosaics),
         *(
-            scoring.test_truth(labels, test, true, constant[test].to_numpy(), ids, masks, mosaics)
+            scoring.test_truth(labels, test, true, constant[test.tolist()].to_numpy(), ids, masks, mosaics)
             for labels, (test, true) in known.items()
         ),
     ]
