@@ -82,18 +82,20 @@ rule prepare_tiles:
         files=plan.data_files(),
         folders=ancient(plan.data_folders()),
     output:
-        run.tiles.all,
+        tiles=run.tiles.all,
+        hidden_masks=plan.hidden_masks(),
     log:
         run.log("prepare_tiles"),
     params:
         settings=plan.data_settings(),
     shell:
-        "{python} stages.prepare_tiles --settings {params.settings:q} --out {run.tiles.folder} 3>&2 > {log} 2>&1"
+        "{python} stages.prepare_tiles --settings {params.settings:q} --out {run.tiles.folder}"
+        " --hidden-masks {output.hidden_masks} 3>&2 > {log} 2>&1"
 
 
 rule assemble_mosaics:
     input:
-        rules.prepare_tiles.output,
+        rules.prepare_tiles.output.tiles,
     output:
         mosaics=run.mosaics,
         neighbours=run.neighbours,
@@ -110,7 +112,7 @@ rule assemble_mosaics:
 
 rule make_folds:
     input:
-        tiles=rules.prepare_tiles.output,
+        tiles=rules.prepare_tiles.output.tiles,
         mosaics=plan.fold_inputs(),
     output:
         run.folds,
@@ -125,7 +127,7 @@ rule make_folds:
 
 rule make_pseudo_labels:
     input:
-        tiles=rules.prepare_tiles.output,
+        tiles=rules.prepare_tiles.output.tiles,
         probabilities=plan.pseudo_label_sources,
     output:
         masks=pseudo_labels.masks,
@@ -141,7 +143,7 @@ rule make_pseudo_labels:
 
 rule pretrain:
     input:
-        tiles=rules.prepare_tiles.output,
+        tiles=rules.prepare_tiles.output.tiles,
         encoder_weights=plan.encoder_weights,
         pseudo_labels=plan.pretrain_pseudo_labels,
     output:
@@ -164,7 +166,7 @@ rule pretrain:
 
 rule train_fold:
     input:
-        tiles=rules.prepare_tiles.output,
+        tiles=rules.prepare_tiles.output.tiles,
         folds=rules.make_folds.output,
         encoder_weights=plan.fold_encoder_weights,
         start_from=plan.pretrained_weights,
@@ -190,7 +192,7 @@ rule train_fold:
 
 rule predict_fold:
     input:
-        tiles=rules.prepare_tiles.output,
+        tiles=rules.prepare_tiles.output.tiles,
         folds=rules.make_folds.output,
         snapshots=rules.train_fold.output.snapshots,
         table=rules.train_fold.output.table,
@@ -230,12 +232,13 @@ rule blend:
 
 rule score:
     input:
-        tiles=rules.prepare_tiles.output,
+        tiles=rules.prepare_tiles.output.tiles,
         folds=rules.make_folds.output,
         mosaics=rules.assemble_mosaics.output.mosaics,
         out_of_fold=[run.ensemble(name).out_of_fold for name in plan.names],
         test=[run.ensemble(name).test for name in plan.names],
         true_test_masks=plan.true_test_masks(),
+        hidden_masks=rules.prepare_tiles.output.hidden_masks,
     output:
         scores=run.scores,
         threshold_curve=run.threshold_curve,
@@ -246,13 +249,13 @@ rule score:
     shell:
         "{python} stages.score --settings {params.settings:q} --tiles {run.tiles.folder}"
         " --folds {input.folds} --mosaics {input.mosaics} --names {plan.names} --out-of-fold {input.out_of_fold}"
-        " --test {input.test} --true-test-masks {input.true_test_masks} --scores {output.scores}"
-        " --threshold-curve {output.threshold_curve} 3>&2 > {log} 2>&1"
+        " --test {input.test} --true-test-masks {input.true_test_masks} --hidden-masks {input.hidden_masks}"
+        " --scores {output.scores} --threshold-curve {output.threshold_curve} 3>&2 > {log} 2>&1"
 
 
 rule postprocess:
     input:
-        tiles=rules.prepare_tiles.output,
+        tiles=rules.prepare_tiles.output.tiles,
         mosaics=rules.assemble_mosaics.output.mosaics,
         probabilities=final.test,
     output:
@@ -270,7 +273,7 @@ rule postprocess:
 
 rule write_submission:
     input:
-        tiles=rules.prepare_tiles.output,
+        tiles=rules.prepare_tiles.output.tiles,
         masks=rules.postprocess.output.masks,
     output:
         run.submission,
@@ -283,7 +286,7 @@ rule write_submission:
 
 rule write_report:
     input:
-        tiles=rules.prepare_tiles.output,
+        tiles=rules.prepare_tiles.output.tiles,
         folds=rules.make_folds.output,
         scores=rules.score.output,
         mosaics=rules.assemble_mosaics.output,

@@ -46,8 +46,19 @@ Range = Annotated[  # which values of an image become 0 and 255
 ]
 
 
+class HideLabels(Section):
+    """A rehearsal: some labelled tiles take part as unlabelled ones; their masks serve for scoring alone."""
+
+    share: Share = Field(gt=0, lt=1, description="Share of the labelled tiles whose masks are hidden.")
+    seed: int = Field(0, ge=0, description="Seed of the random choice, which depends on it and on the ids alone.")
+
+    def count(self, tiles: int) -> int:
+        """How many of so many labelled tiles are hidden."""
+        return round(self.share * tiles)
+
+
 class Data(Section):
-    """Where the images are, in which layout, and how they are read."""
+    """Where the images are, in which layout, how they are read, and which labels are hidden."""
 
     layout: Literal["competition", "folders"] = Field(
         "competition",
@@ -71,6 +82,11 @@ class Data(Section):
     )
     mask_value: float | None = Field(
         None, description="The masks' value for salt; none: the larger of their two values. Layout folders only."
+    )
+    hide_labels: HideLabels | None = Field(
+        None,
+        description="Treat some labelled tiles as unlabelled, and score their predictions against their masks, which "
+        "nothing else reads. None: use all labels.",
     )
 
     @property

@@ -1,9 +1,13 @@
-"""Score every model and ensemble: out of fold, and on a survey's test tiles, whose masks are known."""
+"""Score every model and ensemble: out of fold, and on the test tiles whose masks are known.
+
+They are known for all test tiles of a survey, and for labelled tiles whose masks were hidden from all other programs.
+"""
 
 import argparse
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from salt.data import rle
@@ -18,7 +22,7 @@ from salt.scores import scoring
 from schemas.reading import read_settings
 from schemas.results import ScoreSettings
 
-INPUT_OPTIONS = ("out_of_fold", "test", "tiles", "folds", "mosaics", "true_test_masks")
+INPUT_OPTIONS = ("out_of_fold", "test", "tiles", "folds", "mosaics", "true_test_masks", "hidden_masks")
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
@@ -31,7 +35,8 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--tiles", type=Path, required=True, help="folder of prepare_tiles")
     parser.add_argument("--folds", type=Path, required=True, help="folds.csv")
     parser.add_argument("--mosaics", type=Path, required=True, help="mosaics.csv")
-    parser.add_argument("--true-test-masks", type=Path, nargs="?", help="csv (id, rle_mask), if they are known")
+    parser.add_argument("--true-test-masks", type=Path, nargs="?", help="csv (id, rle_mask) of a survey")
+    parser.add_argument("--hidden-masks", type=Path, nargs="?", help="records of (id, mask), if labels are hidden")
     parser.add_argument("--scores", type=Path, required=True, help="csv to write")
     parser.add_argument("--threshold-curve", type=Path, required=True, help="csv to write")
     return parser.parse_args(argv)
@@ -41,7 +46,7 @@ def main(argv: list[str] | None = None) -> None:
     """Run the program."""
     args = parse_args(argv)
     settings = read_settings(ScoreSettings, args.settings)
-    predictions = {"out_of_fold": args.out_of_fold, "true_test": args.test}
+    predictions = {"out_of_fold": args.out_of_fold, "true_test": args.test, "hidden": args.test}
     scores, curves = [], []
     for truth in load_truths(args):
         for name, path in zip(args.names, predictions[truth.labels], strict=True):
@@ -63,16 +68,23 @@ def main(argv: list[str] | None = None) -> None:
 def load_truths(args: argparse.Namespace) -> list[scoring.Truth]:
     """Load the masks to score against."""
     labelled, mosaics = load_tiles(args.tiles, "train"), load_mosaics(args.mosaics)
-    images, masks = labelled.arrays
+    _, masks = labelled.arrays
     ids, constant = np.array(labelled.ids), load_table(args.tiles).set_index("id")["constant"]
-    folds = load_folds(args.folds)
-    truths = [scoring.out_of_fold_truth(ids, masks, constant[ids].to_numpy(), folds, mosaics)]
+    known: dict[str, tuple[npt.NDArray[np.str_], scoring.Masks]] = {}
     if args.true_test_masks:
         table = pd.read_csv(args.true_test_masks, dtype=str, keep_default_na=False)
-        test = table["id"].to_numpy(str)
-        true = np.stack([rle.decode(text, *images.shape[1:3]) for text in table["rle_mask"]])
-        truths.append(scoring.true_test_truth(test, true, constant[test].to_numpy(), ids, masks, mosaics))
-    return truths
+        true = np.stack([rle.decode(text, *masks.shape[1:]) for text in table["rle_mask"]])
+        known["true_test"] = table["id"].to_numpy(str), true
+    if args.hidden_masks:
+        hidden = open_records(args.hidden_masks)
+        known["hidden"] = hidden["id"], hidden["mask"]
+    return [
+        scoring.out_of_fold_truth(ids, masks, constant[ids].to_numpy(), load_folds(args.folds), mosaics),
+        *(
+            scoring.test_truth(labels, test, true, constant[test.tolist()].to_numpy(), ids, masks, mosaics)
+            for labels, (test, true) in known.items()
+        ),
+    ]
 
 
 if __name__ == "__main__":

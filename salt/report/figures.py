@@ -233,7 +233,7 @@ def threshold_curve(
     """
     axes = figure.add_subplot()
     axes.axvline(chosen, color=MUTED, lw=1, ls=(0, (4, 3)), label=f"chosen: {chosen:g}")
-    for (labels, curve), colour in zip(curves.items(), (BLUE, GREEN), strict=False):
+    for (labels, curve), colour in zip(curves.items(), (BLUE, GREEN, ORANGE), strict=False):
         axes.plot(curve["threshold"], curve["score"], color=colour, lw=1.6, label=labels)
         axes.plot(*best_threshold(curve), "o", color=colour, ms=5)
     axes.set(xlabel="threshold", ylabel="score", xlim=(0, 1), ylim=limits)

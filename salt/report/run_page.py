@@ -124,7 +124,8 @@ def about_scores(config: Config, table: pd.DataFrame, curves: pd.DataFrame) -> d
         "score_charts": {name: figures.scores(table[table["labels"] == name], final, rule) for name in labels},
         "threshold_charts": threshold_charts(config, curves),
         "best_threshold": {
-            name: figures.best_threshold(rows)[0] for name, rows in curves[curves["name"] == final].groupby("labels")
+            name: figures.best_threshold(rows)[0]
+            for name, rows in curves[curves["name"] == final].groupby("labels", sort=False)
         },
     }
 
@@ -152,7 +153,8 @@ def threshold_charts(config: Config, curves: pd.DataFrame) -> dict[str, str]:
     for name in names:
         rows = shown[shown["name"] == name]
         by_labels = {
-            str(labels).replace("_", " "): part[["threshold", "score"]] for labels, part in rows.groupby("labels")
+            str(labels).replace("_", " "): part[["threshold", "score"]]
+            for labels, part in rows.groupby("labels", sort=False)
         }
         charts[name] = figures.threshold_curve(by_labels, config.submission.threshold, limits)
     return charts

@@ -210,6 +210,11 @@ class Run:
         return TileFiles(self.folder / "tiles")
 
     @property
+    def hidden_masks(self) -> Path:
+        """Masks of labelled tiles that take part as unlabelled ones. Beside the tiles: only scoring may read them."""
+        return self.folder / "hidden_masks.npy"
+
+    @property
     def folds(self) -> Path:
         """The fold that holds out each labelled tile."""
         return self.folder / "folds.csv"

@@ -18,6 +18,7 @@ from schemas.postprocess import JigsawRule, Postprocess
 Masks = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
+Rows = npt.NDArray[np.int64]
 
 THRESHOLDS = np.arange(1, 50) / 50  # of the threshold curve: 0.02 ... 0.98
 PARTS, PARTS_SEED = 5, 2018  # of the labelled tiles; the masks of one part at a time are hidden from the jigsaw rules
@@ -35,7 +36,7 @@ class View:
 class Truth:
     """Tiles with known masks, and the part of them that a jigsaw rule may use.
 
-    labels: the kind of masks: "out_of_fold" or "true_test"
+    labels: the kind of masks: "out_of_fold", "true_test" or "hidden"
     ids: (n,); masks: (n, H, W) uint8 in {0, 1}, may be a memory map
     constant: (n,), whether a tile has a single grey value
     fold: (n,), the fold of each tile; None for test tiles
@@ -75,7 +76,8 @@ def random_parts(ids: Iterable[str]) -> list[frozenset[str]]:
     return [frozenset(ordered[number] for number in order[part::PARTS]) for part in range(PARTS)]
 
 
-def true_test_truth(
+def test_truth(
+    labels: str,
     ids: npt.NDArray[np.str_],
     masks: Masks,
     constant: Bools,
@@ -83,9 +85,22 @@ def true_test_truth(
     known_masks: Masks,
     mosaics: pd.DataFrame,
 ) -> Truth:
-    """The test tiles of a synthetic survey. The jigsaw rules see all training masks, as in a submission."""
+    """Some or all of the test tiles. The jigsaw rules see the masks of all labelled tiles, as in a submission.
+
+    labels: the kind of their masks; known_ids, known_masks: of the labelled tiles
+    """
     view = View(dict(zip(known_ids.tolist(), known_masks, strict=True)), frozenset(ids.tolist()))
-    return Truth("true_test", ids, masks, constant, None, mosaics, (view,))
+    return Truth(labels, ids, masks, constant, None, mosaics, (view,))
+
+
+def scored_rows(predicted: Records, truth: Truth) -> tuple[Rows, Rows]:
+    """The rows of `predicted` that are scored, ascending, and the rows of the same tiles in `truth`.
+
+    Out of fold, these are all predictions: constant tiles have none. Of the test tiles, these are all in `truth`.
+    Raises KeyError if a prediction has no truth, or the truth of a test tile no prediction.
+    """
+    rows = np.sort(rows_of(predicted["id"], truth.ids)) if truth.fold is None else np.arange(len(predicted))
+    return rows, rows_of(truth.ids, predicted["id"][rows])
 
 
 def score(
@@ -93,24 +108,25 @@ def score(
 ) -> list[dict[str, object]]:
     """Rows of scores.csv for one prediction: {plain, tta} x jigsaw rules, scoring masks as they would be submitted.
 
-    predicted: records (id, plain, tta) of tiles in `truth`
+    predicted: records (id, plain, tta); of test tiles, only those in `truth` are scored
     postprocess: the steps; each of `rules` follows them, in place of their own jigsaw rule
     Each row: labels, tta, jigsaw, score (mean over tiles), sd_folds (standard deviation of the folds' scores; NaN
     without folds), tiles, reached (tiles that the rule covers), reached_before and reached_after (their mean score
     without and with the rule; NaN if there are none).
     """
-    places = rows_of(truth.ids, predicted["id"])
-    without = {name: np.zeros(len(predicted)) for name in FIELDS}
+    rows, places = scored_rows(predicted, truth)
+    ids = predicted["id"][rows]
+    without = {name: np.zeros(len(rows)) for name in FIELDS}
     empty = {name: set[str]() for name in FIELDS}
-    for rows in chunks(len(predicted)):
-        true, constant = truth.masks[places[rows]], truth.constant[places[rows]]
+    for chunk in chunks(len(rows)):
+        true, constant = truth.masks[places[chunk]], truth.constant[places[chunk]]
         for name in FIELDS:
-            masks = steps.masks(predicted[name][rows], constant, postprocess)
-            without[name][rows] = metric.score(masks, true)
-            empty[name] |= set(predicted["id"][rows][~masks.any(axis=(1, 2))])
+            masks = steps.masks(predicted[name][rows[chunk]], constant, postprocess)
+            without[name][chunk] = metric.score(masks, true)
+            empty[name] |= set(ids[chunk][~masks.any(axis=(1, 2))])
     return [
         {"labels": truth.labels, "tta": name == "tta", "jigsaw": rule}
-        | _score_with_rule(rule, without[name], empty[name], predicted["id"], truth)
+        | _score_with_rule(rule, without[name], empty[name], ids, truth)
         for name in FIELDS
         for rule in rules
     ]
@@ -145,7 +161,7 @@ def changes_in_view(rule: JigsawRule, truth: Truth, targets: set[str], empty: se
     }
 
 
-def _deviation_over_folds(scores: Floats, truth: Truth, places: npt.NDArray[np.int64]) -> float:
+def _deviation_over_folds(scores: Floats, truth: Truth, places: Rows) -> float:
     if truth.fold is None:
         return float("nan")
     return float(pd.Series(scores).groupby(truth.fold[places]).mean().std(ddof=0))
@@ -153,8 +169,9 @@ def _deviation_over_folds(scores: Floats, truth: Truth, places: npt.NDArray[np.i
 
 def threshold_curve(predicted: Records, truth: Truth) -> Floats:
     """Mean score at each of THRESHOLDS, (k,), with mirror images; masks are made by the threshold alone."""
-    places = rows_of(truth.ids, predicted["id"])
+    rows, places = scored_rows(predicted, truth)
     total = np.zeros(len(THRESHOLDS))
-    for rows in chunks(len(predicted)):
-        total += metric.threshold_scores(predicted["tta"][rows], truth.masks[places[rows]], THRESHOLDS).sum(axis=0)
-    return total / len(predicted)
+    for chunk in chunks(len(rows)):
+        probabilities, true = predicted["tta"][rows[chunk]], truth.masks[places[chunk]]
+        total += metric.threshold_scores(probabilities, true, THRESHOLDS).sum(axis=0)
+    return total / len(rows)

@@ -150,7 +150,9 @@ class Cost:
             case "blend":
                 return "predictions of models and ensembles", (train + test) * pixels * PREDICTION
             case "prepare_tiles":
-                return "tiles and masks", (train + channels * (train + test)) * pixels
+                hide = self.config.data.hide_labels
+                masks = round(train / (1 - hide.share)) if hide else train  # hidden ones are written too
+                return "tiles and masks", (masks + channels * (train + test)) * pixels
             case "make_pseudo_labels" | "postprocess":
                 return "tiles and masks", test * pixels
             case "predict_images":
@@ -187,7 +189,8 @@ class Cost:
 def count_tiles(config: Config) -> TileCount | None:
     """Tiles of a run: counted in its tiles, or else in the tables of the data; None if there are neither.
 
-    For a survey that has not been made yet, the maximum number of tiles.
+    For a survey that has not been made yet, the maximum number of tiles. Tiles whose labels are hidden are tiles to
+    predict.
     """
     tiles = Run.of(config).tiles
     if tiles.table.is_file():
@@ -201,7 +204,14 @@ def count_tiles(config: Config) -> TileCount | None:
     pixels = math.prod(config.data.shape)
     if config.survey:
         most = config.survey.sections * config.survey.rows[1] * config.survey.columns[1]
-        return TileCount(most - (test := round(most * config.survey.test)), test, pixels)
+        test = round(most * config.survey.test)
+        return _with_hidden_labels(config, TileCount(most - test, test, pixels))
     root = Path(config.data.root)
     train, predicted = sources.rows(root, "train.csv"), sources.rows(root, "sample_submission.csv")
-    return TileCount(train, predicted, pixels) if train and predicted else None
+    return _with_hidden_labels(config, TileCount(train, predicted, pixels)) if train and predicted else None
+
+
+def _with_hidden_labels(config: Config, tiles: TileCount) -> TileCount:
+    """The numbers after the config's labels are hidden."""
+    hidden = config.data.hide_labels.count(tiles.train) if config.data.hide_labels else 0
+    return TileCount(tiles.train - hidden, tiles.test + hidden, tiles.pixels)

@@ -159,6 +159,10 @@ class Plan:
                 return []
             raise
 
+    def hidden_masks(self) -> list[Path]:
+        """The hidden masks of labelled tiles, if there are any: an input of rules that score, and of no others."""
+        return [self.run.hidden_masks] if self.config.data.hide_labels else []
+
     def true_test_masks(self) -> list[Path]:
         """The true masks of the test tiles, if the data are a synthetic survey."""
         return [self.survey.true_masks] if self.config.survey else []

@@ -4,10 +4,12 @@ import cv2
 import numpy as np
 import pytest
 
+from salt.data.records import open_records
 from salt.data.tiles import load_tiles
 from schemas.errors import UserError
 from stages import prepare_tiles
-from tests.own_images import HEIGHT, WIDTH, make_folders, write
+from tests import competition_files
+from tests.own_images import HEIGHT, WIDTH, encoded, make_folders, write
 
 SETTINGS = '{{"root": "{}", "tile": 4}}'
 
@@ -70,3 +72,61 @@ def test_own_images_are_packed_too(tmp_path, caplog):
     assert (train.ids, test.ids) == (["a", "b", "c"], ["x", "y"])
     assert (train.images.shape, train.masks.shape) == ((3, HEIGHT, WIDTH, 3), (3, HEIGHT, WIDTH))
     assert caplog.messages[-2:] == ["train: 3 tiles, 0 constant, 1 without salt", "test: 2 tiles, 0 constant"]
+
+
+def more_labels(files, shape):
+    """The files with eight more labelled tiles k0, k1 ..., images of noise with a row of salt."""
+    rng = np.random.default_rng(5)
+    for number in range(8):
+        image, mask = rng.integers(0, 256, (2, *shape), np.uint8)
+        mask[:], mask[number % 4] = 0, 255
+        files[f"train/images/k{number}.png"] = encoded(image, ".png")
+        files[f"train/masks/k{number}.png"] = encoded(mask, ".png")
+    return files
+
+
+COMPETITION = competition_files.without(competition_files.make_files(), "train.csv", "depths.csv")
+LAYOUTS = {
+    "competition": (more_labels(COMPETITION, (competition_files.SIDE,) * 2), f'"tile": {competition_files.SIDE}'),
+    "folders": (more_labels(make_folders(), (HEIGHT, WIDTH)), '"layout": "folders"'),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_hidden_labels_leave_the_labelled_tiles_and_join_the_test_tiles_at_their_end(layout, tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    files, keys = LAYOUTS[layout]
+    write(tmp_path / "data", files)
+    tiles = {}
+    for out, hide in (("all", "null"), ("some", '{"share": 0.4, "seed": 2}')):
+        settings = f'{{"root": "{tmp_path / "data"}", {keys}, "hide_labels": {hide}}}'
+        masks = [] if hide == "null" else [str(tmp_path / out / "hidden" / "masks.npy")]
+        prepare_tiles.main(["--settings", settings, "--out", str(tmp_path / out / "tiles"), "--hidden-masks", *masks])
+        tiles[out] = [load_tiles(tmp_path / out / "tiles", split) for split in ("train", "test")]
+    (train, test), (labelled, more) = tiles["all"], tiles["some"]
+    hidden = open_records(tmp_path / "some" / "hidden" / "masks.npy")
+    assert len(hidden) == round(0.4 * len(train)) == 4
+    assert more.ids == test.ids + hidden["id"].tolist()
+    assert [name for name in train.ids if name not in hidden["id"]] == labelled.ids
+    for name, mask in zip(hidden["id"], hidden["mask"], strict=True):
+        np.testing.assert_array_equal(mask, train.masks[train.ids.index(name)])
+        np.testing.assert_array_equal(more.images[more.ids.index(name)], train.images[train.ids.index(name)])
+    assert more.table["coverage"].isna().all()
+    assert caplog.messages[-1].startswith("hidden: 4 tiles, ")
+    assert not (tmp_path / "all" / "hidden").exists()
+
+
+def test_too_few_labels_beside_the_hidden_ones_leave_nothing_behind(root, tmp_path):
+    settings = SETTINGS.format(root)[:-1] + ', "hide_labels": {"share": 0.5}}'
+    with pytest.raises(UserError, match=r"^Expected at least two tiles to learn from"):
+        prepare_tiles.main(
+            ["--settings", settings, "--out", f"{tmp_path}/tiles", "--hidden-masks", f"{tmp_path}/hidden.npy"]
+        )
+    assert not (tmp_path / "tiles").exists()
+    assert not (tmp_path / "hidden.npy").exists()
+
+
+def test_hidden_masks_need_a_file(root, tmp_path):
+    settings = SETTINGS.format(root)[:-1] + ', "hide_labels": {"share": 0.5}}'
+    with pytest.raises(SystemExit):
+        prepare_tiles.main(["--settings", settings, "--out", f"{tmp_path}/tiles", "--hidden-masks"])

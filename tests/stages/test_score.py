@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from salt.data import rle
-from salt.data.records import open_records
+from salt.data.records import create_records, open_records
 from salt.scores import metric
 from stages import postprocess, score
 from tests.easy_tiles import easy_tiles
@@ -47,8 +47,28 @@ def test_every_name_has_a_score_with_and_without_tta_and_jigsaw_on_all_labels(ru
     assert curve.groupby(["name", "labels"]).size().tolist() == [49] * 4
 
 
+def test_tiles_with_hidden_masks_are_scored_apart_from_the_other_test_tiles(run, options):
+    """Of six test tiles, four are of the survey; the other two had labels."""
+    pd.read_csv(run / "truth.csv", keep_default_na=False)[:4].to_csv(run / "truth.csv", index=False)
+    truth = (TEST.images > 120).astype("u1")
+    with create_records(run / "hidden.npy", TEST.ids[4:], {"mask": np.uint8}, *truth.shape[1:]) as records:
+        records["mask"] = truth[4:]
+    score.main([*options, "--true-test-masks", f"{run}/truth.csv", "--hidden-masks", f"{run}/hidden.npy"])
+    scores = pd.read_csv(run / "scores.csv")
+    assert scores["labels"].unique().tolist() == ["out_of_fold", "true_test", "hidden"]
+    assert scores.groupby("labels")["tiles"].unique().map(list).to_dict() == {
+        "out_of_fold": [11],
+        "true_test": [4],
+        "hidden": [2],
+    }
+    by_name = scores.groupby(["name", "labels"])["score"].agg(["min", "max"])
+    assert by_name.loc[("good", "hidden")].tolist() == [1, 1]
+    assert by_name.loc[("bad", "hidden")].tolist() == [0, 0]
+    assert set(pd.read_csv(run / "curve.csv")["labels"]) == {"out_of_fold", "true_test", "hidden"}
+
+
 def test_without_true_masks_the_test_tiles_have_no_scores(run, options):
-    score.main([*options, "--true-test-masks"])
+    score.main([*options, "--true-test-masks", "--hidden-masks"])
     assert set(pd.read_csv(run / "scores.csv")["labels"]) == {"out_of_fold"}
 
 

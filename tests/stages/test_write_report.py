@@ -72,6 +72,8 @@ NO_ROUNDS = CONFIG | {  # one model, which is submitted; no survey
 }
 
 
+HIDDEN = 5  # tiles in the rehearsal
+REHEARSAL = CONFIG | {"data": CONFIG["data"] | {"hide_labels": {"share": 0.2, "seed": 7}}}
 HONEST = CONFIG | {
     "submission": {"ensemble": "final", "postprocess": [*STEPS, HOLES, {"name": "jigsaw", "rule": "extended"}]},
     "pseudo_labels": {name: labels | {"scope": "fold"} for name, labels in CONFIG["pseudo_labels"].items()},
@@ -134,11 +136,13 @@ def write_scores(folder, config, true, folds, mosaics, test):
     train = folds["id"].to_numpy(str)
     constant = {name: np.zeros(len(masks), bool) for name, masks in true.items()}
     labelled = train, true["train"]
-    truths = {"out_of_fold": scoring.out_of_fold_truth(*labelled, constant["train"], folds, mosaics)}
-    if config.survey:
-        truths["test"] = scoring.true_test_truth(test, true["test"], constant["test"], *labelled, mosaics)
+    truths = [("out_of_fold", scoring.out_of_fold_truth(*labelled, constant["train"], folds, mosaics))]
+    split = {"true_test": slice(-HIDDEN), "hidden": slice(-HIDDEN, None)} if config.data.hide_labels else {}
+    for labels, rows in (split or {"true_test": slice(None)}).items() if config.survey else ():
+        of = [part[rows] for part in (test, true["test"], constant["test"])]
+        truths.append(("test", scoring.test_truth(labels, *of, *labelled, mosaics)))
     scores, curves = [], []
-    for stem, truth in truths.items():
+    for stem, truth in truths:
         for name in [*config.models, *config.ensembles]:
             predicted = open_records(folder / "ensembles" / name / f"{stem}.npy")
             scores += [
@@ -372,6 +376,35 @@ def test_methods_say_if_each_fold_learned_from_its_own_models_alone(honest):
     assert "sure contained, for each fold, the masks (p > 0.5) of the test tiles that the fold's own models" in methods
     assert "had been trained on it" not in methods
     assert "3 models in 2 rounds, 8 trainings over 2 folds" in honest[1]
+
+
+@pytest.fixture(scope="module")
+def rehearsal(tmp_path_factory):
+    """The report on a run with hidden labels."""
+    return report(write_run(tmp_path_factory.mktemp("runs") / "rehearsal", REHEARSAL), REHEARSAL)
+
+
+def test_hidden_labels_have_scores_of_their_own_beside_all_others(rehearsal):
+    table = re.search(r'<table class="numbers" aria-labelledby="table-1">(.*?)</table>', rehearsal, re.DOTALL)[1]
+    kinds = ["out of fold", "true test", "hidden labels"]
+    assert re.findall(r'<th colspan="4" class="group">(.*?)</th>', table) == kinds
+    assert re.findall("<h2>Score, (.*?)</h2>", rehearsal) == kinds
+    assert "Against labelled tiles whose masks were hidden from everything but this score (5 tiles)." in rehearsal
+    rules = re.findall(r'<tr class="kind"><th colspan="6">(.*?)</th></tr>', rehearsal)
+    assert rules == ["Out of fold", "True test", "Hidden labels"]
+    thresholds = rehearsal[rehearsal.index('<section id="thresholds">') : rehearsal.index('<section id="masks">')]
+    for kind in ("out of fold", "true test", "hidden"):
+        assert thresholds.count(f">{kind}<") == 2  # in the charts of both ensembles
+
+
+def test_the_report_says_how_many_labels_were_hidden_and_how_they_were_chosen(rehearsal, page):
+    words = (
+        "5 had labels, which served for scoring alone: 20.0 % of all labelled tiles, drawn at random with the seed 7."
+    )
+    assert words in methods_of(rehearsal)
+    assert "Of the test tiles, 5 are labelled ones whose masks were hidden and used only for scoring." in rehearsal
+    assert "hidden and used" not in page
+    assert "had labels" not in page
 
 
 def test_if_masks_are_cleaned_the_threshold_curve_says_that_its_masks_are_not(honest, page):

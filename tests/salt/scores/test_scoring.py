@@ -162,10 +162,50 @@ def test_scores_under_a_rule_are_those_of_the_repainted_masks(tmp_path_factory, 
 
 def test_jigsaw_on_true_test_tiles_knows_all_training_masks(tmp_path):
     ids, masks, mosaics = vertical(4)
-    truth = scoring.true_test_truth(ids[1:], masks[1:], VARIED[:3], ids[:1], masks[:1], mosaics)
+    truth = scoring.test_truth("true_test", ids[1:], masks[1:], VARIED[:3], ids[:1], masks[:1], mosaics)
     rows = pd.DataFrame(scoring.score(wrong(tmp_path / "p.npy", ids[1:]), truth, STEPS, RULES))
     assert rows["score"].tolist() == [0, 1, 1] * 2
     assert rows["reached"].tolist() == [0, 3, 3] * 2
     assert rows["reached_after"].tolist() == pytest.approx([np.nan, 1, 1] * 2, nan_ok=True)
     assert rows["sd_folds"].isna().all()
     assert set(rows["labels"]) == {"true_test"}
+
+
+def test_the_truth_of_some_test_tiles_scores_these_as_if_there_were_no_others(predicted):
+    """In more than one chunk, in another order than the predictions."""
+    ids = predicted["id"][::-1][20:]
+    places = [TILES.ids.index(name) for name in ids]
+    known = IDS[:0], TILES.masks[:0], NO_MOSAICS
+    truth = scoring.test_truth("hidden", ids, TILES.masks[places], VARIED[: len(ids)], *known)
+    rows = pd.DataFrame(scoring.score(predicted, truth, STEPS, RULES))
+    plain = predicted["plain"][[predicted["id"].tolist().index(name) for name in ids]]
+    expected = metric.score((plain > 0.5).astype(np.uint8), TILES.masks[places])
+    assert rows["score"].tolist() == pytest.approx([expected.mean()] * 3 + [1] * 3)
+    assert set(rows["tiles"]) == {279}
+    assert set(rows["labels"]) == {"hidden"}
+    assert scoring.threshold_curve(predicted, truth) == pytest.approx(1)
+
+
+def test_a_test_tile_without_a_prediction_is_refused(predicted):
+    (missing,) = set(TILES.ids) - set(predicted["id"])
+    truth = scoring.test_truth("hidden", IDS, TILES.masks, VARIED, IDS[:0], TILES.masks[:0], NO_MOSAICS)
+    with pytest.raises(KeyError, match=missing):
+        scoring.score(predicted, truth, STEPS, RULES)
+
+
+def test_the_rules_change_a_tile_with_a_hidden_mask_as_any_other_test_tile(tmp_path):
+    ids, masks, mosaics = vertical(6)
+    labelled, predicted = (ids[:1], masks[:1]), wrong(tmp_path / "p.npy", ids[1:])
+    truths = {
+        labels: scoring.test_truth(labels, ids[first:], masks[first:], VARIED[first:6], *labelled, mosaics)
+        for labels, first in (("true_test", 1), ("hidden", 4))
+    }
+    changes = {
+        labels: scoring.changes_in_view("published", truth, set(predicted["id"].tolist()), set())
+        for labels, truth in truths.items()
+    }
+    assert set(changes["true_test"]) == set(ids[1:])
+    assert set(changes["hidden"]) == set(ids[4:])
+    for name, change in changes["hidden"].items():
+        assert change.source == changes["true_test"][name].source == ids[0]
+        np.testing.assert_array_equal(change.mask, changes["true_test"][name].mask)

@@ -185,6 +185,31 @@ def test_a_survey_that_is_not_made_yet_counts_with_its_maximum(run):
     assert count_tiles(check_config(run)) == (70, 30, 101 * 101)
 
 
+def test_tiles_whose_labels_will_be_hidden_are_tiles_to_predict(run):
+    run["data"]["hide_labels"] = {"share": 0.5}
+    assert count_tiles(check_config(run)) == (1, 4, 101 * 101)
+    run["survey"] = {"sections": 2, "rows": [4, 5], "columns": [5, 10], "test": 0.3}
+    assert count_tiles(check_config(run)) == (35, 65, 101 * 101)
+
+
+def test_prepared_tiles_are_counted_with_their_labels_hidden_already(run, tmp_path):
+    run["data"]["hide_labels"] = {"share": 0.5}
+    (tmp_path / "results" / "tiles").mkdir(parents=True)
+    table = "id,split,z,constant,coverage\na,train,1,False,0\nc,test,3,False,\nb,test,2,False,\n"
+    (tmp_path / "results" / "tiles" / "tiles.csv").write_text(table)
+    (tmp_path / "results" / "tiles" / "train_masks.npy").write_bytes(b"0" * 64 * 96)
+    assert count_tiles(check_config(run)) == (1, 2, 64 * 96)
+
+
+def test_hidden_masks_take_room_beside_the_others(raw):
+    def tiles_and_masks(tiles):
+        return Cost(check_config(raw), tiles).disk([Job("prepare_tiles", {})]).total
+
+    before = tiles_and_masks(TGS)
+    raw["data"]["hide_labels"] = {"share": 0.3}
+    assert tiles_and_masks(TileCount(2800, 19200, 101 * 101)) == before
+
+
 def test_time_on_a_cpu_is_estimated_for_networks_with_an_encoder_and_divided_by_threads(raw):
     raw["models"]["stage1_resnext50"]["network"] = {"name": "unet_plain"}
     raw["models"]["stage1_resnet34"]["network"] = {"name": "unet", "encoder": "resnet18"}

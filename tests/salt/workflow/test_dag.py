@@ -174,6 +174,16 @@ def test_a_run_to_compare_with_concerns_the_report_alone(raw, tmp_path):
         after.compared_runs()
 
 
+def test_hidden_masks_are_a_file_beside_the_tiles_if_labels_are_hidden(raw):
+    assert Plan(raw).hidden_masks() == []
+    raw["data"]["hide_labels"], raw["survey"] = {"share": 0.3}, {}
+    plan = Plan(raw)
+    assert plan.hidden_masks() == [Path("results/tgs/hidden_masks.npy")]
+    assert plan.run.hidden_masks not in plan.run.tiles.all  # programs are given the whole folder of the tiles
+    assert plan.run.hidden_masks.parent != plan.run.tiles.folder
+    assert json.loads(plan.data_settings())["hide_labels"] == {"share": 0.3, "seed": 0}
+
+
 def test_folds_read_mosaics_and_duplicates_only_if_they_keep_mosaics_together(raw):
     assert Plan(raw).fold_inputs() == []
     raw["folds"]["by"] = "mosaic"

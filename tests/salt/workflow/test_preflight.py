@@ -7,7 +7,7 @@ import yaml
 
 from salt.runtime import gpu_count
 from salt.workflow import preflight
-from salt.workflow.cost import Cost, TileCount
+from salt.workflow.cost import Cost, TileCount, count_tiles
 from salt.workflow.dag import Plan
 from salt.workflow.preflight import Problem, problems, report
 from salt.workflow.snakemake_adapter import Job
@@ -55,6 +55,16 @@ def test_the_winning_recipe_has_no_problems_on_a_machine_for_it(raw):
 
 def test_more_folds_than_tiles_are_refused(raw):
     assert found(raw, TileCount(4, 10, 101 * 101)) == [
+        "Error: folds.count: expected at most 4, the labelled tiles, found 5; lower it"
+    ]
+
+
+def test_hidden_labels_are_no_labelled_tiles(raw, tmp_path):
+    (tmp_path / "train.csv").write_text("id\n" + "".join(f"a{number}\n" for number in range(8)))
+    (tmp_path / "sample_submission.csv").write_text("id\nb\n")
+    raw["data"] = {"root": str(tmp_path), "hide_labels": {"share": 0.5}}
+    raw["pseudo_labels"]["stage1_by_size"]["per_fold"] = None
+    assert found(raw, count_tiles(check_config(raw))) == [
         "Error: folds.count: expected at most 4, the labelled tiles, found 5; lower it"
     ]
 

@@ -60,14 +60,27 @@ def test_the_summary_shows_all_scores_and_where_the_results_are(raw, tmp_path, c
     rows += [
         f"{name},{labels},{tta},{jigsaw},0.{number:02d}{tta:d}{digit},0.01,100"
         for number, name in enumerate([*config.models, *config.ensembles])
-        for labels in ("out_of_fold", "true_test")
+        for labels in ("out_of_fold", "true_test", "hidden")
         for tta in (False, True)
         for digit, jigsaw in enumerate(("none", "published", "extended"))
     ]
     (tmp_path / "scores.csv").write_text("\n".join(rows))
     words = summary(config).splitlines()
-    assert words[0].split() == ["out", "of", "fold", "+", "jigsaw", "true", "test", "+", "jigsaw"]
-    assert words[1].split() == ["stage1_resnext50", *["0.0010", f"0.001{last}"] * 2]
+    assert words[0].split() == [
+        "out",
+        "of",
+        "fold",
+        "+",
+        "jigsaw",
+        "true",
+        "test",
+        "+",
+        "jigsaw",
+        "hidden",
+        "+",
+        "jigsaw",
+    ]
+    assert words[1].split() == ["stage1_resnext50", *["0.0010", f"0.001{last}"] * 3]
     assert words[-1].split() == ["report", f"{tmp_path}/report.html"]
 
 
