@@ -145,6 +145,7 @@ rule pretrain:
     input:
         tiles=rules.prepare_tiles.output.tiles,
         encoder_weights=plan.encoder_weights,
+        folds=plan.pretrain_folds,
         pseudo_labels=plan.pretrain_pseudo_labels,
     output:
         weights=pretraining.weights,
@@ -158,7 +159,7 @@ rule pretrain:
         settings=plan.pretrain_settings,
     shell:
         "{python} stages.pretrain --settings {params.settings:q} --compute {plan.compute:q}"
-        " --tiles {run.tiles.folder} --pseudo-labels {input.pseudo_labels}"
+        " --tiles {run.tiles.folder} --folds {input.folds} --pseudo-labels {input.pseudo_labels}"
         " --encoder-weights {input.encoder_weights}"
         f" --checkpoints {its_pretraining.checkpoints} --timing {its_pretraining.timing}"
         " --weights {output.weights} --history {output.history} 3>&2 > {log} 2>&1"

@@ -60,8 +60,8 @@ class PseudoLabels(Section):
                 )
         return self
 
-    def folder(self, fold: int) -> str:
-        """Name of the folder with the pseudo-labels that a fold learns from."""
+    def folder(self, fold: int | None) -> str:
+        """Name of the folder with the pseudo-labels that a fold learns from; fold: none, if all folds learn alike."""
         return f"fold{fold}" if self.scope == "fold" else "all_folds"
 
     def folders(self, folds: int) -> list[str]:

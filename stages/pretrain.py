@@ -1,9 +1,13 @@
-"""Train a model on pseudo-labels only: writes the weights that all of its folds, or one of them, start from."""
+"""Train a model on pseudo-labels only: writes the weights that all of its folds, or one of them, start from.
+
+A control is trained on a fold's labelled tiles instead, for as many steps.
+"""
 
 import argparse
 from pathlib import Path
 
-from salt.data.tiles import load_tiles
+from salt.data import folds
+from salt.data.tiles import Tiles, load_tiles, rows_of
 from salt.ensembles import pseudo_labels
 from salt.inference.weight_files import save_weights
 from salt.runtime import program, provenance
@@ -14,7 +18,7 @@ from schemas.config import Compute
 from schemas.reading import read_settings
 from schemas.training import PretrainSettings
 
-INPUT_OPTIONS = ("tiles", "encoder_weights", "pseudo_labels")
+INPUT_OPTIONS = ("tiles", "encoder_weights", "folds", "pseudo_labels")
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
@@ -24,7 +28,14 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--compute", required=True, help="JSON of schemas.config.Compute")
     parser.add_argument("--tiles", type=Path, required=True, help="folder of prepare_tiles")
     parser.add_argument("--encoder-weights", type=Path, nargs="?", help="weights of fetch_weights")
-    parser.add_argument("--pseudo-labels", type=Path, nargs=2, required=True, help="masks.npy and pseudo_labels.csv")
+    parser.add_argument("--folds", type=Path, nargs="?", help="folds.csv, for a control")
+    parser.add_argument(
+        "--pseudo-labels",
+        type=Path,
+        nargs="+",
+        required=True,
+        help="masks.npy and pseudo_labels.csv; for a control the table alone",
+    )
     parser.add_argument("--checkpoints", type=Path, required=True, help="folder to resume from, deleted at the end")
     parser.add_argument("--weights", type=Path, required=True, help="safetensors to write")
     parser.add_argument("--history", type=Path, required=True, help="csv to write")
@@ -37,9 +48,9 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     settings = read_settings(PretrainSettings, args.settings)
     compute = read_settings(Compute, args.compute)
-    masks, table = args.pseudo_labels
-    tiles = pseudo_labels.load(masks, table, load_tiles(args.tiles, "test"))
-    task = Task.create(settings, compute, tiles, fold=settings.fold, encoder_weights=args.encoder_weights)
+    tiles, draws = read_tiles(args, settings)
+    weights = args.encoder_weights
+    task = Task.create(settings, compute, tiles, fold=settings.fold, encoder_weights=weights, draws=draws)
     with fit(task, args.checkpoints) as fitted:
         save_weights(args.weights, fitted.best)
         fitted.write_history(args.history)
@@ -48,6 +59,18 @@ def main(argv: list[str] | None = None) -> None:
             args.weights, args.settings, {name: getattr(args, name) for name in INPUT_OPTIONS}, **task.facts
         )
     say(f"pretrained: loss {fitted.history['loss'].iloc[-1]:.4f}")
+
+
+def read_tiles(args: argparse.Namespace, settings: PretrainSettings) -> tuple[Tiles, int]:
+    """Read the tiles to train on: pseudo-labels, or the fold's labelled tiles; count the draws of a pass."""
+    if not settings.control or settings.fold is None:
+        masks, table = args.pseudo_labels
+        tiles = pseudo_labels.load(masks, table, load_tiles(args.tiles, "test"))
+        return tiles, len(tiles)
+    (table,) = args.pseudo_labels
+    labelled = load_tiles(args.tiles, "train")
+    train_ids, _ = folds.split(labelled.table, folds.load_folds(args.folds), settings.fold)
+    return labelled.select(rows_of(labelled.ids, train_ids)), len(pseudo_labels.selected(table))
 
 
 if __name__ == "__main__":

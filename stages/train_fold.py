@@ -27,7 +27,12 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--folds", type=Path, required=True, help="folds.csv")
     parser.add_argument("--fold", type=int, required=True, help="the fold to hold out")
     parser.add_argument("--start-from", type=Path, nargs="?", help="weights of pretrain")
-    parser.add_argument("--pseudo-labels", type=Path, nargs="*", help="masks.npy and pseudo_labels.csv to add")
+    parser.add_argument(
+        "--pseudo-labels",
+        type=Path,
+        nargs="*",
+        help="masks.npy and pseudo_labels.csv to add; only the table for a control, to count",
+    )
     parser.add_argument("--checkpoints", type=Path, required=True, help="folder to resume from, deleted at the end")
     parser.add_argument("--snapshots", type=Path, required=True, help="folder of weights to write")
     parser.add_argument("--table", type=Path, required=True, help="csv to write: snapshots and their scores")
@@ -41,8 +46,8 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     settings = read_settings(TrainSettings, args.settings)
     compute = read_settings(Compute, args.compute)
-    tiles, held_out = read_tiles(args)
-    task = Task.create(settings, compute, tiles, held_out, args.fold, args.encoder_weights, args.start_from)
+    tiles, held_out, draws = read_tiles(args, settings.control)
+    task = Task.create(settings, compute, tiles, held_out, args.fold, args.encoder_weights, args.start_from, draws)
     with fit(task, args.checkpoints) as fitted:
         fitted.write_history(args.history)
         fitted.write_snapshots(args.snapshots, args.table)
@@ -53,15 +58,22 @@ def main(argv: list[str] | None = None) -> None:
     say(f"trained fold {args.fold}: best score {fitted.history['score'].max():.4f}")
 
 
-def read_tiles(args: argparse.Namespace) -> tuple[Tiles, Tiles]:
-    """Read the tiles to train on, with pseudo-labels, and the tiles to hold out."""
+def read_tiles(args: argparse.Namespace, control: bool) -> tuple[Tiles, Tiles, int]:
+    """Read the tiles to train on, with pseudo-labels, and those to hold out; count the draws of a pass.
+
+    A control trains on the labelled tiles alone, in as many draws as with the pseudo-labels.
+    """
     labelled = load_tiles(args.tiles, "train")
     train_ids, held_out_ids = folds.split(labelled.table, folds.load_folds(args.folds), args.fold)
-    tiles = labelled.select(rows_of(labelled.ids, train_ids))
-    if args.pseudo_labels:
-        masks, table = args.pseudo_labels
-        tiles = concatenate(tiles, pseudo_labels.load(masks, table, load_tiles(args.tiles, "test"), args.fold))
-    return tiles, labelled.select(rows_of(labelled.ids, held_out_ids))
+    tiles, held_out = (labelled.select(rows_of(labelled.ids, ids)) for ids in (train_ids, held_out_ids))
+    if not args.pseudo_labels:
+        return tiles, held_out, len(tiles)
+    if control:
+        (table,) = args.pseudo_labels
+        return tiles, held_out, len(tiles) + len(pseudo_labels.selected(table, args.fold))
+    masks, table = args.pseudo_labels
+    tiles = concatenate(tiles, pseudo_labels.load(masks, table, load_tiles(args.tiles, "test"), args.fold))
+    return tiles, held_out, len(tiles)
 
 
 if __name__ == "__main__":

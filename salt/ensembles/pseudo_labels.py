@@ -83,6 +83,15 @@ def load(masks: Path, table: Path, test: Tiles, fold: int | None = None) -> Tile
     masks, table: the two files of make_pseudo_labels
     Raises UserError if no tile is selected: there would be nothing to train on.
     """
+    ids = selected(table, fold)
+    records = open_records(masks)
+    pseudo_masks = records["mask"][rows_of(records["id"], ids)]
+    tiles = test.select(rows_of(test.ids, ids))
+    return Tiles(tiles.table, tiles.images, pseudo_masks)
+
+
+def selected(table: Path, fold: int | None = None) -> "pd.Series[str]":
+    """Ids of the selected test tiles, for one fold or for all. Raises UserError if there are none."""
     labels = pd.read_csv(table, dtype={"id": str}, keep_default_na=False)
     chosen = labels["selected"] if fold is None else labels["selected"] & labels["fold"].isin([fold, ALL_FOLDS])
     ids = labels.loc[chosen, "id"]
@@ -92,7 +101,4 @@ def load(masks: Path, table: Path, test: Tiles, fold: int | None = None) -> Tile
             "min_confidence in the config, or train the ensemble behind it longer. The file lists each tile's "
             "confidence; constant tiles are never selected."
         )
-    records = open_records(masks)
-    pseudo_masks = records["mask"][rows_of(records["id"], ids)]
-    tiles = test.select(rows_of(test.ids, ids))
-    return Tiles(tiles.table, tiles.images, pseudo_masks)
+    return ids

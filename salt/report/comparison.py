@@ -10,13 +10,14 @@ import yaml
 
 from salt.runtime import provenance
 from salt.runtime.paths import Run
+from schemas import controls
 from schemas.config import Config
 from schemas.differences import differences
 from schemas.errors import UserError
 from schemas.reading import check_config
 
 IRRELEVANT_TO_RESULTS = {"compute", "pathvars", "predict", "windows"}  # keys of the config
-IRRELEVANT_TO_SCORES = IRRELEVANT_TO_RESULTS | {"report"}
+IRRELEVANT_TO_SCORES = IRRELEVANT_TO_RESULTS | {"report", "controls"}
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ def _config(run: Run) -> dict[str, Any]:
 
 
 def _settings(config: Config) -> dict[str, Any]:
-    return config.model_dump(mode="json", exclude=IRRELEVANT_TO_SCORES)
+    return controls.removed(config).model_dump(mode="json", exclude=IRRELEVANT_TO_SCORES)
 
 
 def _scores(run: Run) -> dict[str, Score]:

@@ -200,7 +200,7 @@ def about_pseudo_labels(config: Config, run: Run) -> dict[str, Any]:
             "per_fold": per_fold.tolist() if settings.per_fold or settings.scope == "fold" else None,
             "empty": float((chosen["coverage"] == 0).mean()),
             "chart": figures.pseudo_labels(table, settings.min_confidence),
-            "used_by": [model for model, of in config.models.items() if name in of.pseudo_labels],
+            "used_by": [model for model, of in config.models.items() if name in of.pseudo_labels and not of.control],
         }
     return {"pseudo_labels": sets}
 

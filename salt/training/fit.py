@@ -84,6 +84,7 @@ class PhaseTraining:
         self.average = WeightAverage(self.network, self.phase.average)
         self.sampler = EpochSampler(
             len(task.tiles),
+            task.draws,
             self.phase.batch,
             self.phase.schedule.most_epochs,
             self.phase.passes_per_epoch,

@@ -4,6 +4,7 @@ One loader serves all epochs of a phase, so its workers start once and prefetch 
 """
 
 import atexit
+import math
 import multiprocessing
 import signal
 from collections.abc import Iterator, Sequence
@@ -22,7 +23,7 @@ from salt.runtime.signals import ignore_stop_signals
 from salt.training import augment
 from schemas.augmentation import Transform
 
-Draw = tuple[int, int, int]  # epoch, pass within the epoch, row of the tile
+Draw = tuple[int, int, int]  # epoch, permutation within the epoch, row of the tile
 
 
 def stable_seed(*parts: int) -> int:
@@ -68,12 +69,14 @@ class TrainingTiles(Dataset[tuple[npt.NDArray, npt.NDArray, np.float32]]):
 
 @dataclass(frozen=True)
 class EpochSampler(Sampler[list[Draw]]):
-    """The batches of all epochs in order; each pass is a permutation of all tiles.
+    """The batches of all epochs in order; an epoch draws from permutations of all tiles, one after another.
 
-    An epoch's incomplete last batch is dropped (different tiles each time), unless it is the only one.
+    A pass draws as many times as there are tiles, so it is one permutation, except for a control: its epoch may end
+    within one. An epoch's incomplete last batch is dropped (different tiles each time), unless it is the only one.
     """
 
     tiles: int
+    draws: int  # of a pass
     batch: int
     epochs: int
     passes: int
@@ -83,15 +86,16 @@ class EpochSampler(Sampler[list[Draw]]):
     @property
     def batches_per_epoch(self) -> int:
         """Steps per epoch."""
-        return max(1, self.tiles * self.passes // self.batch)
+        return max(1, self.draws * self.passes // self.batch)
 
     def epoch(self, epoch: int) -> list[list[Draw]]:
         """The batches of one epoch (0-based)."""
+        count = self.draws * self.passes
         draws = [
             (epoch, turn, int(row))
-            for turn in range(self.passes)
+            for turn in range(math.ceil(count / self.tiles))
             for row in np.random.default_rng([self.seed, epoch, turn]).permutation(self.tiles)
-        ]
+        ][:count]
         return [draws[start * self.batch :][: self.batch] for start in range(self.batches_per_epoch)]
 
     def __iter__(self) -> Iterator[list[Draw]]:

@@ -46,7 +46,7 @@ class Fitted:
         weights = sum(value.nbytes for value in task.network.state_dict().values())
         where = device.describe(task.device)
         network = kind(task.settings.network)
-        return Timing(network, task.geometry.shape, passes * len(task.tiles), self.state.seconds, weights, where)
+        return Timing(network, task.geometry.shape, passes * task.draws, self.state.seconds, weights, where)
 
     def write_history(self, path: Path) -> None:
         """Write history.csv."""

@@ -26,13 +26,15 @@ from schemas.training import TrainSettings
 class Task:
     """Everything that determines the result of a training, and the machine that it runs on.
 
-    tiles: to train on; held_out: to validate on, None if nothing is held out
+    tiles: to train on; draws: of a pass over them, as many as tiles, except for a control
+    held_out: to validate on, None if nothing is held out
     seed: data order, augmentation, mixing and dropout are functions of (seed, phase, epoch, step, tile)
     """
 
     network: Network
     geometry: Geometry
     tiles: Tiles
+    draws: int
     held_out: Tiles | None
     settings: TrainSettings
     compute: Compute
@@ -49,12 +51,14 @@ class Task:
         fold: int | None = None,
         encoder_weights: Path | None = None,
         start_from: Path | None = None,
+        draws: int | None = None,
     ) -> Self:
         """Set the machine up and create the network.
 
         fold: gives the training its own seed
         encoder_weights, start_from: files with the first weights of the encoder, and of the whole network; weights in
             neither are random
+        draws: of a pass; none: as many as tiles
         Raises UserError if weights, tiles or the input do not fit the network or its phases.
         """
         where = device.set_up(compute)
@@ -63,9 +67,10 @@ class Task:
         network = create_network(settings.network, settings.input.channel_count, encoder_weights)
         if start_from:
             load_weights(network, start_from)
-        say(f"{len(tiles)} tiles to train on, {len(held_out or ())} held out, on {device.describe(where)}")
+        each_pass = f" in {draws} draws a pass" if draws not in (None, len(tiles)) else ""
+        say(f"{len(tiles)} tiles to train on{each_pass}, {len(held_out or ())} held out, on {device.describe(where)}")
         geometry = Geometry.of(settings.input, *([tiles, held_out] if held_out else [tiles]))
-        return cls(network, geometry, tiles, held_out, settings, compute, where, seed)
+        return cls(network, geometry, tiles, draws or len(tiles), held_out, settings, compute, where, seed)
 
     def __post_init__(self) -> None:
         """Check what would fail later. Raises UserError."""
@@ -78,10 +83,10 @@ class Task:
             self._check_batch(number, phase.batch)
 
     def _check_batch(self, number: int, batch: int) -> None:
-        """Refuse a batch larger than the tiles; a pretraining only warns, since nobody knows its tiles in advance."""
-        if batch <= len(self.tiles):
+        """Refuse a batch larger than a pass; a pretraining only warns, since nobody knows its tiles in advance."""
+        if batch <= self.draws:
             return
-        text = f"Expected at least {batch} tiles to train on, the batch of phase {number}, found {len(self.tiles)}."
+        text = f"Expected at least {batch} tiles to train on, the batch of phase {number}, found {self.draws}."
         if self.held_out is not None:
             raise UserError(f"{text} Lower `batch` of this phase.")
         say(f"Warning: {text} Each step takes all of them. Lower `batch`, or the set's `min_confidence`.")
@@ -89,7 +94,9 @@ class Task:
     def fingerprint(self) -> str:
         """Digest of everything that determines the training's result."""
         arrays = [array for some in (self.tiles, self.held_out) if some for array in (*some.arrays, some.depths)]
-        return fingerprint(f"{self.seed} {self.settings.model_dump_json()}", arrays, self.network.state_dict())
+        return fingerprint(
+            f"{self.seed} {self.draws} {self.settings.model_dump_json()}", arrays, self.network.state_dict()
+        )
 
     def inputs(self, images: Tensor, depths: Tensor) -> Tensor:
         """The network's input (B, C, S, S) from images (B, H, W) or (B, H, W, 3) uint8 on its device."""

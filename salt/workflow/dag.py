@@ -87,7 +87,7 @@ class Plan:
         return self._train_settings(self._model(wildcards), "pretrain", fold=_fold(wildcards.scope))
 
     def _train_settings(self, model: Model, part: str, **more: Any) -> str:
-        dumped = model.model_dump(mode="json", include={"network", "input", "augment", "mix", part})
+        dumped = model.model_dump(mode="json", include={"network", "input", "augment", "mix", "control", part})
         phases = dumped.pop(part)
         dumped["phases"] = phases["phases"] if part == "pretrain" else phases
         return _json({"seed": self.config.seed} | dumped | more)
@@ -173,8 +173,13 @@ class Plan:
 
     def pretrain_pseudo_labels(self, wildcards: Any) -> list[Path]:
         """The pseudo-labels that a model is pretrained on, if any."""
-        pretrain = self._model(wildcards).pretrain
-        return self.run.pseudo_labels(pretrain.pseudo_labels, wildcards.scope).all if pretrain else []
+        model = self._model(wildcards)
+        name = model.pretrain.pseudo_labels if model.pretrain else None
+        return self._pseudo_labels(model, name, _fold(wildcards.scope))
+
+    def pretrain_folds(self, wildcards: Any) -> list[Path]:
+        """The folds, if a model is pretrained on labelled tiles, as controls are."""
+        return [self.run.folds] if self._model(wildcards).control else []
 
     def pseudo_label_sources(self, wildcards: Any) -> list[Path]:
         """The predictions of test tiles that a set of pseudo-labels is made from."""
@@ -190,10 +195,15 @@ class Plan:
 
     def added_pseudo_labels(self, wildcards: Any) -> list[Path]:
         """The pseudo-labels that are added to a model's training tiles in a fold, if any."""
-        name = self._model(wildcards).add_pseudo_labels
+        model = self._model(wildcards)
+        return self._pseudo_labels(model, model.add_pseudo_labels, int(wildcards.fold))
+
+    def _pseudo_labels(self, model: Model, name: str | None, fold: int | None) -> list[Path]:
+        """The files of a set that a training reads: masks and table; for a control, which counts tiles, the table."""
         if name is None:
             return []
-        return self.run.pseudo_labels(name, self.config.pseudo_labels[name].folder(int(wildcards.fold))).all
+        files = self.run.pseudo_labels(name, self.config.pseudo_labels[name].folder(fold))
+        return [files.table] if model.control else files.all
 
     def pseudo_label_tables(self) -> list[Path]:
         """The tables of all sets of pseudo-labels."""
@@ -214,16 +224,13 @@ class Plan:
         return [self.run.encoder(encoder.slug)] if encoder else []
 
     def fold_encoder_weights(self, wildcards: Any) -> list[Path]:
-        """The weights that a fold's encoder starts from; none if the model is pretrained on pseudo-labels."""
+        """The weights that a fold's encoder starts from; none if the model is pretrained."""
         return [] if self._model(wildcards).pretrain else self.encoder_weights(wildcards)
 
     def pretrained_weights(self, wildcards: Any) -> list[Path]:
-        """The weights that a fold starts from, if its model is pretrained on pseudo-labels."""
-        pretrain = self._model(wildcards).pretrain
-        if not pretrain:
-            return []
-        scope = self.config.pseudo_labels[pretrain.pseudo_labels].folder(int(wildcards.fold))
-        return [self.run.pretraining(wildcards.model, scope).weights]
+        """The weights that a fold starts from, if its model is pretrained."""
+        scope = rounds.pretraining(self.config, wildcards.model, int(wildcards.fold))
+        return [self.run.pretraining(wildcards.model, scope).weights] if scope else []
 
     def labelled_members(self, wildcards: Any) -> list[Path]:
         """The predictions of training tiles that are blended."""

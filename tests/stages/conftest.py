@@ -11,6 +11,7 @@ from salt.data.tiles import save_tiles
 from salt.inference.snapshots import KeptSnapshot, write_table
 from salt.inference.weight_files import copy_state, save_weights
 from salt.runtime.atomic import atomic_folder
+from salt.training.loader import EpochSampler
 from schemas.networks import PlainUnet, Unet
 from schemas.training import TrainSettings
 from tests.easy_tiles import easy_tiles
@@ -31,6 +32,21 @@ def train_settings(cycles=(2,), network=NETWORK, **more) -> str:
         "phases": [phase | {"schedule": {"name": "cosine", "cycles": cycles}}],
     }
     return TrainSettings.model_validate(settings).model_dump_json()
+
+
+@pytest.fixture
+def steps(monkeypatch):
+    """The rows of the tiles of each step that trainings take; a test may clear them."""
+    taken = []
+
+    class Recording(EpochSampler):
+        def __iter__(self):
+            for draws in super().__iter__():
+                taken.append([row for _, _, row in draws])
+                yield draws
+
+    monkeypatch.setattr("salt.training.fit.EpochSampler", Recording)
+    return taken
 
 
 @pytest.fixture

@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -66,6 +67,52 @@ def test_its_encoder_starts_from_the_weights_it_is_given(run, pseudo_labels, enc
     own = {name: value for name, value in created[0].items() if ".encoder." in name}
     assert own
     assert all(torch.equal(value, weights[name.removeprefix("unet.encoder.")]) for name, value in own.items())
+
+
+@pytest.fixture
+def control(run, pseudo_labels):
+    """A function that pretrains a control of fold 1 after edits of the table; it returns the bytes of the weights."""
+
+    def pretrained(**edits):
+        table = pd.read_csv(pseudo_labels[1]).assign(**edits)
+        table.to_csv(run / "edited.csv", index=False)
+        start(run, [f"{run}/edited.csv"], "--folds", f"{run}/folds.csv", control=True, fold=1)
+        return (run / "out" / "weights.safetensors").read_bytes()
+
+    return pretrained
+
+
+OF_ALL_FOLDS, BY_SIZE, OF_ONE_FOLD = [-1] * 6, [-1, 1, 1, 0, 0, -1], [1] * 6
+
+
+@pytest.mark.parametrize("fold", [OF_ALL_FOLDS, BY_SIZE, OF_ONE_FOLD], ids=["all", "by size", "of one fold"])
+@pytest.mark.parametrize("count", [1, 3, 4, 6])
+def test_a_control_takes_as_many_steps_as_the_pretraining_on_pseudo_labels(
+    run, pseudo_labels, control, steps, count, fold
+):
+    selected = [row < count for row in range(6)]
+    control(selected=selected, fold=fold)
+    its_steps, its_timing = [len(rows) for rows in steps], Timing.read(run / "timings" / "one.json")
+    steps.clear()
+    start(run, [pseudo_labels[0], f"{run}/edited.csv"])
+    assert its_steps == [len(rows) for rows in steps]
+    assert its_timing.tiles == Timing.read(run / "timings" / "one.json").tiles == 2 * count
+
+
+def test_a_control_sees_the_labelled_tiles_that_its_fold_trains_on(control, monkeypatch):
+    seen = []
+    fit = pretrain.fit
+    monkeypatch.setattr(pretrain, "fit", lambda task, *args: seen.append(task) or fit(task, *args))
+    control()
+    assert seen[0].tiles.ids == [f"train{row:03}" for row in (2, 4, 6, 8, 10)]  # the first one is constant
+    assert seen[0].held_out is None
+
+
+def test_a_control_depends_on_the_number_of_pseudo_labels_alone(run, pseudo_labels, control):
+    weights = control(selected=[True, True, True, True, False, False])
+    Path(pseudo_labels[0]).unlink()
+    assert weights == control(selected=[False, False, True, True, True, True], confidence=0, coverage=1)
+    assert weights != control(selected=[True, True, True, False, False, False])
 
 
 def test_nothing_to_learn_from_is_an_error(run, pseudo_labels):

@@ -1,3 +1,6 @@
+import json
+from pathlib import Path
+
 import pandas as pd
 import pytest
 from safetensors.numpy import load_file
@@ -13,10 +16,11 @@ from stages import train_fold
 from tests.stages.conftest import COMPUTE, NETWORK, ON_ENCODER, train_settings
 
 
-def start(run, *more, cycles=(2,), fold=1, network=NETWORK, **phase):
+def start(run, *more, cycles=(2,), fold=1, network=NETWORK, control=False, **phase):
+    settings = json.dumps(json.loads(train_settings(cycles, network, **phase)) | {"control": control})
     train_fold.main(
         [
-            *("--settings", train_settings(cycles, network, **phase), "--compute", COMPUTE, "--fold", str(fold)),
+            *("--settings", settings, "--compute", COMPUTE, "--fold", str(fold)),
             *("--tiles", f"{run}/tiles", "--folds", f"{run}/folds.csv"),
             *("--checkpoints", f"{run}/checkpoints", "--timing", f"{run}/timings/one.json"),
             *("--snapshots", f"{run}/out/snapshots", "--table", f"{run}/out/snapshots.csv"),
@@ -117,13 +121,19 @@ def test_its_encoder_starts_from_the_weights_it_is_given(run, starts, encoder_we
     assert all((value.numpy() == weights[name.removeprefix("unet.encoder.")]).all() for name, value in own.items())
 
 
-@pytest.mark.parametrize(("fold", "added"), [(0, 2), (1, 1)])
-def test_pseudo_labels_of_the_fold_join_its_tiles(run, monkeypatch, fold, added):
+def write_pseudo_labels(run, folds, selected):
+    """Write a set of pseudo-labels for the six test tiles; returns its masks and its table."""
     test = load_tiles(run / "tiles", "test")
     with create_records(run / "masks.npy", test.ids, {"mask": "u1"}, 32, 32) as records:
         records["mask"] = 1
-    labels = pd.DataFrame({"id": test.ids, "confidence": 1.0, "selected": [False, True, True, False, False, False]})
-    labels.assign(fold=[-1, -1, 0, -1, -1, -1]).to_csv(run / "labels.csv", index=False)
+    labels = pd.DataFrame({"id": test.ids, "confidence": 1.0, "selected": selected, "fold": folds})
+    labels.to_csv(run / "labels.csv", index=False)
+    return [f"{run}/masks.npy", f"{run}/labels.csv"]
+
+
+@pytest.mark.parametrize(("fold", "added"), [(0, 2), (1, 1)])
+def test_pseudo_labels_of_the_fold_join_its_tiles(run, monkeypatch, fold, added):
+    files = write_pseudo_labels(run, [-1, -1, 0, -1, -1, -1], [False, True, True, False, False, False])
     sizes = []
     fit = train_fold.fit
     monkeypatch.setattr(
@@ -131,9 +141,58 @@ def test_pseudo_labels_of_the_fold_join_its_tiles(run, monkeypatch, fold, added)
         "fit",
         lambda task, *args: sizes.append((len(task.tiles), len(task.held_out))) or fit(task, *args),
     )
-    start(run, "--pseudo-labels", f"{run}/masks.npy", f"{run}/labels.csv", fold=fold)
+    start(run, "--pseudo-labels", *files, fold=fold)
     labelled = {0: 6, 1: 5}[fold]  # 12 tiles, the first constant and of fold 0
     assert sizes == [(labelled + added, 11 - labelled)]
+
+
+OF_ALL_FOLDS, BY_SIZE, OF_ONE_FOLD = [-1] * 6, [-1, 1, 1, 0, 0, 0], [1] * 6
+
+
+@pytest.mark.parametrize("folds", [OF_ALL_FOLDS, BY_SIZE, OF_ONE_FOLD], ids=["all", "by size", "of one fold"])
+@pytest.mark.parametrize("passes", [1, 2])
+def test_a_control_takes_as_many_steps_as_with_pseudo_labels(run, steps, folds, passes):
+    masks, table = write_pseudo_labels(run, folds, [True, True, True, False, True, False])
+    start(run, "--pseudo-labels", masks, table, passes_per_epoch=passes)
+    with_them, timing = [len(rows) for rows in steps], Timing.read(run / "timings" / "one.json")
+    steps.clear()
+    start(run, "--pseudo-labels", table, control=True, passes_per_epoch=passes)
+    assert [len(rows) for rows in steps] == with_them
+    assert Timing.read(run / "timings" / "one.json").tiles == timing.tiles
+    assert {row for rows in steps for row in rows} == set(range(5))
+
+
+def test_a_control_trains_on_labelled_tiles_and_holds_out_the_same(run, monkeypatch):
+    _, table = write_pseudo_labels(run, [-1] * 6, [True] * 6)
+    tasks = []
+    fit = train_fold.fit
+    monkeypatch.setattr(train_fold, "fit", lambda task, *args: tasks.append(task) or fit(task, *args))
+    start(run)
+    start(run, "--pseudo-labels", table, control=True)
+    plain, control = tasks
+    assert control.tiles.ids == plain.tiles.ids
+    assert control.held_out.ids == plain.held_out.ids
+    assert not set(control.tiles.ids) & set(control.held_out.ids)
+    assert control.draws == plain.draws + 6
+
+
+def test_a_control_depends_on_the_number_of_pseudo_labels_alone(run):
+    def weights(folds, selected):
+        masks, table = write_pseudo_labels(run, folds, selected)
+        Path(masks).unlink()
+        start(run, "--pseudo-labels", table, control=True)
+        return (run / "out" / "snapshots" / "phase1_cycle1.safetensors").read_bytes()
+
+    three = weights([-1] * 6, [True] * 3 + [False] * 3)
+    assert three == weights([0, 0, -1, 1, 1, 0], [True] * 6)
+    assert three != weights([-1] * 6, [True] + [False] * 5)
+
+
+def test_a_control_without_added_pseudo_labels_is_trained_like_its_model(run):
+    start(run)
+    weights = (run / "out" / "snapshots" / "phase1_cycle1.safetensors").read_bytes()
+    start(run, "--pseudo-labels", control=True)
+    assert (run / "out" / "snapshots" / "phase1_cycle1.safetensors").read_bytes() == weights
 
 
 def test_the_same_settings_train_the_same_weights(run):

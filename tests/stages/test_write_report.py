@@ -424,6 +424,23 @@ def test_a_tile_of_two_folds_is_one_pseudo_label_and_counts_for_both(honest):
     assert f"<td>{len(ids[0])}, {len(ids[1])}</td>" in row
 
 
+def test_controls_are_scored_after_their_models_and_use_no_pseudo_labels(tmp_path):
+    controlled = CONFIG | {"controls": True}
+    page = report(write_run(tmp_path, controlled), controlled)
+    names = re.findall(r"<th><code>(.*?)</code>", page[: page.index("</table>")])
+    models = ["first", "second", "second_control", "third", "third_control"]
+    assert names == [*models, "stage1", "final", "final_control"]
+    assert re.search(r"<tr><th><code>by_size</code>.*?</tr>", page)[0].endswith("<td><code>third</code></td></tr>")
+    methods = methods_of(page)
+    assert "The controls second_control and third_control differed from their models in one thing:" in methods
+    assert "Round 2, third_control" not in methods
+    settings = methods[methods.index("Settings of the models.") :]
+    assert "pretraining on sure" in settings
+    assert "pretraining of each fold on labelled tiles in place of sure" in settings
+    assert "each fold with labelled tiles in place of by_size" in settings
+    assert "without held-out tiles; that of controls on labelled tiles. Losses" in page
+
+
 def test_the_same_run_gives_the_same_bytes(run, pages):
     assert report(run, CONFIG) == pages["report.html"]
     assert (run / "mosaics.html").read_text(encoding="utf-8") == pages["mosaics.html"]

@@ -31,12 +31,13 @@ class Case:
     overlay: dict
     test_tiles: int
     tile: tuple[int, int]
+    controls: bool = False
     files: dict[str, bytes] = field(default_factory=dict)
 
 
 CASES = {
     "RGB JPEGs": Case(
-        (64, 96), ".jpg", 255, 255, 8, 6, {"data": {"colour": "rgb"}, "input": {"channels": "rgb"}}, 6, (64, 96)
+        (64, 96), ".jpg", 255, 255, 8, 6, {"data": {"colour": "rgb"}, "input": {"channels": "rgb"}}, 6, (64, 96), True
     ),
     "16-bit TIFFs": Case(
         (256, 256),
@@ -94,6 +95,7 @@ def test_a_run_on_own_images_ends_with_a_submission_and_a_report(tmp_path, case)
     write_images(folder / "data" / "own", case)
     overlay = {
         "pathvars": {"results": "results/own"},
+        "controls": case.controls,
         "data": {"layout": "folders", "root": "data/own", **case.overlay["data"]},
         "models": {name: {"input": case.overlay["input"]} for name in ("first", "second")},
     }
@@ -108,5 +110,10 @@ def test_a_run_on_own_images_ends_with_a_submission_and_a_report(tmp_path, case)
     assert all(rle.decode(row["rle_mask"], *case.tile).shape == case.tile for row in rows)
     report = (folder / "results/own/report.html").read_text()
     assert f"{case.tile[0]} × {case.tile[1]} px" in report
-    history = (folder / "results/own/models/second/pretrain/all_folds/history.csv").read_text()
-    assert len(history.splitlines()) == 2
+    trainings = {"second/pretrain/all_folds"}
+    if case.controls:
+        trainings |= {f"second_control/{training}fold{fold}" for training in ("pretrain/", "") for fold in range(2)}
+    for training in trainings:
+        assert len((folder / "results/own/models" / training / "history.csv").read_text().splitlines()) == 2
+    scores = (folder / "results/own/scores.csv").read_text()
+    assert ("\nfinal_control," in scores) == case.controls

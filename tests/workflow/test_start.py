@@ -115,6 +115,22 @@ def test_fold_honest_pseudo_labels_keep_the_folds_apart(repository):
     }
 
 
+def test_controls_are_trained_from_the_labelled_tiles_and_count_the_pseudo_labels(repository):
+    write_competition_layout(repository / "data" / "tgs")
+    last = "results/tgs/models/stage2_resnext50_control/fold3/history.csv"
+    done = snakemake(repository, "-n", "--config", "controls=true", "--", last)
+    assert done.returncode == 0, done.stdout
+    found = jobs(done.stdout)
+    control = "model=stage2_resnext50_control"
+    assert {job for job in found if control in job} == {
+        f"train_fold {control}, fold=3",
+        f"pretrain {control}, scope=fold3",
+    }
+    assert "make_pseudo_labels labels=stage1_confident, scope=all_folds" in found
+    everything = snakemake(repository, "-n", "--config", "controls=true").stdout
+    assert "Time: 50 trainings of folds and 18 pretrainings" in everything
+
+
 @pytest.mark.slow
 def test_without_a_network_the_weights_stop_the_run_before_any_work(repository):
     write_competition_layout(repository / "data" / "tgs")

@@ -50,6 +50,13 @@ def test_settings_that_differ_are_listed_unless_no_score_depends_on_them(tmp_pat
     assert not found.isolates_neighbours
 
 
+def test_controls_change_no_score_of_others(tmp_path):
+    here = finish(tmp_path / "here", {"final": 0.6})
+    finish(tmp_path / "there", {"final": 0.6, "final_control": 0.5}, controls=True)
+    found = comparison.compare(here, Run(tmp_path / "here"), str(tmp_path / "there"))
+    assert (found.changes, list(found.scores)) == ([], ["final"])
+
+
 @pytest.mark.parametrize(
     ("here", "there", "only_neighbours"),
     [

@@ -31,7 +31,7 @@ def phase(schedule=COSINE, loss="bce_dice", lr=0.01, **more):
     return Phase.model_validate({"loss": loss, "optimizer": optimizer, "schedule": schedule, "batch": 4, **more})
 
 
-def task(tiles, phases, held_out=True, seed=3, workers=0, mix=None, channels="ramp", pad=None, **compute):
+def task(tiles, phases, held_out=True, seed=3, workers=0, mix=None, channels="ramp", pad=None, draws=None, **compute):
     torch.manual_seed(seed)
     network = {"name": "unet_plain", "width": 4, "levels": 3}
     shape = {"channels": channels, "pad": pad}
@@ -41,6 +41,7 @@ def task(tiles, phases, held_out=True, seed=3, workers=0, mix=None, channels="ra
         create_network(settings.network),
         Geometry.of(settings.input, tiles),
         tiles,
+        len(tiles) if draws is None else draws,
         tiles if held_out else None,
         settings,
         Compute(device="cpu", threads=1, loader_workers=workers, **compute),
@@ -227,6 +228,15 @@ def test_a_training_killed_anywhere_ends_with_the_weights_of_one_that_was_not(ti
     given = {"phases": EVERY_KIND[kind], "mix": {"name": "mixup"} if "mixing" in kind else None}
     whole = train(tiles, held_out=held_out, **given)
     assert equal(train_killed(tiles, tmp_path, given, [1, 6, 1, 9, 4], held_out), whole)
+
+
+@pytest.mark.parametrize("draws", [9, 61])
+def test_a_training_with_other_draws_than_tiles_goes_on_as_well(tiles, tmp_path, draws):
+    mean_of_epochs = {"name": "swa", "start": 2}
+    given = {"phases": [phase(average=mean_of_epochs, passes_per_epoch=2)], "draws": draws}
+    whole = train(tiles, **given)
+    assert equal(train_killed(tiles, tmp_path, given, [1, 3]), whole)
+    assert whole.timing.tiles == sum(COSINE["cycles"]) * 2 * draws
 
 
 def test_a_training_that_goes_on_counts_the_time_it_had_taken(tiles, tmp_path):

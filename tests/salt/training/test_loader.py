@@ -14,7 +14,7 @@ from tests.easy_tiles import easy_tiles
 
 @given(st.integers(1, 60), st.integers(2, 20), st.integers(1, 3), st.integers(0, 2**32 - 1))
 def test_an_epoch_draws_each_tile_once_a_pass_up_to_the_last_full_batch(tiles, batch, passes, seed):
-    sampler = EpochSampler(tiles, batch, epochs=2, passes=passes, seed=seed)
+    sampler = EpochSampler(tiles, tiles, batch, epochs=2, passes=passes, seed=seed)
     batches = sampler.epoch(1)
     draws = [draw for drawn in batches for draw in drawn]
     assert len(batches) == sampler.batches_per_epoch
@@ -25,9 +25,41 @@ def test_an_epoch_draws_each_tile_once_a_pass_up_to_the_last_full_batch(tiles, b
         assert tiles * passes - len(draws) < batch
 
 
+SIZES = st.integers(1, 60)
+
+
+@given(SIZES, SIZES, st.integers(2, 20), st.integers(1, 3))
+def test_an_epoch_takes_as_many_steps_as_one_over_so_many_tiles_and_draws_them_evenly(tiles, draws, batch, passes):
+    sampler = EpochSampler(tiles, draws, batch, epochs=2, passes=passes, seed=5)
+    like = EpochSampler(draws, draws, batch, epochs=2, passes=passes, seed=5)
+    assert [len(drawn) for drawn in sampler.epoch(1)] == [len(drawn) for drawn in like.epoch(1)]
+    assert sampler.batches_per_epoch == like.batches_per_epoch
+    drawn = [draw for batch_draws in sampler.epoch(1) for draw in batch_draws]
+    assert len(set(drawn)) == len(drawn)  # a tile that is drawn again is augmented anew
+    counts = np.bincount([row for _, _, row in drawn], minlength=tiles)
+    assert len(counts) == tiles
+    assert counts.max() - counts.min() <= 1
+
+
+def permutations(tiles, batch, epoch, passes, seed):
+    """The batches of an epoch whose passes are permutations."""
+    draws = [
+        (epoch, turn, int(row))
+        for turn in range(passes)
+        for row in np.random.default_rng([seed, epoch, turn]).permutation(tiles)
+    ]
+    return [draws[step * batch :][:batch] for step in range(max(1, tiles * passes // batch))]
+
+
+@given(SIZES, st.integers(2, 20), st.integers(1, 3), st.integers(0, 2**32 - 1))
+def test_with_as_many_draws_as_tiles_each_pass_is_one_permutation(tiles, batch, passes, seed):
+    sampler = EpochSampler(tiles, tiles, batch, epochs=2, passes=passes, seed=seed)
+    assert list(sampler) == [drawn for epoch in range(2) for drawn in permutations(tiles, batch, epoch, passes, seed)]
+
+
 def test_order_depends_on_seed_and_epoch_alone():
-    sampler = EpochSampler(20, 4, epochs=3, passes=1, seed=5)
-    assert list(sampler) == list(EpochSampler(20, 4, epochs=3, passes=1, seed=5))
+    sampler = EpochSampler(20, 20, 4, epochs=3, passes=1, seed=5)
+    assert list(sampler) == list(EpochSampler(20, 20, 4, epochs=3, passes=1, seed=5))
     assert sampler.epoch(2) == list(sampler)[-5:]
     rows = [[row for drawn in sampler.epoch(epoch) for _, _, row in drawn] for epoch in range(2)]
     assert rows[0] != rows[1]
@@ -37,7 +69,7 @@ def test_order_depends_on_seed_and_epoch_alone():
 @pytest.mark.parametrize("workers", [1, 2])
 def test_batches_do_not_depend_on_the_number_of_workers(workers):
     tiles = easy_tiles(10)
-    sampler = EpochSampler(10, 4, epochs=2, passes=1, seed=1)
+    sampler = EpochSampler(10, 10, 4, epochs=2, passes=1, seed=1)
     ours = list(create_loader(tiles, PRESETS["resnet34_author"], sampler, workers, pin_memory=False))
     alone = list(create_loader(tiles, PRESETS["resnet34_author"], sampler, 0, pin_memory=False))
     assert len(ours) == len(alone) == 4
@@ -59,7 +91,7 @@ ENDS_WHILE_LOADING = """
 import sys
 from salt.training.loader import EpochSampler, create_loader
 from tests.easy_tiles import easy_tiles
-batches = iter(create_loader(easy_tiles(8), (), EpochSampler(8, 2, 50, 1, 3), workers=2, pin_memory=False))
+batches = iter(create_loader(easy_tiles(8), (), EpochSampler(8, 8, 2, 50, 1, 3), workers=2, pin_memory=False))
 next(batches)
 sys.exit("an error")
 """

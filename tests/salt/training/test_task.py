@@ -37,9 +37,10 @@ def test_the_first_weights_are_a_function_of_seed_and_fold(tiles):
     assert len({weights(create(tiles, fold=fold)).numpy().tobytes() for fold in (None, 0, 1)}) == 3
 
 
-def test_its_fingerprint_is_one_of_tiles_seed_and_what_is_held_out(tiles):
+def test_its_fingerprint_is_one_of_tiles_draws_seed_and_what_is_held_out(tiles):
     tasks = [create(tiles), create(tiles, held_out=False), create(tiles, fold=0), create(tiles.select([1, 2, 3, 4]))]
-    assert len({task.fingerprint() for task in tasks}) == 4
+    tasks.append(create(tiles, draws=30))
+    assert len({task.fingerprint() for task in tasks}) == 5
     assert create(tiles).fingerprint() == tasks[0].fingerprint()
 
 
@@ -54,3 +55,11 @@ def test_a_batch_larger_than_the_tiles_is_refused_for_a_fold_and_warned_of_in_a_
     with caplog.at_level("INFO"):
         create(tiles, held_out=False, batch=25)
     assert "Each step takes all of them" in caplog.text
+
+
+def test_a_batch_may_be_as_large_as_a_pass_that_draws_tiles_again(tiles, caplog):
+    with caplog.at_level("INFO"):
+        assert create(tiles, batch=30, draws=30).draws == 30
+    assert "24 tiles to train on in 30 draws a pass, 24 held out" in caplog.text
+    with pytest.raises(UserError, match="at least 25 tiles to train on, the batch of phase 1, found 20. Lower"):
+        create(tiles, batch=25, draws=20)

@@ -125,6 +125,17 @@ def test_a_training_takes_its_passes_at_the_speed_of_one_like_it(raw):
     assert cost.seconds(pretrain("stage2_resnext50")) == pytest.approx((40 + 40) * 2 * 18000 * 0.01)
 
 
+@pytest.mark.parametrize("scope", ["ensemble", "fold"])
+def test_a_control_costs_what_its_model_costs(raw, scope):
+    for labels in raw["pseudo_labels"].values():
+        labels["scope"] = scope
+    config = check_config(raw | {"controls": True})
+    cost = Cost(config, TGS, [timing(config, "stage2_resnet34", 256), timing(config, "stage2_resnext50", 224)])
+    for job in (train_fold, pretrain):
+        assert cost.seconds(job("stage2_resnext50_control")) == cost.seconds(job("stage2_resnext50"))
+    assert cost.seconds(train_fold("stage2_resnet34_control")) == cost.seconds(train_fold("stage2_resnet34"))
+
+
 def test_pseudo_labels_that_join_a_fold_count_as_tiles(raw):
     config = check_config(raw)
     cost = Cost(config, TGS, [timing(config, "stage2_resnet34", 256)])

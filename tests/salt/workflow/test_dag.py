@@ -78,6 +78,45 @@ def test_with_scope_fold_a_fold_learns_only_from_its_own_models(honest):
     assert len(plan.pseudo_label_tables()) == 3 * 5
 
 
+def test_a_control_reads_the_tables_of_its_models_sets_alone_and_is_pretrained_for_each_fold(raw):
+    plan, results = Plan(raw | {"controls": True}), "results/tgs"
+    assert plan.pretrain_pseudo_labels(wildcards(model="stage2_resnext50_control", scope="fold3")) == [
+        Path(f"{results}/pseudo_labels/stage1_confident/all_folds/pseudo_labels.csv")
+    ]
+    assert plan.added_pseudo_labels(wildcards(model="stage2_resnet34_control", fold="3")) == [
+        Path(f"{results}/pseudo_labels/stage1_by_size/all_folds/pseudo_labels.csv")
+    ]
+    assert plan.pretrained_weights(wildcards(model="stage2_resnext50_control", fold="3")) == [
+        Path(f"{results}/models/stage2_resnext50_control/pretrain/fold3/weights.safetensors")
+    ]
+    assert plan.pretrain_folds(wildcards(model="stage2_resnext50_control")) == [Path(f"{results}/folds.csv")]
+    assert plan.pretrain_folds(wildcards(model="stage2_resnext50")) == []
+    assert json.loads(plan.pretrain_settings(wildcards(model="stage2_resnext50_control", scope="fold3")))["fold"] == 3
+
+
+def test_a_control_of_a_model_with_honest_sets_reads_those_of_its_fold(honest):
+    plan, results = Plan(honest | {"controls": True}), "results/tgs"
+    assert plan.pretrain_pseudo_labels(wildcards(model="stage2_resnext50_control", scope="fold3")) == [
+        Path(f"{results}/pseudo_labels/stage1_confident/fold3/pseudo_labels.csv")
+    ]
+    assert plan.added_pseudo_labels(wildcards(model="stage2_resnet34_control", fold="3")) == [
+        Path(f"{results}/pseudo_labels/stage1_by_size/fold3/pseudo_labels.csv")
+    ]
+
+
+def test_controls_change_no_other_training_and_differ_from_their_models_in_one_setting(raw):
+    plain, plan = Plan(raw), Plan(raw | {"controls": True})
+    for model in plain.models:
+        assert plain.train_settings(wildcards(model=model)) == plan.train_settings(wildcards(model=model))
+    model, control = (
+        json.loads(plan.train_settings(wildcards(model=name)))
+        for name in ("stage2_resnet34", "stage2_resnet34_control")
+    )
+    assert control == model | {"control": True}
+    assert plan.names == [*plan.config.models, *plan.config.ensembles]
+    assert {"stage2_resnet34_control", "final_control"} <= set(plan.names)
+
+
 def test_the_models_of_a_fold_weigh_as_in_their_ensemble(honest):
     plan = Plan(honest)
 

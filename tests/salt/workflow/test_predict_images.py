@@ -75,6 +75,10 @@ def test_a_prediction_has_the_steps_of_the_run_but_for_the_jigsaw_rule(raw):
         assert settings(raw)["postprocess"] == steps
 
 
+def test_a_prediction_needs_no_control(raw):
+    assert settings(raw | {"controls": True}) == settings(raw)
+
+
 def test_a_single_model_predicts_as_an_ensemble_does(raw):
     raw["submission"]["ensemble"] = "stage3_pad128"
     assert list(settings(raw)["models"]) == ["stage3_pad128"]
