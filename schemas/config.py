@@ -55,6 +55,11 @@ class Config(Section):
     pseudo_labels: dict[Name, PseudoLabels] = Field(
         {}, description="By name: masks of test tiles that models can learn from."
     )
+    controls: bool = Field(
+        False,
+        description="Train each model that learns from pseudo-labels once more, as its control, `<model>_control`, and "
+        "blend the controls as `<ensemble>_control`: the same effort without pseudo-labels.",
+    )
     submission: Submission = Field(description="The submission.")
     predict: str | None = Field(
         None,

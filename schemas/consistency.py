@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from schemas import rounds
+from schemas import controls, rounds
 from schemas.config import Config
 from schemas.faults import shown, suggestion
 from schemas.training import Model
@@ -11,12 +11,15 @@ from schemas.training import Model
 
 def faults(config: Config) -> list[str]:
     """Every fault as one line. Checks that follow names run only if the names are defined."""
-    return [*misspelt(config), *_misfit(config)] or [*_circular(config), *_leaking(config)]
+    wrong_alone = [*controls.taken(config), *misspelt(config), *_misfit(config)]
+    complete = controls.added(config)
+    return wrong_alone or list(_teaching_controls(complete)) or [*_circular(complete), *_leaking(complete)]
 
 
 def misspelt(config: Config) -> Iterator[str]:
     """Names that the config uses but does not define."""
-    ensembles = [*config.ensembles, *config.models]
+    complete = controls.added(config)
+    ensembles = [*complete.ensembles, *complete.models]
     for name, model in config.models.items():
         if model.pretrain:
             key = f"models.{name}.pretrain.pseudo_labels"
@@ -29,7 +32,7 @@ def misspelt(config: Config) -> Iterator[str]:
         if name in config.models:
             yield f"ensembles.{name}: expected a unique name, found that of a model, itself an ensemble; rename it"
         for member in members:
-            yield from _defined(f"ensembles.{name}", member, "a model", config.models)
+            yield from _defined(f"ensembles.{name}", member, "a model", complete.models)
     for name, labels in config.pseudo_labels.items():
         yield from _defined(f"pseudo_labels.{name}.ensemble", labels.ensemble, "an ensemble or a model", ensembles)
     if Path(config.pathvars.results) in map(Path, config.report.compare):
@@ -108,6 +111,16 @@ def _weights_misfits(place: str, model: Model) -> Iterator[str]:
             f"{place}: expected a name of weights or a safetensors file, which holds no code, found "
             f"{shown(weights)}; convert it, or set weights: imagenet"
         )
+
+
+def _teaching_controls(config: Config) -> Iterator[str]:
+    """Sets of pseudo-labels from controls."""
+    for name, labels in config.pseudo_labels.items():
+        if rounds.is_control(config, labels.ensemble):
+            yield (
+                f"pseudo_labels.{name}.ensemble: expected no control, since controls are for comparison alone, found "
+                f"{shown(labels.ensemble)}; name another ensemble or model"
+            )
 
 
 def _circular(config: Config) -> Iterator[str]:

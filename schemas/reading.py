@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from schemas import consistency, faults
+from schemas import consistency, controls, faults
 from schemas.config import Config
 from schemas.errors import UserError
 
@@ -28,7 +28,7 @@ def read_settings(kind: type[S], text: str) -> S:
 
 
 def check_config(raw: Mapping[str, Any]) -> Config:
-    """Check the merged config: first each section, then the sections together.
+    """Check the merged config: first each section, then the sections together; add the controls that it asks for.
 
     A key set to null counts as absent, so that a recipe can remove what it inherits.
     Raises UserError listing every fault.
@@ -41,7 +41,7 @@ def check_config(raw: Mapping[str, Any]) -> Config:
         raise UserError("\n".join([*wrong.values(), *_misspelt_elsewhere(given, wrong)])) from None
     if found := consistency.faults(config):
         raise UserError("\n".join(found))
-    return config
+    return controls.added(config)
 
 
 def _misspelt_elsewhere(given: Any, wrong: Collection[faults.Path]) -> list[str]:

@@ -47,9 +47,40 @@ def first_ensemble(config: Config) -> str:
     return next(name for name in config.models if number[name] == 1)
 
 
+def stages(config: Config) -> list[str]:
+    """The ensembles that are no controls, in the order of their highest rounds, the submitted one last among equals.
+
+    A model counts as the last stage if it is submitted in place of an ensemble.
+    """
+    number, submitted = numbers(config), config.submission.ensemble
+
+    def order(name: str) -> tuple[int, bool]:
+        return max(number[member] for member in config.ensembles[name]), name == submitted
+
+    found = sorted((name for name in config.ensembles if not is_control(config, name)), key=order)
+    model = submitted in config.models and not is_control(config, submitted)
+    return [*found, submitted] if model else found
+
+
+def control_name(name: str) -> str:
+    """The name of the control of a model or an ensemble."""
+    return f"{name}_control"
+
+
+def control_of(config: Config, name: str) -> str | None:
+    """The control of a model or an ensemble: the same effort without pseudo-labels; None if there is none."""
+    control = control_name(name)
+    return control if control in {*config.models, *config.ensembles} and is_control(config, control) else None
+
+
+def is_control(config: Config, name: str) -> bool:
+    """Whether a model is a control, or an ensemble has one among its members."""
+    return any(member in config.models and config.models[member].control for member in config.members(name))
+
+
 def leaking(config: Config) -> list[str]:
     """Sets of pseudo-labels in use that were predicted by models trained on the learner's validation tiles."""
-    used = {name for model in config.models.values() for name in model.pseudo_labels}
+    used = {name for model in config.models.values() if not model.control for name in model.pseudo_labels}
     return [name for name, labels in config.pseudo_labels.items() if name in used and labels.scope == "ensemble"]
 
 
@@ -66,10 +97,21 @@ def mixed_scopes(config: Config) -> Iterator[tuple[str, str, str]]:
                     yield name, model, source
 
 
+def pretraining(config: Config, model: str, fold: int) -> str | None:
+    """The folder of the pretraining that a fold of a model starts from; None if there is none.
+
+    Controls are pretrained on labelled tiles, so a pretraining for all folds would see their validation tiles.
+    """
+    settings = config.models[model]
+    if settings.pretrain is None:
+        return None
+    return f"fold{fold}" if settings.control else config.pseudo_labels[settings.pretrain.pseudo_labels].folder(fold)
+
+
 def pretrainings(config: Config, model: str) -> list[str]:
     """The folders of a model's pretraining: none, one shared by its folds, or one per fold."""
-    pretrain = config.models[model].pretrain
-    return config.pseudo_labels[pretrain.pseudo_labels].folders(config.folds.count) if pretrain else []
+    found = (pretraining(config, model, fold) for fold in range(config.folds.count))
+    return list(dict.fromkeys(folder for folder in found if folder))
 
 
 def _graph(config: Config) -> TopologicalSorter[str]:

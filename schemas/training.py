@@ -143,6 +143,11 @@ class Model(Section):
         None, description="Pretraining on pseudo-labels before the folds; none: no pretraining."
     )
     add_pseudo_labels: Name | None = Field(None, description="Pseudo-labels to add to each fold's training tiles.")
+    control: bool = Field(
+        False,
+        description="Train on the labelled tiles alone, for as many steps as with the model's pseudo-labels, of which "
+        "only the number is used.",
+    )
     phases: tuple[Phase, ...] = Field(min_length=1, description="The phases of a fold's training, in order.")
     members: Members = Field(
         description="The snapshots in the model's prediction with their weights, {phase2: 1, phase3_cycle1: 1}, or a "
@@ -158,6 +163,15 @@ class Model(Section):
             raise ValueError(
                 f"expected a network with heads for the loss {loss}, {' or '.join(fitting)}, found "
                 f"{self.network.name}; choose one of them, or another loss"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _has_steps_to_repeat(self) -> Self:
+        if self.control and not self.pseudo_labels:
+            raise ValueError(
+                "expected pretrain or add_pseudo_labels beside control, since a control takes as many steps as with "
+                "its pseudo-labels, found neither; add one of them, or remove control"
             )
         return self
 
@@ -181,7 +195,7 @@ class Model(Section):
 
     @property
     def pseudo_labels(self) -> list[str]:
-        """Names of the pseudo-label sets that its training needs."""
+        """Names of the pseudo-label sets that its training needs; a control only counts their tiles."""
         names = [self.pretrain.pseudo_labels if self.pretrain else None, self.add_pseudo_labels]
         return [name for name in names if name is not None]
 
@@ -195,6 +209,7 @@ class TrainSettings(Section):
     augment: Augmentation
     mix: Mix | None = None
     phases: tuple[Phase, ...]
+    control: bool = Field(False, description="Train on labelled tiles alone; pseudo-labels are only counted.")
 
 
 class PretrainSettings(TrainSettings):

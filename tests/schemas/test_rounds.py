@@ -55,6 +55,62 @@ def test_a_pretraining_has_the_scope_of_its_pseudo_labels(scope, folders):
     assert rounds.pretrainings(config, "stage1_resnext50") == []
 
 
+@pytest.mark.parametrize("scope", ["ensemble", "fold"])
+def test_a_control_is_pretrained_for_each_fold(scope):
+    config = recipe(controls=True, pseudo_labels={"stage1_confident": {"scope": scope}})
+    assert rounds.pretrainings(config, "stage2_resnext50_control") == [f"fold{k}" for k in range(5)]
+    assert rounds.pretraining(config, "stage2_resnext50_control", 3) == "fold3"
+
+
+def test_a_control_is_of_the_round_of_its_model():
+    number = rounds.numbers(recipe(controls=True))
+    assert number["stage2_resnet34_control"] == number["stage2_resnet34"] == 2
+    assert number["stage3_pad128_control"] == number["stage3_pad128"] == 3
+
+
+def test_what_has_a_control_is_told_and_what_is_one():
+    config = recipe(controls=True)
+    assert rounds.control_of(config, "final") == "final_control"
+    assert rounds.control_of(config, "stage2_resnet34") == "stage2_resnet34_control"
+    assert [rounds.control_of(config, name) for name in ("stage1", "stage1_resnet34", "final_control")] == [None] * 3
+    assert rounds.control_of(recipe(), "final") is None
+    assert rounds.is_control(config, "final_control")
+    assert not rounds.is_control(config, "final")
+
+
+def test_a_model_that_is_merely_called_so_is_no_control():
+    config = recipe(ensembles={"stage1_control": {"stage1_resnet34": 1}})
+    assert rounds.control_of(config, "stage1") is None
+    assert rounds.stages(config)[:2] == ["stage1", "stage1_control"]
+
+
+@pytest.mark.parametrize("controls", [False, True])
+def test_the_stages_are_ensembles_by_round_without_controls(controls):
+    turned = {"ensembles": {"late": {"stage3_pad128": 1}, "again": {"stage3_pad128": 2}, **WINNING["ensembles"]}}
+    config = check_config(WINNING | turned | {"controls": controls})
+    assert rounds.stages(config) == ["stage1", "stage2", "late", "again", "final"]
+
+
+@pytest.mark.parametrize(
+    ("submitted", "stages"),
+    [
+        ("stage2", ["stage1", "stage2", "final"]),  # the last stage is the one of the last round
+        ("stage2_resnet34", ["stage1", "stage2", "final", "stage2_resnet34"]),
+        ("final_control", ["stage1", "stage2", "final"]),
+        ("stage2_resnet34_control", ["stage1", "stage2", "final"]),
+    ],
+)
+def test_a_model_that_is_submitted_is_the_last_stage_unless_it_is_a_control(submitted, stages):
+    assert rounds.stages(recipe(controls=True, submission={"ensemble": submitted})) == stages
+
+
+def test_a_set_that_only_controls_count_does_not_leak():
+    config = recipe(
+        models={"stage2_resnet34": {"control": True}}, pseudo_labels={"stage2_confident": {"ensemble": "stage1"}}
+    )
+    assert rounds.leaking(config) == ["stage1_confident", "stage2_confident"]
+
+
 def test_sets_of_scope_ensemble_leak_and_those_of_scope_fold_do_not():
     assert rounds.leaking(recipe()) == ["stage1_confident", "stage2_confident", "stage1_by_size"]
     assert rounds.leaking(recipe(pseudo_labels={"stage1_confident": {"scope": "fold"}})) == [
