@@ -243,6 +243,8 @@ rule score:
     output:
         scores=run.scores,
         threshold_curve=run.threshold_curve,
+        tile_scores=run.tile_scores,
+        differences=run.differences,
     log:
         run.log("score"),
     params:
@@ -251,7 +253,27 @@ rule score:
         "{python} stages.score --settings {params.settings:q} --tiles {run.tiles.folder}"
         " --folds {input.folds} --mosaics {input.mosaics} --names {plan.names} --out-of-fold {input.out_of_fold}"
         " --test {input.test} --true-test-masks {input.true_test_masks} --hidden-masks {input.hidden_masks}"
-        " --scores {output.scores} --threshold-curve {output.threshold_curve} 3>&2 > {log} 2>&1"
+        " --scores {output.scores} --threshold-curve {output.threshold_curve} --tile-scores {output.tile_scores}"
+        " --differences {output.differences} 3>&2 > {log} 2>&1"
+
+
+if plan.config.scores_pseudo_labels:
+
+    rule score_pseudo_labels:
+        input:
+            tiles=rules.prepare_tiles.output.tiles,
+            masks=plan.pseudo_label_masks(),
+            tables=plan.pseudo_label_tables(),
+            true_test_masks=plan.true_test_masks(),
+            hidden_masks=plan.hidden_masks(),
+        output:
+            run.pseudo_label_scores,
+        log:
+            run.log("score_pseudo_labels"),
+        shell:
+            "{python} stages.score_pseudo_labels --sets {plan.pseudo_label_sets} --tiles {run.tiles.folder}"
+            " --masks {input.masks} --tables {input.tables} --true-test-masks {input.true_test_masks}"
+            " --hidden-masks {input.hidden_masks} --out {output} 3>&2 > {log} 2>&1"
 
 
 rule postprocess:
@@ -294,6 +316,7 @@ rule write_report:
         predictions=[final.out_of_fold, final.test],
         histories=plan.histories(),
         pseudo_labels=plan.pseudo_label_tables(),
+        pseudo_label_scores=plan.pseudo_label_scores(),
         masks=rules.postprocess.output,
         submission=rules.write_submission.output,
         other_runs=plan.compared_runs(),

@@ -76,3 +76,13 @@ class Config(Section):
     def members(self, name: str) -> dict[str, float]:
         """The models of an ensemble and their weights; a model counts as an ensemble of itself."""
         return self.ensembles.get(name, {name: 1.0})
+
+    @property
+    def knows_test_masks(self) -> bool:
+        """Whether masks of test tiles are known, for scores alone: those of a survey and hidden labels are."""
+        return self.survey is not None or self.data.hide_labels is not None
+
+    @property
+    def scores_pseudo_labels(self) -> bool:
+        """Whether there are pseudo-labels whose true masks are known."""
+        return self.knows_test_masks and bool(self.pseudo_labels)

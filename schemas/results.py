@@ -115,6 +115,16 @@ class Submission(Section):
         return "published" if self.jigsaw == "none" else self.jigsaw
 
 
+class Pair(Section):
+    """A model or ensemble, and another one that its scores are compared with, tile by tile."""
+
+    name: Name
+    than: Name
+    role: Literal["before", "first", "control"] = Field(
+        description="What the other one is: the stage before, the first stage, or the control."
+    )
+
+
 class ScoreSettings(Section):
     """The settings of score."""
 
@@ -122,13 +132,16 @@ class ScoreSettings(Section):
     jigsaw: tuple[JigsawRule, ...] = Field(
         get_args(JigsawRule), description="Always all rules. A run whose scores lack one is scored again."
     )
+    comparisons: tuple[Pair, ...] = Field((), description="The rows of differences.csv, for each kind of labels.")
 
 
 class Report(Section):
     """What the report shows in addition to the run itself. A change rewrites only the report."""
 
     compare: tuple[Folder, ...] = Field(
-        (), description="Result folders of other, finished runs; the report compares their scores with this run's."
+        (),
+        description="Result folders of other, finished runs; the report compares their scores with this run's. Runs "
+        "that differ in seeds alone show the chance of seeds.",
     )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 
 from schemas.config import Config
+from schemas.results import Pair
 
 
 def predictors(config: Config, labels: str) -> dict[str, float]:
@@ -29,6 +30,11 @@ def numbers(config: Config) -> dict[str, int]:
     return {model: found[model] for model in config.models}
 
 
+def learned(config: Config, name: str) -> bool:
+    """Whether any model of an ensemble learned from pseudo-labels, so that rounds lead to it."""
+    return any(config.models[member].pseudo_labels for member in config.members(name))
+
+
 def cycle(config: Config) -> list[str] | None:
     """A cycle of models, each followed by one that it learns from, with the first repeated at the end; None if none."""
     try:
@@ -39,12 +45,18 @@ def cycle(config: Config) -> list[str] | None:
 
 
 def first_ensemble(config: Config) -> str:
-    """The baseline of gains: the first ensemble with only models of round 1, or else the first model of round 1."""
-    number = numbers(config)
-    for name, members in config.ensembles.items():
-        if all(number[member] == 1 for member in members):
-            return name
-    return next(name for name in config.models if number[name] == 1)
+    """The baseline of gains: the first stage with only models of round 1, or else the first model of round 1."""
+    return next(name for name in (*stages(config), *config.models) if not learned(config, name))
+
+
+def comparisons(config: Config) -> tuple[Pair, ...]:
+    """For each stage, what it is compared with: the stage before it, the baseline of gains, and its control."""
+    order, first = stages(config), first_ensemble(config)
+    found = []
+    for number, name in enumerate(order):
+        others = {"before": order[number - 1] if number else None, "first": first, "control": control_of(config, name)}
+        found += [Pair(name=name, than=than, role=role) for role, than in others.items() if than not in (None, name)]
+    return tuple(found)
 
 
 def stages(config: Config) -> list[str]:

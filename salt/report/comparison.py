@@ -17,6 +17,7 @@ from schemas.errors import UserError
 from schemas.reading import check_config
 
 IRRELEVANT_TO_RESULTS = {"compute", "pathvars", "predict", "windows"}  # keys of the config
+SEEDS = {"seed", "survey.seed", "data.hide_labels.seed"}  # keys of the config
 IRRELEVANT_TO_SCORES = IRRELEVANT_TO_RESULTS | {"report", "controls"}
 
 
@@ -36,12 +37,14 @@ class Comparison:
     changes: settings that differ, from this run to the other: `folds.by: "depth" -> "mosaic"`
     scores: scores of this run and of the other, by name of the models and ensembles that both have
     isolates_neighbours: whether the folds of just one of the runs keep mosaics together, and nothing else differs
+    only_seeds: whether the runs differ in seeds and in nothing else
     """
 
     folder: str
     changes: list[str]
     scores: dict[str, tuple[Score, Score]]
     isolates_neighbours: bool
+    only_seeds: bool
 
 
 def inputs(folders: Iterable[str]) -> list[Path]:
@@ -52,7 +55,7 @@ def inputs(folders: Iterable[str]) -> list[Path]:
                 f"expected the results of a finished run in {folder}, which report.compare names, found {found}. "
                 "Finish that run first, or remove it from report.compare."
             )
-    return [path for run in map(Run, map(Path, folders)) for path in (run.config, run.scores)]
+    return [path for run in map(Run, map(Path, folders)) for path in (run.config, run.scores, run.differences)]
 
 
 def compare(config: Config, run: Run, folder: str) -> Comparison:
@@ -67,6 +70,7 @@ def compare(config: Config, run: Run, folder: str) -> Comparison:
         changes,
         {name: (here[name], there[name]) for name in here if name in there},
         isolates_neighbours=len(changes) == 1 and sum(keep_mosaics) == 1,
+        only_seeds=_only_seeds(config, changes),
     )
 
 
@@ -74,7 +78,7 @@ def _unfinished(run: Run) -> str | None:
     """Why a run has not finished with the settings in its config, which is written when it starts; None if it has."""
     if not run.folder.is_dir():
         return "no such folder"
-    if missing := [path.name for path in (run.config, run.scores, run.report) if not path.exists()]:
+    if missing := [path.name for path in (run.config, run.scores, run.differences, run.report) if not path.exists()]:
         return f"no {' and no '.join(missing)} there"
     try:
         check_config(config := _config(run))
@@ -84,6 +88,12 @@ def _unfinished(run: Run) -> str | None:
     if provenance.read(run.report).get("settings") != reported:
         return "a report.html with other settings than config.yaml, as if the run had been started again"
     return None
+
+
+def _only_seeds(config: Config, changes: Iterable[str]) -> bool:
+    """Whether changes are of seeds alone. A survey may lie anywhere: its own section determines its data."""
+    changed = {change.partition(": ")[0] for change in changes}
+    return not changed.isdisjoint(SEEDS) and changed <= SEEDS | ({"data.root"} if config.survey else set())
 
 
 def _config(run: Run) -> dict[str, Any]:

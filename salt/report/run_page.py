@@ -13,7 +13,7 @@ from salt.data.tiles import Tiles, load_tiles
 from salt.mosaics.duplicates import is_copy, load_duplicates
 from salt.mosaics.layout import load_mosaics
 from salt.postprocess.jigsaw import load_changes
-from salt.report import comparison, examples, figures, mosaic_page, rendering
+from salt.report import comparison, differences, examples, figures, mosaic_page, pseudo_label_quality, rendering
 from salt.runtime import provenance
 from salt.runtime.paths import Run
 from schemas import rounds
@@ -30,20 +30,22 @@ def page(config: Config, run: Run) -> str:
     scores = pd.read_csv(run.scores)
     config = in_order(config, scores["name"])
     train, test = load_tiles(run.tiles.folder, "train"), load_tiles(run.tiles.folder, "test")
+    compared = [comparison.compare(config, run, folder) for folder in config.report.compare]
     context = (
         {
             "title": run.folder.resolve().name,
             "config": config,
             "rounds": rounds.numbers(config),
             "leaking": rounds.leaking(config),
-            "baseline": rounds.first_ensemble(config),
+            "compared": compared,
+            "differences": differences.about(config, run, compared),
         }
         | about_data(run, train, test)
         | about_scores(config, scores, pd.read_csv(run.threshold_curve))
-        | {"compared": [comparison.compare(config, run, folder) for folder in config.report.compare]}
         | about_training(config, run)
         | about_augmentation(config, train)
         | about_pseudo_labels(config, run)
+        | pseudo_label_quality.about(config, run)
         | about_masks(config, run, train, test)
         | about_provenance(config, run)
     )

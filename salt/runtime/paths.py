@@ -288,6 +288,21 @@ class Run:
         return self.folder / "scores.csv"
 
     @property
+    def tile_scores(self) -> Path:
+        """Scores of all tiles with known masks."""
+        return self.folder / "tile_scores.csv"
+
+    @property
+    def differences(self) -> Path:
+        """Differences of scores between stages, with intervals."""
+        return self.folder / "differences.csv"
+
+    @property
+    def pseudo_label_scores(self) -> Path:
+        """Scores of the pseudo-labels whose true masks are known."""
+        return self.folder / "pseudo_label_scores.csv"
+
+    @property
     def threshold_curve(self) -> Path:
         """Scores by threshold."""
         return self.folder / "threshold_curve.csv"

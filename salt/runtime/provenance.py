@@ -90,6 +90,7 @@ def results(config: Config, run: Run) -> dict[str, list[Path]]:
         "predict_fold": [fold.held_out for fold in folds],
         "blend": [run.ensemble(name).out_of_fold for name in (*config.models, *config.ensembles)],
         "score": [run.scores],
+        "score_pseudo_labels": [run.pseudo_label_scores] if config.scores_pseudo_labels else [],
         "postprocess": [run.masks],
         "write_submission": [run.submission],
     }

@@ -103,16 +103,27 @@ def scored_rows(predicted: Records, truth: Truth) -> tuple[Rows, Rows]:
     return rows, rows_of(truth.ids, predicted["id"][rows])
 
 
-def score(
-    predicted: Records, truth: Truth, postprocess: Postprocess, rules: Iterable[JigsawRule]
-) -> list[dict[str, object]]:
-    """Rows of scores.csv for one prediction: {plain, tta} x jigsaw rules, scoring masks as they would be submitted.
+@dataclass(frozen=True)
+class Scores:
+    """Scores of a prediction's tiles: of their masks as they would be submitted with one jigsaw rule.
+
+    tta: whether with mirror images
+    ids: (n,); before, after: (n,) in 0..1, without and with the rule; reached: (k,) rows of the tiles that it covers
+    """
+
+    tta: bool
+    jigsaw: JigsawRule
+    ids: npt.NDArray[np.str_]
+    before: Floats
+    after: Floats
+    reached: npt.NDArray[np.int64]
+
+
+def score(predicted: Records, truth: Truth, postprocess: Postprocess, rules: Iterable[JigsawRule]) -> list[Scores]:
+    """The scores of one prediction: {plain, tta} x jigsaw rules.
 
     predicted: records (id, plain, tta); of test tiles, only those in `truth` are scored
     postprocess: the steps; each of `rules` follows them, in place of their own jigsaw rule
-    Each row: labels, tta, jigsaw, score (mean over tiles), sd_folds (standard deviation of the folds' scores; NaN
-    without folds), tiles, reached (tiles that the rule covers), reached_before and reached_after (their mean score
-    without and with the rule; NaN if there are none).
     """
     rows, places = scored_rows(predicted, truth)
     ids = predicted["id"][rows]
@@ -124,32 +135,52 @@ def score(
             masks = steps.masks(predicted[name][rows[chunk]], constant, postprocess)
             without[name][chunk] = metric.score(masks, true)
             empty[name] |= set(ids[chunk][~masks.any(axis=(1, 2))])
+    rules = list(rules)
     return [
-        {"labels": truth.labels, "tta": name == "tta", "jigsaw": rule}
-        | _score_with_rule(rule, without[name], empty[name], ids, truth)
+        Scores(name == "tta", rule, ids, without[name], *_with_rule(rule, ids, truth, without[name], empty[name]))
         for name in FIELDS
         for rule in rules
     ]
 
 
-def _score_with_rule(
-    rule: JigsawRule, before: Floats, empty: set[str], ids: npt.NDArray[np.str_], truth: Truth
-) -> dict[str, object]:
-    """Numbers of one row. before: scores (n,) without the rule; empty: ids of tiles that were predicted empty."""
+def _with_rule(
+    rule: JigsawRule, ids: npt.NDArray[np.str_], truth: Truth, before: Floats, empty: set[str]
+) -> tuple[Floats, npt.NDArray[np.int64]]:
+    """Scores (n,) with a rule, and the rows that it covers. before: without it; empty: ids of tiles predicted empty."""
     changes = changes_in_view(rule, truth, set(ids), empty)
     reached, places = rows_of(ids, changes), rows_of(truth.ids, changes)
     after = before.copy()
     if changes:
         painted = np.stack([change.mask for change in changes.values()])
         after[reached] = metric.score(painted, truth.masks[places])
+    return after, reached
+
+
+def summary(scores: Scores, truth: Truth) -> dict[str, object]:
+    """A row of scores.csv, without the name of the prediction.
+
+    labels, tta, jigsaw, score (mean over tiles), sd_folds (standard deviation of the folds' scores; NaN without folds),
+    tiles, reached (tiles that the rule covers), reached_before and reached_after (their mean score without and with
+    the rule; NaN if there are none).
+    """
+    before, after = scores.before[scores.reached], scores.after[scores.reached]
     return {
-        "score": after.mean(),
-        "sd_folds": _deviation_over_folds(after, truth, rows_of(truth.ids, ids)),
-        "tiles": len(ids),
-        "reached": len(reached),
-        "reached_before": before[reached].mean() if changes else np.nan,
-        "reached_after": after[reached].mean() if changes else np.nan,
+        "labels": truth.labels,
+        "tta": scores.tta,
+        "jigsaw": scores.jigsaw,
+        "score": scores.after.mean(),
+        "sd_folds": _deviation_over_folds(scores.after, truth, rows_of(truth.ids, scores.ids)),
+        "tiles": len(scores.ids),
+        "reached": len(scores.reached),
+        "reached_before": before.mean() if len(before) else np.nan,
+        "reached_after": after.mean() if len(after) else np.nan,
     }
+
+
+def by_tile(scores: Iterable[Scores], labels: str) -> "pd.Series[float]":
+    """The scores of tiles with mirror images, indexed by labels (their kind), jigsaw and id."""
+    columns = {(labels, each.jigsaw): pd.Series(each.after, pd.Index(each.ids)) for each in scores if each.tta}
+    return pd.concat(columns, names=["labels", "jigsaw", "id"])
 
 
 def changes_in_view(rule: JigsawRule, truth: Truth, targets: set[str], empty: set[str]) -> dict[str, Change]:

@@ -44,6 +44,11 @@ class Plan:
         encoders = [model.network.pretrained for model in self.config.models.values()]
         self.encoders = {encoder.slug: encoder for encoder in encoders if encoder}
         self.folds = range(self.config.folds.count)
+        self.pseudo_label_sets = [  # each for each of its scopes: `stage1_confident/all_folds`
+            f"{name}/{scope}"
+            for name, labels in self.config.pseudo_labels.items()
+            for scope in labels.folders(len(self.folds))
+        ]
         # The folds' predictions of test tiles are kept if pseudo-labels are made from them. Otherwise, an edit of such
         # a set would repeat the predictions, and then everything that reads them.
         self.keeps_fold_predictions = any(labels.scope == "fold" for labels in self.config.pseudo_labels.values())
@@ -112,7 +117,9 @@ class Plan:
 
     def score_settings(self) -> str:
         """Settings of score."""
-        return _json(ScoreSettings(postprocess=self.config.submission.postprocess.tilewise).model_dump(mode="json"))
+        postprocess = self.config.submission.postprocess.tilewise
+        settings = ScoreSettings(postprocess=postprocess, comparisons=rounds.comparisons(self.config))
+        return _json(settings.model_dump(mode="json"))
 
     def report_settings(self) -> str:
         """Settings of write_report: everything that its methods describe."""
@@ -205,13 +212,17 @@ class Plan:
         files = self.run.pseudo_labels(name, self.config.pseudo_labels[name].folder(fold))
         return [files.table] if model.control else files.all
 
+    def pseudo_label_masks(self) -> list[Path]:
+        """The masks of all sets of pseudo-labels."""
+        return [self.run.pseudo_labels(*of.split("/")).masks for of in self.pseudo_label_sets]
+
     def pseudo_label_tables(self) -> list[Path]:
         """The tables of all sets of pseudo-labels."""
-        return [
-            self.run.pseudo_labels(name, scope).table
-            for name, labels in self.config.pseudo_labels.items()
-            for scope in labels.folders(len(self.folds))
-        ]
+        return [self.run.pseudo_labels(*of.split("/")).table for of in self.pseudo_label_sets]
+
+    def pseudo_label_scores(self) -> list[Path]:
+        """The scores of pseudo-labels, if any of their true masks are known."""
+        return [self.run.pseudo_label_scores] if self.config.scores_pseudo_labels else []
 
     def encoder_files(self, wildcards: Any) -> list[Path]:
         """The local file that an encoder's weights are read from, if they are not fetched."""

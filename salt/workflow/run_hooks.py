@@ -7,6 +7,7 @@ import yaml
 from salt.runtime.atomic import atomic_path
 from salt.runtime.paths import Run
 from salt.runtime.program import MEMORY, unwritable
+from salt.scores import verdict
 from salt.workflow import predict_images
 from schemas.config import Config
 
@@ -45,4 +46,6 @@ def summary(config: Config) -> str:
     for name in names:
         scores = {(row["labels"], row["jigsaw"]): float(row["score"]) for row in rows if row["name"] == name}
         lines.append(f"{name:24}" + "".join(f"{scores[t, 'none']:14.4f}{scores[t, rule]:11.4f}" for t in truths))
+    if run.differences.exists():
+        lines += ["", *verdict.lines(config, verdict.as_submitted(config, verdict.load(run.differences)))]
     return "\n".join([*lines, "", f"submission  {run.submission}", f"report      {run.report}"])

@@ -104,6 +104,41 @@ def test_a_model_that_is_submitted_is_the_last_stage_unless_it_is_a_control(subm
     assert rounds.stages(recipe(controls=True, submission={"ensemble": submitted})) == stages
 
 
+def pairs(config):
+    return [(pair.name, pair.than, pair.role) for pair in rounds.comparisons(config)]
+
+
+def test_a_stage_is_compared_with_the_one_before_the_first_and_its_control():
+    assert pairs(recipe(controls=True)) == [
+        ("stage2", "stage1", "before"),
+        ("stage2", "stage1", "first"),
+        ("stage2", "stage2_control", "control"),
+        ("final", "stage2", "before"),
+        ("final", "stage1", "first"),
+        ("final", "final_control", "control"),
+    ]
+
+
+def test_among_ensembles_of_round_1_the_submitted_one_is_not_the_baseline():
+    config = recipe(ensembles={"other": {"stage1_resnet34": 1}}, submission={"ensemble": "stage1"})
+    assert rounds.first_ensemble(config) == "other"
+    assert pairs(config)[:2] == [("stage1", "other", "before"), ("stage1", "other", "first")]
+
+
+def test_without_an_ensemble_of_round_1_the_first_is_a_model():
+    config = recipe(
+        ensembles={"stage1": {"stage2_resnet34": 1}},
+        pseudo_labels={name: {"ensemble": "stage1_resnet34"} for name in ("stage1_confident", "stage1_by_size")},
+    )
+    assert pairs(config)[0] == ("stage1", "stage1_resnext50", "first")
+
+
+def test_rounds_lead_to_an_ensemble_if_any_of_its_models_learned_from_pseudo_labels():
+    config = recipe(ensembles={"mixed": {"stage1_resnet34": 1, "stage2_resnet34": 1}})
+    assert [name for name in config.ensembles if not rounds.learned(config, name)] == ["stage1"]
+    assert rounds.learned(config, "stage2_resnet34")
+
+
 def test_a_set_that_only_controls_count_does_not_leak():
     config = recipe(
         models={"stage2_resnet34": {"control": True}}, pseudo_labels={"stage2_confident": {"ensemble": "stage1"}}

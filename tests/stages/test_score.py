@@ -6,7 +6,7 @@ import pytest
 
 from salt.data import rle
 from salt.data.records import create_records, open_records
-from salt.scores import metric
+from salt.scores import metric, verdict
 from stages import postprocess, score
 from tests.easy_tiles import easy_tiles
 from tests.stages.conftest import write_predictions
@@ -29,6 +29,7 @@ def options(run):
         *("--test", f"{run}/good_test.npy", f"{run}/bad_test.npy"),
         *("--folds", f"{run}/folds.csv", "--mosaics", f"{run}/mosaics.csv"),
         *("--scores", f"{run}/scores.csv", "--threshold-curve", f"{run}/curve.csv"),
+        *("--tile-scores", f"{run}/tile_scores.csv", "--differences", f"{run}/differences.csv"),
     ]
 
 
@@ -65,6 +66,40 @@ def test_tiles_with_hidden_masks_are_scored_apart_from_the_other_test_tiles(run,
     assert by_name.loc[("good", "hidden")].tolist() == [1, 1]
     assert by_name.loc[("bad", "hidden")].tolist() == [0, 0]
     assert set(pd.read_csv(run / "curve.csv")["labels"]) == {"out_of_fold", "true_test", "hidden"}
+
+
+def with_pairs(*pairs):
+    comparisons = [dict(zip(("name", "than", "role"), pair, strict=True)) for pair in pairs]
+    return json.dumps(json.loads(SETTINGS) | {"comparisons": comparisons})
+
+
+def test_scores_of_tiles_are_what_scores_average_and_differences_are_between_these(run, options):
+    rng = np.random.default_rng(5)
+    noise = np.where(rng.random(TRAIN.masks[1:].shape) < 0.2, 1 - TRAIN.masks[1:], TRAIN.masks[1:])
+    order = rng.permutation(11)  # files need not hold the tiles in one order
+    write_predictions(run / "bad_oof.npy", [TRAIN.ids[1:][row] for row in order], noise[order].astype(float))
+    settings = with_pairs(("good", "bad", "before"), ("good", "bad", "control"))
+    score.main([*options, "--settings", settings, "--true-test-masks", f"{run}/truth.csv"])
+    tiles = pd.read_csv(run / "tile_scores.csv")
+    assert tiles.columns.tolist() == ["labels", "jigsaw", "id", "good", "bad"]
+    assert set(tiles.loc[tiles["labels"] == "out_of_fold", "id"]) == set(TRAIN.ids[1:])
+    scores = pd.read_csv(run / "scores.csv").query("tta").set_index(["labels", "jigsaw", "name"])["score"]
+    for (labels, jigsaw), of in tiles.groupby(["labels", "jigsaw"]):
+        for name in ("good", "bad"):
+            assert of[name].mean() == pytest.approx(scores[labels, jigsaw, name], abs=1e-6)
+    found = pd.read_csv(run / "differences.csv")
+    columns = ["labels", "jigsaw", "name", "than", "role", "difference", "low", "high", "tiles"]
+    assert found.columns.tolist() == columns
+    assert len(found) == 2 * 3 * 2
+    for row in found.itertuples():
+        expected = scores[row.labels, row.jigsaw, "good"] - scores[row.labels, row.jigsaw, "bad"]
+        assert row.difference == pytest.approx(expected, abs=2e-6)
+        assert row.low <= row.difference <= row.high
+
+
+def test_nothing_to_compare_leaves_a_table_without_rows(run, options):
+    score.main([*options, "--true-test-masks"])
+    assert verdict.load(run / "differences.csv") == []
 
 
 def test_without_true_masks_the_test_tiles_have_no_scores(run, options):

@@ -3,6 +3,7 @@ import json
 import re
 import shutil
 import tempfile
+from dataclasses import fields
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -18,7 +19,9 @@ from salt.ensembles import pseudo_labels
 from salt.postprocess import final_masks
 from salt.runtime import provenance
 from salt.runtime.paths import Run
-from salt.scores import scoring
+from salt.scores import differences, pseudo_label_scores, scoring, verdict
+from salt.scores.known_masks import KnownMasks
+from salt.scores.verdict import Difference
 from schemas import rounds
 from schemas.reading import check_config
 from stages import write_report
@@ -105,7 +108,7 @@ def write_run(folder, config, train=TRAIN, test=TEST, mosaics=True):
     write_predictions(folder, rng, config, true, np.array(train), np.array(test))
     write_scores(folder, config, true, folds, laid_out, np.array(test))
     write_trainings(folder, rng, config)
-    write_pseudo_labels(folder, config)
+    write_pseudo_labels(folder, config, KnownMasks("true_test", np.array(test), true["test"]))
     write_masks(folder, config, laid_out, train, true["train"])
     return folder
 
@@ -141,17 +144,22 @@ def write_scores(folder, config, true, folds, mosaics, test):
     for labels, rows in (split or {"true_test": slice(None)}).items() if config.survey else ():
         of = [part[rows] for part in (test, true["test"], constant["test"])]
         truths.append(("test", scoring.test_truth(labels, *of, *labelled, mosaics)))
-    scores, curves = [], []
+    scores, curves, tiles = [], [], []
     for stem, truth in truths:
+        columns = {}
         for name in [*config.models, *config.ensembles]:
             predicted = open_records(folder / "ensembles" / name / f"{stem}.npy")
-            scores += [
-                {"name": name} | row for row in scoring.score(predicted, truth, config.submission.postprocess, RULES)
-            ]
+            scored = scoring.score(predicted, truth, config.submission.postprocess, RULES)
+            scores += [{"name": name} | scoring.summary(each, truth) for each in scored]
+            columns[name] = scoring.by_tile(scored, truth.labels)
             curve = scoring.threshold_curve(predicted, truth)
             curves.append(
                 pd.DataFrame({"name": name, "labels": truth.labels, "threshold": scoring.THRESHOLDS, "score": curve})
             )
+        tiles.append(pd.concat(columns, axis=1))
+    found = differences.differences(pd.concat(tiles), rounds.comparisons(config))
+    pd.DataFrame(found, columns=[of.name for of in fields(Difference)]).to_csv(folder / "differences.csv", index=False)
+    pd.concat(tiles).to_csv(folder / "tile_scores.csv")
     pd.DataFrame(scores).to_csv(folder / "scores.csv", index=False)
     pd.concat(curves).to_csv(folder / "threshold_curve.csv", index=False)
 
@@ -173,7 +181,8 @@ def write_trainings(folder, rng, config):
             pd.DataFrame(rows).assign(held_out_loss=held_out, score=held_out).to_csv(path, index=False)
 
 
-def write_pseudo_labels(folder, config):
+def write_pseudo_labels(folder, config, known):
+    quality = []
     for name, of in config.pseudo_labels.items():
         predicted = open_records(folder / "ensembles" / of.ensemble / "test.npy")
         table = pd.DataFrame({"id": predicted["id"], "constant": False})
@@ -186,6 +195,11 @@ def write_pseudo_labels(folder, config):
             path = folder / "pseudo_labels" / name / scope / "pseudo_labels.csv"
             path.parent.mkdir(parents=True)
             selected[["id", "confidence", "coverage", "selected", "fold"]].to_csv(path, index=False)
+            masks = np.zeros(len(predicted), [("id", predicted["id"].dtype), ("mask", "u1", (SIDE, SIDE))])
+            masks["id"], masks["mask"] = predicted["id"], predicted["tta"] > 0.5
+            quality.append(pseudo_label_scores.table(masks, selected, known).assign(set=name, scope=scope))
+    if config.scores_pseudo_labels:
+        pd.concat(quality).to_csv(folder / "pseudo_label_scores.csv", index=False)
 
 
 def write_masks(folder, config, mosaics, train, true):
@@ -270,9 +284,18 @@ def test_every_picture_has_a_text_in_its_place_and_every_figure_a_numbered_capti
     assert numbers == list(range(1, page.count("<figure") + 1))
 
 
+def section_of(page, name):
+    return re.search(rf'<section id="{name}">(.*?)</section>', page, re.DOTALL)[1]
+
+
+def table_of(page, name):
+    """The first table of a section."""
+    return re.search(r"<table.*?</table>", section_of(page, name), re.DOTALL)[0]
+
+
 def test_every_score_is_there_with_and_without_jigsaw_and_mirror_images_and_says_of_which_labels(run, page):
     scores = pd.read_csv(run / "scores.csv")
-    table = re.search(r'<table class="numbers" aria-labelledby="table-1">(.*?)</table>', page, re.DOTALL)[1]
+    table = table_of(page, "scores")
     for name, rows in scores[scores["jigsaw"] != "extended"].groupby("name"):
         row = re.search(rf"<tr[^>]*><th><code>{name}</code>.*?</tr>", table, re.DOTALL)[0]
         assert re.findall(r"<td[^>]*>([\d.]+)", row) == [f"{value:.4f}" for value in rows["score"]]
@@ -283,7 +306,7 @@ def test_every_score_is_there_with_and_without_jigsaw_and_mirror_images_and_says
 
 
 def test_models_and_ensembles_keep_the_order_of_the_config(page):
-    names = re.findall(r"<th><code>(.*?)</code>", page[: page.index("</table>")])
+    names = re.findall(r"<th><code>(.*?)</code>", table_of(page, "scores"))
     assert names == [*CONFIG["models"], *CONFIG["ensembles"]]
 
 
@@ -293,8 +316,24 @@ def test_the_summary_gives_the_submitted_score_and_its_gain_over_the_first_round
     final, before = scores.loc[("final", "published"), "score"], scores.loc[("stage1", "published"), "score"]
     assert f'<p class="big">{final:.4f}' in card
     assert f"with the published jigsaw rule; <b>{scores.loc[('final', 'none'), 'score']:.4f}</b> without" in card
-    assert f"<b>{'+' if final >= before else '−'}{abs(final - before):.4f}</b> over <code>stage1</code>" in card
+    gain = f"<b>{'+' if final >= before else '−'}{abs(final - before):.4f}</b>"
+    low, high = (text.replace("-", "−") for text in difference_texts(run, "true_test", "first"))
+    assert f"{gain} ({low} to {high}) over <code>stage1</code>" in card
     assert "3 models in 2 rounds, 7 trainings over 2 folds; 20 labelled tiles, 18 tiles to segment" in page
+
+
+def difference_texts(run, labels, role):
+    """The ends of the interval of the submission's difference."""
+    found = pd.read_csv(run / "differences.csv").query("name == 'final' and jigsaw == 'published'")
+    row = found.set_index(["labels", "role"]).loc[(labels, role)]
+    return f"{row['low']:.4f}", f"{row['high']:.4f}"
+
+
+def test_a_card_says_how_sure_its_score_is(run, page):
+    tiles = pd.read_csv(run / "tile_scores.csv").query("labels == 'out_of_fold' and jigsaw == 'published'")
+    _, low, high = differences.interval(tiles["final"])
+    card = re.search(r'<div class="card">\s*<h2>Score, out of fold</h2>(.*?)</div>', page, re.DOTALL)[1]
+    assert f"95 % interval over tiles: <b>{low:.4f}</b> to <b>{high:.4f}</b>" in card
 
 
 def test_pseudo_labels_are_counted_by_fold(run, page):
@@ -527,6 +566,111 @@ def test_runs_that_differ_in_more_are_compared_without_this_effect(tmp_path):
 def test_a_run_that_is_compared_with_none_has_no_comparison(page):
     assert "compared" not in Parts(page).ids
     assert 'href="#compared"' not in page
+
+
+CONTROLLED = CONFIG | {
+    "controls": True,
+    "ensembles": {"stage1": {"first": 1}, "stage2": {"second": 1}, "final": {"second": 2, "third": 1}},
+}
+
+
+@pytest.fixture(scope="module")
+def controlled(tmp_path_factory):
+    """A run with three stages and controls, and its report."""
+    run = write_run(tmp_path_factory.mktemp("runs") / "controlled", CONTROLLED)
+    return run, report(run, CONTROLLED)
+
+
+def test_whether_the_rounds_paid_is_answered_before_all_other_numbers(controlled):
+    run, page = controlled
+    config = check_config(CONTROLLED | {"pathvars": {"results": "x"}})
+    answer = verdict.answer(config, verdict.as_submitted(config, verdict.load(run / "differences.csv")))
+    assert f'<p class="verdict">{html.escape(answer)}</p>' in section_of(page, "rounds")
+    assert "the same training without pseudo-labels" in answer
+    assert page.index('<div class="cards">') < page.index('<section id="rounds">') < page.index('<section id="scores">')
+
+
+def test_each_stage_is_shown_with_its_differences_and_intervals_that_exclude_0_are_marked(controlled):
+    run, page = controlled
+    table = table_of(page, "rounds")
+    heads = [f"difference to {words}" for words in ("the stage before", "the first stage", "its control")]
+    assert re.findall("<th>(.*?)</th>", table)[:4] == ["score", *heads]
+    found = verdict.load(run / "differences.csv")
+    for labels, body in zip(("out_of_fold", "true_test"), table.split("<tbody>")[1:], strict=True):
+        rows = {row[0]: row[1] for row in re.findall("<th><code>(.*?)</code></th>(.*?)</tr>", body)}
+        assert list(rows) == ["stage1", "stage2", "final"]
+        assert rows["stage1"].count("<td>–</td>") == 3
+        assert rows["stage2"].count("<td>the same</td>") == 1  # the stage before it is the first
+        cells = re.findall(r'<td(?: class="(\w+)")?>([+−][^<]*)<small>to <code>(\w+)<', rows["final"])
+        own = [of for of in found if (of.labels, of.jigsaw, of.name) == (labels, "published", "final")]
+        assert [of.than for of in own] == ["stage2", "stage1", "final_control"]
+        marks = {"better": ("better", " ▲"), "worse": ("worse", " ▼"), verdict.UNDECIDED: ("", "")}
+        assert cells == [
+            (marks[of.verdict][0], f"{of.signed} ({of.interval}){marks[of.verdict][1]}", of.than) for of in own
+        ]
+
+
+def test_a_run_without_stages_to_compare_has_no_table_of_differences(bare_page):
+    section = section_of(bare_page, "rounds")
+    assert "do not tell whether rounds of pseudo-labelling pay" in section
+    assert "difference to its control" not in section
+
+
+def with_other_seed(run, other, seed):
+    """A copy of a run with another seed whose differences are greater by a tenth for each step of the seed."""
+    shutil.copytree(run, other)
+    kept = check_config(CONFIG | {"seed": seed, "pathvars": {"results": str(other)}})
+    (other / "config.yaml").write_text(yaml.safe_dump(kept.model_dump(mode="json")))
+    found = pd.read_csv(run / "differences.csv")
+    found.assign(difference=found["difference"] + 0.1 * (seed - 1)).to_csv(other / "differences.csv", index=False)
+    return str(other)
+
+
+@pytest.mark.parametrize("others", [1, 2])
+def test_differences_in_runs_with_other_seeds_are_shown_with_their_spread(tmp_path, others):
+    run = write_run(tmp_path / "run", CONFIG)
+    folders = [with_other_seed(run, tmp_path / f"seed{seed}", seed) for seed in range(2, 2 + others)]
+    section = section_of(report(run, CONFIG | {"report": {"compare": folders}}), "rounds")
+    table = section[section.index("With other seeds") :]
+    assert re.findall(r"<th>(run|seed\d)</th>", table) == ["run", "seed2", "seed3"][: 1 + others]
+    own = pd.read_csv(run / "differences.csv").query("labels == 'true_test' and role == 'first'")
+    here = own.set_index("jigsaw")["difference"]["published"]
+    values = here + 0.1 * np.arange(1 + others)
+    row = re.findall("<tr[^>]*><th><code>final</code> − <code>stage1</code></th>(.*?)</tr>", table)[1]
+    shown = [f"{value:+.4f}".replace("-", "−") for value in (*values, values.mean())]
+    cells = re.findall("<td>(.*?)</td>", row)
+    assert cells[: others + 3] == [*shown, f"{np.std(values, ddof=1):.4f}"]
+    assert len(cells) == others + 3 + (others == 2)
+    assert ("An interval over seeds needs at least three runs." in section) == (others == 1)
+    if others == 2:
+        _, low, high = differences.interval(values)
+        assert cells[-1] == f"{low:+.4f} to {high:+.4f}".replace("-", "−")
+
+
+def test_runs_that_differ_in_more_than_seeds_do_not_tell_the_chance_of_seeds(tmp_path):
+    run = write_run(tmp_path / "run", CONFIG)
+    page, _ = compared(run, tmp_path / "other", CONFIG, CONFIG | {"seed": 2, "folds": {"count": 2, "by": "mosaic"}})
+    assert "With other seeds" not in page
+
+
+def test_the_quality_of_pseudo_labels_is_shown_by_confidence_and_mask(run, page):
+    quality = pd.read_csv(run / "pseudo_label_scores.csv").query("set == 'sure'")
+    tables = dict(re.findall(r"Quality of <code>(\w+)</code>.*?<tbody>(.*?)</tbody>", page, re.DOTALL))
+    assert set(tables) == {"sure", "by_size"}
+    rows = re.findall(r"<tr[^>]*><th>(.*?)</th>(.*?)</tr>", tables["sure"])
+    every = quality[quality["predicted"] == "all"].sort_values("low")
+    assert [name for name, _ in rows] == [f"{row.low:g} to {row.high:g}" for row in every.itertuples()] + ["any"]
+    for (_, cells), row in zip(rows, every.itertuples(), strict=False):
+        selected = "–" if np.isnan(row.selected_score) else f"{row.selected_score:.4f}"
+        assert cells.endswith(
+            f"<td>{row.score:.4f}<small>{row.tiles}</small></td><td>{selected}<small>{row.selected}</small></td>"
+        )
+    mean = np.average(every["score"], weights=every["tiles"])
+    assert f"<td>{mean:.4f}<small>18</small></td>" in rows[-1][1]
+
+
+def test_without_known_masks_pseudo_labels_have_no_quality(bare_page):
+    assert "Quality of" not in bare_page
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from schemas.data import HideLabels
 from tests.own_images import encoded, write
 from tests.workflow.conftest import JOB, REPOSITORY, copy_of_the_repository, field_of, snakemake
 
-SCORING = {"score"}  # rules that may read the hidden masks
+SCORING = {"score", "score_pseudo_labels"}  # rules that may read the hidden masks
 SHOWING = {"write_report"}  # rules that may read their outputs
 SIDE = 32
 LABELLED = [f"line{number:02}" for number in range(16)]
@@ -28,6 +28,7 @@ HIDE = HideLabels(share=0.3, seed=4)
 OVERLAY = {
     "pathvars": {"results": "results/rehearsal"},
     "data": {"layout": "folders", "root": "data", "hide_labels": HIDE.model_dump()},
+    "controls": True,
 }
 
 
@@ -124,7 +125,8 @@ def test_what_the_hidden_masks_hold_changes_scores_of_them_and_nothing_else(dry_
     for name in POISONS:
         assert found[name].keys() == found["true"].keys()
         changed = {Path(path) for path, digest in found[name].items() if digest != found["true"][path]}
-        files = {run.hidden_masks, run.scores, run.threshold_curve, run.report}
+        scores_of_tiles = {run.tile_scores, run.differences, run.pseudo_label_scores}
+        files = {run.hidden_masks, run.scores, run.threshold_curve, *scores_of_tiles, run.report}
         assert changed == {path.relative_to(run.folder) for path in files}
         for tables in (scores, curves):
             other, true = (tables[each].query("labels != 'hidden'") for each in (name, "true"))

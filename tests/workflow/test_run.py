@@ -77,6 +77,8 @@ def test_every_stage_is_scored_on_both_kinds_of_labels(run):
 def test_the_run_ends_with_scores_and_the_paths_of_the_results(run):
     summary = run.output[run.output.index("out of fold") :]
     assert re.search(r"^final +0\.\d{4}", summary, re.MULTILINE)
+    answer = r"^final (is better|is worse|does not differ).*, over \d+ test tiles with known masks\."
+    assert re.search(answer, summary, re.MULTILINE)
     assert "submission  results/tiny/submission.csv" in summary
     assert "report      results/tiny/report.html" in summary
 
@@ -221,7 +223,7 @@ def test_an_edit_of_round_two_leaves_round_one_alone(run, tmp_path):
     round_two = {
         *of_both_folds(["stage2_resnet10"], "train_fold", "predict_fold"),
         *("blend name=stage2_resnet10", "blend name=stage2"),
-        "make_pseudo_labels labels=stage2_confident, scope=all_folds",
+        *("make_pseudo_labels labels=stage2_confident, scope=all_folds", "score_pseudo_labels"),
     }
     assert dry_run(run, edit, tmp_path) == round_two | STAGE3 | END
 
@@ -231,7 +233,7 @@ def test_pseudo_labels_for_all_folds_rerun_what_learns_from_them(run, tmp_path):
     assert found == {
         *(f"make_pseudo_labels labels={name}, scope=all_folds" for name in ("stage1_by_size", "stage2_confident")),
         *of_both_folds(["stage2_resnet10"], "train_fold", "predict_fold"),
-        *("blend name=stage2_resnet10", "blend name=stage2"),
+        *("blend name=stage2_resnet10", "blend name=stage2", "score_pseudo_labels"),
         *(STAGE3 | END),
     }
 
@@ -241,7 +243,7 @@ def test_pseudo_labels_of_each_fold_rerun_what_learns_from_them(run, tmp_path):
     assert found == {
         *(f"make_pseudo_labels labels=stage2_confident, scope=fold{fold}" for fold in (0, 1)),
         *(f"pretrain model=stage3_plain, scope=fold{fold}" for fold in (0, 1)),
-        *(STAGE3 - {"pretrain model=stage3_plain, scope=all_folds"} | END),
+        *(STAGE3 - {"pretrain model=stage3_plain, scope=all_folds"} | END | {"score_pseudo_labels"}),
     }
 
 
@@ -267,7 +269,7 @@ def test_another_jigsaw_rule_scores_nothing_again(run, tmp_path):
 def test_another_run_to_compare_with_writes_the_report_again_and_nothing_else(run, tmp_path):
     other = run.results.with_name("other")
     other.mkdir()
-    for name in ("config.yaml", "scores.csv", "report.html", "report.html.provenance.json"):
+    for name in ("config.yaml", "scores.csv", "differences.csv", "report.html", "report.html.provenance.json"):
         shutil.copy(run.results / name, other / name)
     compare = {"report": {"compare": ["results/other"]}}
     assert dry_run(run, compare, tmp_path) == {"write_report", "all"}

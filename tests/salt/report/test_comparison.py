@@ -30,7 +30,8 @@ def finish(folder, scores, **changes):
     ]
     rows += [f"{name},true_test,True,none,0.9,,100" for name in scores]
     (folder / "scores.csv").write_text("\n".join([HEADER, *rows]))
-    (folder / "report.html").touch()
+    for name in ("differences.csv", "report.html"):
+        (folder / name).touch()
     provenance.write(folder / "report.html", plan.report_settings(), {})
     return plan.config
 
@@ -76,11 +77,36 @@ def test_only_runs_that_differ_in_whether_folds_keep_mosaics_isolate_the_effect_
     assert found.isolates_neighbours == only_neighbours
 
 
+@pytest.mark.parametrize(
+    ("changes", "only_seeds"),
+    [
+        ({"seed": 14}, True),
+        ({"seed": 14, "survey": {"seed": 1}, "data": {"root": "data/elsewhere"}}, True),
+        ({"seed": 14, "folds": {"count": 4}}, False),
+        ({}, False),
+        ({"data": {"root": "data/elsewhere"}}, False),  # the same survey
+    ],
+)
+def test_only_runs_whose_seeds_alone_differ_show_the_chance_of_seeds(tmp_path, changes, only_seeds):
+    survey = {"survey": {"seed": 0, "sections": 2}}
+    config = finish(tmp_path / "here", {}, **survey)
+    finish(tmp_path / "there", {}, **survey | changes | {"survey": survey["survey"] | changes.get("survey", {})})
+    found = comparison.compare(config, Run(tmp_path / "here"), str(tmp_path / "there"))
+    assert found.only_seeds == only_seeds
+
+
+def test_other_data_are_no_other_seed(tmp_path):
+    config = finish(tmp_path / "here", {})
+    finish(tmp_path / "there", {}, seed=14, data={"root": "data/elsewhere"})
+    assert not comparison.compare(config, Run(tmp_path / "here"), str(tmp_path / "there")).only_seeds
+
+
 def test_the_files_of_finished_runs_are_read(tmp_path):
     folders = [str(tmp_path / name) for name in "ab"]
     for folder in folders:
         finish(Path(folder), {})
-    assert comparison.inputs(folders) == [Path(f, name) for f in folders for name in ("config.yaml", "scores.csv")]
+    names = ("config.yaml", "scores.csv", "differences.csv")
+    assert comparison.inputs(folders) == [Path(folder, name) for folder in folders for name in names]
 
 
 def must_fail(folder, found):

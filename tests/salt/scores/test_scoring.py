@@ -31,9 +31,14 @@ def predicted(tmp_path):
     return open_records(tmp_path / "p.npy")
 
 
+def summaries(predicted, truth, postprocess):
+    """The rows of scores.csv of a prediction."""
+    return [scoring.summary(each, truth) for each in scoring.score(predicted, truth, postprocess, RULES)]
+
+
 def test_scores_are_the_metrics_mean_and_the_folds_spread(predicted):
     truth = scoring.out_of_fold_truth(IDS, TILES.masks, VARIED, FOLDS, NO_MOSAICS)
-    rows = pd.DataFrame(scoring.score(predicted, truth, STEPS, RULES))
+    rows = pd.DataFrame(summaries(predicted, truth, STEPS))
     assert rows[["tta", "jigsaw"]].to_numpy().tolist() == [[tta, rule] for tta in (False, True) for rule in RULES]
     places = [TILES.ids.index(name) for name in predicted["id"]]
     expected = metric.score((predicted["plain"] > 0.5).astype(np.uint8), TILES.masks[places])
@@ -42,6 +47,19 @@ def test_scores_are_the_metrics_mean_and_the_folds_spread(predicted):
     assert rows["sd_folds"].tolist() == pytest.approx([np.std(by_fold)] * 3 + [0] * 3)
     assert set(rows["tiles"]) == {299}
     assert set(rows["labels"]) == {"out_of_fold"}
+
+
+def test_the_scores_of_tiles_are_those_with_mirror_images_that_the_summary_averages(predicted):
+    truth = scoring.out_of_fold_truth(IDS, TILES.masks, VARIED, FOLDS, NO_MOSAICS)
+    scored = scoring.score(predicted, truth, STEPS, RULES)
+    by_tile = scoring.by_tile(scored, truth.labels)
+    assert by_tile.index.names == ["labels", "jigsaw", "id"]
+    assert set(by_tile.index.get_level_values("labels")) == {"out_of_fold"}
+    for rule in RULES:
+        tiles = by_tile[by_tile.index.get_level_values("jigsaw") == rule]
+        assert tiles.index.get_level_values("id").tolist() == predicted["id"].tolist()
+        row = next(each for each in scored if each.tta and each.jigsaw == rule)
+        assert tiles.mean() == pytest.approx(scoring.summary(row, truth)["score"])
 
 
 def test_the_threshold_curve_agrees_with_the_score(predicted):
@@ -62,12 +80,12 @@ def test_the_threshold_curve_is_of_the_threshold_alone_and_scores_are_of_all_ste
     folds = pd.DataFrame({"id": ["a"], "fold": [0]})
     known = scoring.out_of_fold_truth(np.array(["a"]), truth, VARIED[:1], folds, NO_MOSAICS)
     cleaning = (FillHoles(smaller_than=2), RemoveComponents(smaller_than=2))
-    masks = scoring.score(predicted, known, Postprocess((Threshold(), *cleaning)), RULES)
+    masks = summaries(predicted, known, Postprocess((Threshold(), *cleaning)))
     assert [row["score"] for row in masks] == [1] * 6
     truth[:, 6, 6], truth[:, 30, 30] = 0, 1
     assert scoring.threshold_curve(predicted, known) == pytest.approx(1)
     constant = scoring.out_of_fold_truth(np.array(["a"]), truth, ~VARIED[:1], folds, NO_MOSAICS)
-    assert [row["score"] for row in scoring.score(predicted, constant, STEPS, RULES)] == [0] * 6
+    assert [row["score"] for row in summaries(predicted, constant, STEPS)] == [0] * 6
 
 
 def vertical(count):
@@ -99,7 +117,7 @@ def test_out_of_fold_a_rule_knows_the_masks_that_are_not_hidden_whatever_the_fol
     for view in truth.views:
         assert set(view.known) | view.hidden == set(ids)
         assert not view.known.keys() & view.hidden
-    rows = pd.DataFrame(scoring.score(wrong(tmp_path / "p.npy", ids), truth, STEPS, RULES)).set_index("jigsaw")
+    rows = pd.DataFrame(summaries(wrong(tmp_path / "p.npy", ids), truth, STEPS)).set_index("jigsaw")
     assert rows.loc["none", "score"].tolist() == [0, 0]
     hidden_with_the_first = next(part for part in scoring.random_parts(ids.tolist()) if "v0" in part)
     before_any_known = next(row for row in range(30) if f"v{row}" not in hidden_with_the_first)
@@ -146,7 +164,7 @@ def test_scores_under_a_rule_are_those_of_the_repainted_masks(tmp_path_factory, 
         out["plain"] = out["tta"] = guess
     folds = pd.DataFrame({"id": ids, "fold": 0})
     truth = scoring.out_of_fold_truth(ids, masks, VARIED[: len(ids)], folds, mosaics)
-    for row in scoring.score(open_records(path), truth, STEPS, RULES):
+    for row in summaries(open_records(path), truth, STEPS):
         painted, reached = guess.copy(), []
         for hidden in scoring.random_parts(ids.tolist()):
             known = {name: mask for name, mask in zip(ids, masks, strict=True) if name not in hidden}
@@ -163,7 +181,7 @@ def test_scores_under_a_rule_are_those_of_the_repainted_masks(tmp_path_factory, 
 def test_jigsaw_on_true_test_tiles_knows_all_training_masks(tmp_path):
     ids, masks, mosaics = vertical(4)
     truth = scoring.test_truth("true_test", ids[1:], masks[1:], VARIED[:3], ids[:1], masks[:1], mosaics)
-    rows = pd.DataFrame(scoring.score(wrong(tmp_path / "p.npy", ids[1:]), truth, STEPS, RULES))
+    rows = pd.DataFrame(summaries(wrong(tmp_path / "p.npy", ids[1:]), truth, STEPS))
     assert rows["score"].tolist() == [0, 1, 1] * 2
     assert rows["reached"].tolist() == [0, 3, 3] * 2
     assert rows["reached_after"].tolist() == pytest.approx([np.nan, 1, 1] * 2, nan_ok=True)
@@ -177,7 +195,7 @@ def test_the_truth_of_some_test_tiles_scores_these_as_if_there_were_no_others(pr
     places = [TILES.ids.index(name) for name in ids]
     known = IDS[:0], TILES.masks[:0], NO_MOSAICS
     truth = scoring.test_truth("hidden", ids, TILES.masks[places], VARIED[: len(ids)], *known)
-    rows = pd.DataFrame(scoring.score(predicted, truth, STEPS, RULES))
+    rows = pd.DataFrame(summaries(predicted, truth, STEPS))
     plain = predicted["plain"][[predicted["id"].tolist().index(name) for name in ids]]
     expected = metric.score((plain > 0.5).astype(np.uint8), TILES.masks[places])
     assert rows["score"].tolist() == pytest.approx([expected.mean()] * 3 + [1] * 3)

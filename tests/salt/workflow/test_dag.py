@@ -190,10 +190,34 @@ def test_the_file_of_a_package_is_no_input(raw):
 def test_all_jigsaw_rules_are_scored_whichever_is_chosen(raw):
     settings = Plan(raw).score_settings()
     steps = [{"name": "threshold", "above": 0.5}, {"name": "empty_constant"}]
-    assert json.loads(settings) == {"postprocess": steps, "jigsaw": ["none", "published", "extended"]}
+    assert json.loads(settings)["postprocess"] == steps
+    assert json.loads(settings)["jigsaw"] == ["none", "published", "extended"]
     for rule in ([], [{"name": "jigsaw", "rule": "extended"}]):
         raw["submission"]["postprocess"] = [*steps, *rule]
         assert Plan(raw).score_settings() == settings
+
+
+def test_stages_are_compared_with_the_one_before_and_the_first(raw):
+    comparisons = json.loads(Plan(raw).score_settings())["comparisons"]
+    assert [(pair["name"], pair["than"], pair["role"]) for pair in comparisons] == [
+        ("stage2", "stage1", "before"),
+        ("stage2", "stage1", "first"),
+        ("final", "stage2", "before"),
+        ("final", "stage1", "first"),
+    ]
+
+
+def test_pseudo_labels_are_scored_only_where_a_survey_knows_their_true_masks(raw):
+    assert Plan(raw).pseudo_label_scores() == []
+    raw["survey"] = {"sections": 2}
+    assert Plan(raw).pseudo_label_scores() == [Path("results/tgs/pseudo_label_scores.csv")]
+    raw["pseudo_labels"]["stage1_by_size"]["scope"] = "fold"
+    plan = Plan(raw)
+    assert plan.pseudo_label_sets == [
+        *("stage1_confident/all_folds", "stage2_confident/all_folds"),
+        *(f"stage1_by_size/fold{fold}" for fold in range(5)),
+    ]
+    assert [path.parent for path in plan.pseudo_label_masks()] == [path.parent for path in plan.pseudo_label_tables()]
 
 
 def test_the_settings_of_postprocess_are_its_steps_alone(raw):

@@ -84,6 +84,32 @@ def test_the_summary_shows_all_scores_and_where_the_results_are(raw, tmp_path, c
     assert words[-1].split() == ["report", f"{tmp_path}/report.html"]
 
 
+def test_below_the_scores_the_summary_says_whether_the_rounds_paid(raw, tmp_path):
+    raw["pathvars"]["results"] = str(tmp_path)
+    config = check_config(raw)
+    rows = [
+        f"{name},out_of_fold,True,{jigsaw},0.5,0.01,100"
+        for name in [*config.models, *config.ensembles]
+        for jigsaw in ("none", "published", "extended")
+    ]
+    (tmp_path / "scores.csv").write_text("\n".join(["name,labels,tta,jigsaw,score,sd_folds,tiles", *rows]))
+    differences = [
+        "labels,jigsaw,name,than,role,difference,low,high,tiles",
+        "out_of_fold,none,final,stage1,first,0.9,0.9,0.9,100",  # without the submission's jigsaw rule
+        "out_of_fold,published,final,stage2,before,0.01,-0.01,0.03,100",
+        "out_of_fold,published,final,stage1,first,0.02,0.01,0.03,100",
+    ]
+    (tmp_path / "differences.csv").write_text("\n".join(differences))
+    table, differences, paths = summary(config).split("\n\n")
+    assert table.splitlines()[-1].startswith("final ")
+    head, before, first, answer = differences.splitlines()
+    assert head == "differences of 100 labelled tiles, out of fold, with 95 % intervals:"
+    assert before.endswith("+0.0100 (−0.0100 to 0.0300)  no difference beyond chance")
+    assert first.endswith("+0.0200 (0.0100 to 0.0300)  better")
+    assert answer.startswith("final is better than stage1 by 0.0200 (0.0100 to 0.0300), over 100 labelled tiles")
+    assert paths.startswith("submission ")
+
+
 def test_the_config_that_is_kept_beside_the_results_is_the_whole_one(raw, tmp_path):
     raw["pathvars"] = {"results": str(tmp_path)}
     config = check_config(raw)
