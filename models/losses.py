@@ -1,4 +1,8 @@
-"""Losses on logits (recipe 6), batched: no loop over images. Logits and masks are (B, 1, H, W), masks in {0, 1}."""
+"""Losses on logits (recipe 6), batched: no loop over images. Logits and masks are (B, 1, H, W), masks in 0..1.
+
+Cross-entropy and Dice take probabilities as they are. The Lovasz losses are defined for sets of pixels: they take
+those with a probability above 0.5.
+"""
 
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -30,6 +34,11 @@ def bce_dice(logits: Tensor, masks: Tensor) -> Tensor:
     return 0.5 * bce(logits, masks) + 0.5 * dice(logits, masks, smooth=1.0)
 
 
+def binary(masks: Tensor) -> Tensor:
+    """Masks in 0..1 -> in {0, 1}, of the same shape and dtype."""
+    return (masks > 0.5).to(masks.dtype)
+
+
 def elu_plus_one(errors: Tensor) -> Tensor:
     """The ResNeXt50 author's surrogate: never flat, so well-classified pixels keep a gradient."""
     return F.elu(errors) + 1
@@ -37,7 +46,7 @@ def elu_plus_one(errors: Tensor) -> Tensor:
 
 def lovasz_hinge_per_image(logits: Tensor, masks: Tensor, surrogate: Surrogate = F.relu) -> Tensor:
     """Lovasz hinge of each image (Berman et al. 2018), (B,): a convex surrogate of 1 - IoU."""
-    logits, masks = logits.flatten(1), masks.flatten(1)
+    logits, masks = logits.flatten(1), binary(masks).flatten(1)
     errors, order = torch.sort(1 - logits * (2 * masks - 1), dim=1, descending=True)
     return (surrogate(errors) * _jaccard_gradient(masks.gather(1, order))).sum(dim=1)
 
@@ -64,18 +73,18 @@ def lovasz_elu(logits: Tensor, masks: Tensor) -> Tensor:
 
 def lovasz_symmetric(logits: Tensor, masks: Tensor) -> Tensor:
     """Mean of the Lovasz hinge of salt and that of background."""
-    return (lovasz_relu(logits, masks) + lovasz_relu(-logits, 1 - masks)) / 2
+    return (lovasz_relu(logits, masks) + lovasz_relu(-logits, 1 - binary(masks))) / 2
 
 
 def lovasz_non_empty(logits: Tensor, masks: Tensor) -> Tensor:
     """Lovasz hinge with ReLU, mean over the images with salt; 0 if there are none."""
-    has_salt = masks.flatten(1).amax(dim=1)
+    has_salt = binary(masks).flatten(1).amax(dim=1)
     return (lovasz_hinge_per_image(logits, masks) * has_salt).sum() / has_salt.sum().clamp(min=1)
 
 
 def deep_supervision(outputs: Outputs, masks: Tensor) -> Tensor:
     """The ResNet34 author's loss of stage 2: Lovasz(mask) + BCE(empty) + Lovasz(pixel, non-empty tiles only)."""
-    empty = 1 - masks.flatten(1).amax(dim=1, keepdim=True)
+    empty = 1 - binary(masks).flatten(1).amax(dim=1, keepdim=True)
     return (
         lovasz_relu(outputs["mask"], masks) + bce(outputs["empty"], empty) + lovasz_non_empty(outputs["pixel"], masks)
     )

@@ -40,6 +40,11 @@ class PseudoLabels(Section):
     low: Share = Field(0.2, description="A pixel with p < low is confidently not salt.")
     high: Share = Field(0.8, description="A pixel with p > high is confidently salt.")
     min_confidence: Share = Field(0.9, description="Minimum share of confident pixels in a selected tile.")
+    masks: Literal["hard", "soft"] = Field(
+        "hard",
+        description="What a pixel teaches. hard: salt where p > 0.5. soft: p itself; the Lovasz losses, which need "
+        "zeros and ones, still take p > 0.5.",
+    )
     per_fold: tuple[SizeClass, ...] | None = Field(
         None, description="Disjoint slices for the folds, by mask size; none: every confident tile, in every fold."
     )

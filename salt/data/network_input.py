@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from salt.data.image_files import LUMINANCE
+from salt.data.predictions import ONE_IN_8_BITS
 from salt.data.tiles import Tiles
 from schemas.errors import UserError
 from schemas.networks import Input
@@ -81,9 +82,10 @@ class Geometry:
         second = depths.view(-1, 1, 1, 1).expand_as(grey) if self.settings.channels == "depth" else ramp
         return torch.cat([grey, second, grey * ramp], dim=1)
 
-    def masks(self, tiles: Tensor) -> Tensor:
-        """Masks (B, H, W) uint8 in {0, 1} -> (B, 1, height, width) float in {0, 1}."""
-        return (self._place(tiles[:, None].float()) > 0.5).float()
+    def masks(self, tiles: Tensor, soft: bool = False) -> Tensor:
+        """Masks (B, H, W) uint8 in {0, 1} -> (B, 1, height, width) float in {0, 1}; soft: in 0..255 -> in 0..1."""
+        placed = self._place(tiles[:, None].float())
+        return placed / ONE_IN_8_BITS if soft else (placed > 0.5).float()
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """Mask logits (B, 1, height, width) -> probabilities (B, H, W) float32."""

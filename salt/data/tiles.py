@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from salt.data import image_files
+from salt.data.predictions import ONE_IN_8_BITS
 from salt.runtime.atomic import atomic_path
 from salt.runtime.paths import TileFiles
 
@@ -25,11 +26,13 @@ class Tiles:
         coverage (share of mask pixels, 0..1; NaN for test tiles)
     images: (n, H, W) uint8 grey, or (n, H, W, 3) red, green, blue
     masks: (n, H, W) uint8 in {0, 1}; None for the test split
+    soft: whether the masks are probabilities in 0..255 instead, as those of soft pseudo-labels
     """
 
     table: pd.DataFrame
     images: npt.NDArray[np.uint8]
     masks: npt.NDArray[np.uint8] | None
+    soft: bool = False
 
     @property
     def ids(self) -> list[str]:
@@ -61,7 +64,12 @@ class Tiles:
     def select(self, rows: npt.NDArray[np.integer]) -> "Tiles":
         """The tiles at `rows` (integer positions), in that order, copied into memory."""
         masks = None if self.masks is None else self.masks[rows]
-        return Tiles(self.table.iloc[rows].reset_index(drop=True), self.images[rows], masks)
+        return Tiles(self.table.iloc[rows].reset_index(drop=True), self.images[rows], masks, self.soft)
+
+    @property
+    def softened(self) -> "Tiles":
+        """The same tiles with soft masks."""
+        return self if self.soft else Tiles(self.table, self.images, self.arrays[1] * np.uint8(ONE_IN_8_BITS), soft=True)
 
 
 def load_table(folder: Path | str) -> pd.DataFrame:
@@ -109,7 +117,9 @@ def rows_of(ids: Iterable[str], wanted: Iterable[str]) -> npt.NDArray[np.int64]:
 
 
 def concatenate(first: Tiles, second: Tiles) -> Tiles:
-    """The tiles of both, copied into memory."""
+    """The tiles of both, copied into memory; soft masks if either has them."""
+    if first.soft != second.soft:
+        first, second = first.softened, second.softened
     (images, masks), (more_images, more_masks) = first.arrays, second.arrays
     table = pd.concat([first.table, second.table], ignore_index=True)
-    return Tiles(table, np.concatenate([images, more_images]), np.concatenate([masks, more_masks]))
+    return Tiles(table, np.concatenate([images, more_images]), np.concatenate([masks, more_masks]), first.soft)

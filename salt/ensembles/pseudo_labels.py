@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from salt.data.predictions import in_8_bits
 from salt.data.records import Records, chunks, create_records, open_records
 from salt.data.tiles import Tiles, rows_of
 from salt.ensembles.blending import mean, same_tiles
@@ -26,6 +27,7 @@ def write_masks(predictions: Sequence[Records], settings: PseudoLabelSettings, o
     """Write the masks of the predictions' weighted mean as records (id, mask), chunk by chunk.
 
     predictions: records (id, plain, tta) of the test tiles, of an ensemble or of the models of one fold
+    Soft masks are one more field, `probability`, in 0..255; `mask` stays in {0, 1} for everything but trainings.
     Returns a table of id, confidence (0..1), pixels (of salt) and coverage (their share), one row per tile.
     Raises ValueError if the predictions differ in their tiles or in the order of tiles.
     """
@@ -34,10 +36,13 @@ def write_masks(predictions: Sequence[Records], settings: PseudoLabelSettings, o
     ids = predictions[0]["id"]
     height, width = predictions[0]["tta"].shape[1:]
     confidences, pixels = np.zeros(len(ids)), np.zeros(len(ids), np.int64)
-    with create_records(out, ids.tolist(), {"mask": np.uint8}, height, width) as records:
+    fields = ["mask", "probability"] if settings.masks == "soft" else ["mask"]
+    with create_records(out, ids.tolist(), dict.fromkeys(fields, np.uint8), height, width) as records:
         for rows in chunks(len(ids)):
             probabilities = mean(predictions, settings.weights, "tta", rows)
             records["mask"][rows] = probabilities > 0.5
+            if settings.masks == "soft":
+                records["probability"][rows] = in_8_bits(probabilities)
             confidences[rows] = confidence(probabilities, settings.low, settings.high)
             pixels[rows] = records["mask"][rows].sum(axis=(1, 2), dtype=np.int64)
     coverage = pixels / (height * width)
@@ -93,6 +98,7 @@ def load(masks: Path, table: Path, test: Tiles, fold: int | None = None) -> Tile
             "confidence; constant tiles are never selected."
         )
     records = open_records(masks)
-    pseudo_masks = records["mask"][rows_of(records["id"], ids)]
+    soft = "probability" in (records.dtype.names or ())
+    pseudo_masks = records["probability" if soft else "mask"][rows_of(records["id"], ids)]
     tiles = test.select(rows_of(test.ids, ids))
-    return Tiles(tiles.table, tiles.images, pseudo_masks)
+    return Tiles(tiles.table, tiles.images, pseudo_masks, soft)

@@ -136,21 +136,21 @@ class PhaseTraining:
             schedules.learning_rate(self.phase.schedule, self.phase.optimizer.lr, scores, fraction),
         )
         self.optimizer.zero_grad()
-        _, loss = self._loss(self.network, next(self.batches), self.task.settings.mix, seed)
+        _, loss = self._loss(self.network, next(self.batches), self.task.tiles.soft, self.task.settings.mix, seed)
         loss.backward()
         self.optimizer.step()
         self.average.after_step()
         self.state.losses.append(loss.detach())
 
     def _loss(
-        self, network: nn.Module, batch: Batch, mixing: Mix | None = None, seed: int = 0
+        self, network: nn.Module, batch: Batch, soft: bool, mixing: Mix | None = None, seed: int = 0
     ) -> tuple[dict[str, Tensor], Tensor]:
-        """The network's outputs and the loss of a batch, after mixing its tiles as `mixing` asks."""
+        """The network's outputs and the loss of a batch (soft: its masks), after mixing its tiles as `mixing` asks."""
         images, masks, depths = (part.to(self.task.device, non_blocking=True) for part in batch)
         mixed = mix(images, masks, mixing, seed)
         with autocast(self.task.device):
             outputs = network(self.task.inputs(mixed.images, depths))
-        losses = [weight * self.loss_of(outputs, self.task.geometry.masks(part)) for weight, part in mixed.masks]
+        losses = [share * self.loss_of(outputs, self.task.geometry.masks(part, soft)) for share, part in mixed.masks]
         return outputs, torch.stack(losses).sum()
 
     def _update_epoch_average(self, epoch: int) -> None:
@@ -173,7 +173,7 @@ class PhaseTraining:
         losses, scores = [], []
         for start in range(0, len(held_out), size):
             batch = batch_of(held_out, slice(start, start + size))
-            outputs, loss = self._loss(network, batch)
+            outputs, loss = self._loss(network, batch, held_out.soft)
             predicted = self.task.geometry.probabilities(outputs["mask"]) > 0.5
             losses.append(loss.item() * len(predicted))
             scores.append(metric.score(predicted.cpu().numpy().astype(np.uint8), batch.masks.numpy()))

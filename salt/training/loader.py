@@ -34,7 +34,7 @@ class Batch(NamedTuple):
     """Tiles to train on or to validate on; row i of every field is the same tile.
 
     images: (B, H, W) grey or (B, H, W, 3) red, green, blue; uint8
-    masks: (B, H, W) uint8 in {0, 1}
+    masks: (B, H, W) uint8 in {0, 1}, or in 0..255 if the training has soft masks
     depths: (B,) float32 in 0..1, NaN where unknown
     """
 

@@ -13,7 +13,7 @@ class Mixed(NamedTuple):
     """A batch after mixing.
 
     images: (B, H, W) or (B, H, W, 3) uint8
-    masks: (weight, (B, H, W) uint8 in {0, 1}) of each term of the loss, a weighted sum; the weights sum to 1
+    masks: (weight, (B, H, W) of the given dtype) of each term of the loss, a weighted sum; the weights sum to 1
     """
 
     images: Tensor
@@ -23,7 +23,7 @@ class Mixed(NamedTuple):
 def mix(images: Tensor, masks: Tensor, settings: Mix | None, seed: int) -> Mixed:
     """Mix each tile of a batch with another one, or leave the whole batch as it is; a draw decides.
 
-    images: (B, H, W) or (B, H, W, 3) uint8; masks: (B, H, W) uint8 in {0, 1}
+    images: (B, H, W) or (B, H, W, 3) uint8; masks: (B, H, W) of any dtype
     """
     unmixed = Mixed(images, [(1.0, masks)])
     if settings is None:

@@ -151,7 +151,10 @@ class Cost:
                 return "predictions of models and ensembles", (train + test) * pixels * PREDICTION
             case "prepare_tiles":
                 return "tiles and masks", (train + channels * (train + test)) * pixels
-            case "make_pseudo_labels" | "postprocess":
+            case "make_pseudo_labels":
+                soft = self.config.pseudo_labels[job.wildcards["labels"]].masks == "soft"
+                return "tiles and masks", test * pixels * (2 if soft else 1)
+            case "postprocess":
                 return "tiles and masks", test * pixels
             case "predict_images":
                 return "predictions of images and, until they are blended, of their windows", self._of_images()

@@ -79,6 +79,30 @@ def test_bce_dice_of_even_odds_by_hand():
     assert losses.bce_dice(torch.zeros(1, 1, 2, 2), masks).item() == pytest.approx(expected, rel=1e-6)
 
 
+def soft_masks(shape=(3, 1, 4, 4)):
+    return torch.rand(shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+
+
+def test_cross_entropy_and_dice_take_probabilities_as_they_are():
+    outputs, _ = outputs_and_masks(side=4)
+    masks, p = soft_masks(), torch.sigmoid(outputs["mask"])
+    entropy = -(masks * p.log() + (1 - masks) * (1 - p).log()).mean().item()
+    coefficient = ((2 * (p * masks).sum() + 1) / (p.sum() + masks.sum() + 1)).item()
+    found = {name: losses.create_loss([KINDS[name]()])(outputs, masks).item() for name in ("bce", "dice", "bce_dice")}
+    assert found["bce"] == pytest.approx(entropy)
+    assert found["dice"] == pytest.approx(1 - coefficient)
+    assert found["bce_dice"] == pytest.approx((entropy + 1 - coefficient) / 2)
+
+
+@pytest.mark.parametrize("name", [name for name in KINDS if "lovasz" in name or name == "deep_supervision"])
+def test_lovasz_losses_take_the_pixels_with_a_probability_above_a_half(name):
+    outputs, _ = outputs_and_masks(side=4)
+    outputs["empty"], masks = torch.full((3, 1), 50.0), soft_masks()
+    masks[0] /= 2  # empty
+    loss = losses.create_loss([KINDS[name]()])
+    assert torch.equal(loss(outputs, masks), loss(outputs, (masks > 0.5).double()))
+
+
 @pytest.mark.parametrize(("smooth", "expected"), [(1, 1 - 3 / 5), (8, 1 - 10 / 12)])
 def test_dice_is_as_smooth_as_the_config_says(smooth, expected):
     masks = torch.tensor([1.0, 1.0, 0.0, 0.0]).view(1, 1, 2, 2)  # p = 0.5: overlap 1, areas 2 and 2

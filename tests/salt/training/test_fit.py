@@ -162,6 +162,26 @@ def test_depth_as_a_channel_tells_tiles_apart_that_look_alike(tiles):
     assert scores["depth"] > 0.9 > 0.7 > scores["ramp"]
 
 
+@pytest.mark.parametrize("pad", [None, 40])
+def test_soft_masks_of_sure_tiles_train_what_their_hard_masks_do(tiles, pad):
+    hard, soft = (fit.train(task(some, [phase()], pad=pad)) for some in (tiles, tiles.softened))
+    assert hard.history["loss"].equals(soft.history["loss"])
+    assert same(hard.best, soft.best)
+
+
+def test_unsure_masks_teach_to_be_unsure(tiles):
+    unsure = Tiles(tiles.table, tiles.images, (tiles.masks * np.uint8(102) + np.uint8(51)), soft=True)  # 0.2 and 0.6
+    settings = task(unsure, [phase({"name": "cosine", "cycles": [12]}, loss="bce")], held_out=False)
+    fitted = fit.train(settings)
+    network = fitted.task.network.eval()
+    with torch.no_grad():
+        outputs = network(settings.inputs(torch.from_numpy(tiles.images[1:]), torch.from_numpy(tiles.depths[1:])))
+    found = settings.geometry.probabilities(outputs["mask"]).numpy()
+    masks = tiles.masks[1:] > 0
+    assert np.median(found[masks]) == pytest.approx(0.6, abs=0.15)
+    assert np.median(found[~masks]) == pytest.approx(0.2, abs=0.15)
+
+
 def test_a_loss_that_is_no_number_stops_with_advice(tiles):
     with pytest.raises(UserError, match="Lower the learning rate, now 1e\\+30"):
         train(tiles, [phase(lr=1e30)])
