@@ -143,6 +143,13 @@ class Model(Section):
         None, description="Pretraining on pseudo-labels before the folds; none: no pretraining."
     )
     add_pseudo_labels: Name | None = Field(None, description="Pseudo-labels to add to each fold's training tiles.")
+    labelled_share: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="Share of labelled tiles in each batch beside added pseudo-labels (rounded, at least one tile of "
+        "each kind). none: batches are drawn from both together, so the larger kind decides.",
+    )
     phases: tuple[Phase, ...] = Field(min_length=1, description="The phases of a fold's training, in order.")
     members: Members = Field(
         description="The snapshots in the model's prediction with their weights, {phase2: 1, phase3_cycle1: 1}, or a "
@@ -158,6 +165,15 @@ class Model(Section):
             raise ValueError(
                 f"expected a network with heads for the loss {loss}, {' or '.join(fitting)}, found "
                 f"{self.network.name}; choose one of them, or another loss"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _two_kinds_of_tiles_to_share_batches(self) -> Self:
+        if self.labelled_share is not None and self.add_pseudo_labels is None:
+            raise ValueError(
+                f"expected add_pseudo_labels beside labelled_share, found a share of {self.labelled_share:g} without "
+                "them: all tiles are labelled; add pseudo-labels or remove labelled_share"
             )
         return self
 
@@ -194,6 +210,7 @@ class TrainSettings(Section):
     input: Input
     augment: Augmentation
     mix: Mix | None = None
+    labelled_share: float | None = None
     phases: tuple[Phase, ...]
 
 

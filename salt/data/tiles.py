@@ -21,7 +21,7 @@ COLUMNS = ["id", "split", "z", "constant", "coverage"]
 class Tiles:
     """The tiles of one split; row i of every member is the same tile.
 
-    table: columns id (str), split ("train" or "test"), z (depth, in the data's unit; NaN where unknown),
+    table: columns id (str), split ("train", "test", or "pseudo": a test tile with a pseudo-label), z (depth, in the data's unit; NaN where unknown),
         depth (z in 0..1 over both splits, from `load_tiles`), constant (bool: every pixel has one value),
         coverage (share of mask pixels, 0..1; NaN for test tiles)
     images: (n, H, W) uint8 grey, or (n, H, W, 3) red, green, blue
@@ -53,6 +53,11 @@ class Tiles:
 
     def __len__(self) -> int:
         return len(self.table)
+
+    @property
+    def labelled(self) -> int:
+        """Number of tiles whose masks are labels."""
+        return int((self.table["split"] == "train").sum())
 
     @property
     def arrays(self) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
@@ -117,7 +122,7 @@ def rows_of(ids: Iterable[str], wanted: Iterable[str]) -> npt.NDArray[np.int64]:
 
 
 def concatenate(first: Tiles, second: Tiles) -> Tiles:
-    """The tiles of both, copied into memory; soft masks if either has them."""
+    """The tiles of both, in this order, copied into memory; soft masks if either has them."""
     if first.soft != second.soft:
         first, second = first.softened, second.softened
     (images, masks), (more_images, more_masks) = first.arrays, second.arrays

@@ -101,4 +101,4 @@ def load(masks: Path, table: Path, test: Tiles, fold: int | None = None) -> Tile
     soft = "probability" in (records.dtype.names or ())
     pseudo_masks = records["probability" if soft else "mask"][rows_of(records["id"], ids)]
     tiles = test.select(rows_of(test.ids, ids))
-    return Tiles(tiles.table, tiles.images, pseudo_masks, soft)
+    return Tiles(tiles.table.assign(split="pseudo"), tiles.images, pseudo_masks, soft)

@@ -23,7 +23,7 @@ from salt.scores import metric
 from salt.training import schedules
 from salt.training.averaging import WeightAverage
 from salt.training.checkpoints import Checkpoints, Saver
-from salt.training.loader import Batch, EpochSampler, batch_of, create_loader, stable_seed
+from salt.training.loader import Batch, batch_of, create_loader, create_sampler, stable_seed
 from salt.training.mixup import mix
 from salt.training.optimizers import create_optimizer, load_state, set_learning_rate, state_of
 from salt.training.result import Fitted
@@ -82,14 +82,8 @@ class PhaseTraining:
         self.network, self.loss_of = task.network, create_loss(self.phase.losses)
         self.optimizer = create_optimizer(self.network, self.phase.optimizer)
         self.average = WeightAverage(self.network, self.phase.average)
-        self.sampler = EpochSampler(
-            len(task.tiles),
-            self.phase.batch,
-            self.phase.schedule.most_epochs,
-            self.phase.passes_per_epoch,
-            self.phase_seed,
-            (len(state.scores), len(state.losses)),
-        )
+        start = len(state.scores), len(state.losses)
+        self.sampler = create_sampler(task.tiles, self.phase, task.settings.labelled_share, self.phase_seed, start)
         workers, pin_memory = task.compute.loader_workers, task.device.type == "cuda"
         self.batches = iter(create_loader(task.tiles, task.settings.augment, self.sampler, workers, pin_memory))
         if tensors:

@@ -4,6 +4,7 @@ One loader serves all epochs of a phase, so its workers start once and prefetch 
 """
 
 import atexit
+import math
 import multiprocessing
 import signal
 from collections.abc import Iterator, Sequence
@@ -21,6 +22,7 @@ from salt.data.tiles import Tiles
 from salt.runtime.signals import ignore_stop_signals
 from salt.training import augment
 from schemas.augmentation import Transform
+from schemas.training import Phase
 
 Draw = tuple[int, int, int]  # epoch, pass within the epoch, row of the tile
 
@@ -100,10 +102,66 @@ class EpochSampler(Sampler[list[Draw]]):
             yield from self.epoch(epoch)[first_batch if epoch == first_epoch else 0 :]
 
 
+@dataclass(frozen=True)
+class QuotaSampler(Sampler[list[Draw]]):
+    """The batches of all epochs in order, each with a fixed number of tiles of each kind.
+
+    A kind is drawn by one permutation of its tiles after another; each epoch begins with new ones.
+
+    kinds: number of tiles of each kind, and how many of them a batch holds; rows count through the kinds
+    """
+
+    kinds: tuple[tuple[int, int], ...]
+    batches_per_epoch: int
+    epochs: int
+    seed: int
+    start: tuple[int, int] = (0, 0)  # epoch and batch at which iteration begins
+
+    def epoch(self, epoch: int) -> list[list[Draw]]:
+        """The batches of one epoch (0-based)."""
+        of_kinds = [(quota, self._draws(epoch, kind)) for kind, (_, quota) in enumerate(self.kinds)]
+        return [
+            [draw for quota, draws in of_kinds for draw in draws[number * quota :][:quota]]
+            for number in range(self.batches_per_epoch)
+        ]
+
+    def _draws(self, epoch: int, kind: int) -> list[Draw]:
+        """At least as many draws of a kind as an epoch needs."""
+        tiles, quota = self.kinds[kind]
+        first = sum(before for before, _ in self.kinds[:kind])
+        return [
+            (epoch, turn, first + int(row))
+            for turn in range(math.ceil(self.batches_per_epoch * quota / tiles))
+            for row in np.random.default_rng([self.seed, epoch, kind, turn]).permutation(tiles)
+        ]
+
+    def __iter__(self) -> Iterator[list[Draw]]:
+        first_epoch, first_batch = self.start
+        for epoch in range(first_epoch, self.epochs):
+            yield from self.epoch(epoch)[first_batch if epoch == first_epoch else 0 :]
+
+
+def create_sampler(
+    tiles: Tiles, phase: Phase, labelled_share: float | None, seed: int, start: tuple[int, int]
+) -> EpochSampler | QuotaSampler:
+    """The sampler of a phase, from an epoch and a batch on.
+
+    labelled_share: of each batch, if the tiles are of both kinds, the labelled first; None: all tiles are alike. Its
+        epochs have as many batches either way.
+    """
+    alike = EpochSampler(len(tiles), phase.batch, phase.schedule.most_epochs, phase.passes_per_epoch, seed, start)
+    others = len(tiles) - tiles.labelled
+    if labelled_share is None or 0 in (tiles.labelled, others):
+        return alike
+    quota = min(max(1, round(labelled_share * phase.batch)), phase.batch - 1)
+    kinds = ((tiles.labelled, quota), (others, phase.batch - quota))
+    return QuotaSampler(kinds, alike.batches_per_epoch, alike.epochs, seed, start)
+
+
 def create_loader(
     tiles: Tiles,
     augmentation: Sequence[Transform],
-    sampler: EpochSampler,
+    sampler: EpochSampler | QuotaSampler,
     workers: int,
     pin_memory: bool,
 ) -> DataLoader[Any]:

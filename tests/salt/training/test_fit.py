@@ -31,12 +31,12 @@ def phase(schedule=COSINE, loss="bce_dice", lr=0.01, **more):
     return Phase.model_validate({"loss": loss, "optimizer": optimizer, "schedule": schedule, "batch": 4, **more})
 
 
-def task(tiles, phases, held_out=True, seed=3, workers=0, mix=None, channels="ramp", pad=None, **compute):
+def task(tiles, phases, held_out=True, seed=3, workers=0, mix=None, share=None, channels="ramp", pad=None, **compute):
     torch.manual_seed(seed)
     network = {"name": "unet_plain", "width": 4, "levels": 3}
     shape = {"channels": channels, "pad": pad}
     given = {"seed": seed, "network": network, "input": shape, "augment": AUGMENT}
-    settings = TrainSettings.model_validate(given | {"mix": mix, "phases": phases})
+    settings = TrainSettings.model_validate(given | {"mix": mix, "labelled_share": share, "phases": phases})
     return Task(
         create_network(settings.network),
         Geometry.of(settings.input, tiles),
@@ -199,8 +199,14 @@ EVERY_KIND = {  # trainings that need all that a checkpoint holds
     "mixing, two passes": [phase({"name": "cosine", "cycles": [1, 1]}, passes_per_epoch=2)],
     "the best epochs": [phase(COSINE, keep={"name": "best", "count": 2}), phase(keep={"name": "best", "count": 9})],
     "the last epochs": [phase(COSINE, keep={"name": "last"}), phase({"name": "cosine", "cycles": [2]})],
+    "a share of labels": [phase({"name": "cosine", "cycles": [1, 2]})],
     "every other epoch": [phase(COSINE, keep={"name": "every", "epochs": 2})],
 }
+
+
+def half_pseudo(tiles):
+    """The same tiles, the second half with pseudo-labels."""
+    return Tiles(tiles.table.assign(split=["train"] * 12 + ["pseudo"] * 12), *tiles.arrays)
 
 
 class Killed(BaseException):
@@ -245,6 +251,8 @@ def test_a_training_killed_anywhere_ends_with_the_weights_of_one_that_was_not(ti
     if "plateau" in kind and not held_out:
         return  # the config refuses it
     given = {"phases": EVERY_KIND[kind], "mix": {"name": "mixup"} if "mixing" in kind else None}
+    if "share" in kind:
+        tiles, given["share"] = half_pseudo(tiles), 0.75
     whole = train(tiles, held_out=held_out, **given)
     assert equal(train_killed(tiles, tmp_path, given, [1, 6, 1, 9, 4], held_out), whole)
 
