@@ -23,7 +23,8 @@ class Tiles:
 
     table: columns id (str), split ("train", "test", or "pseudo": a test tile with a pseudo-label), z (depth, in the data's unit; NaN where unknown),
         depth (z in 0..1 over both splits, from `load_tiles`), constant (bool: every pixel has one value),
-        coverage (share of mask pixels, 0..1; NaN for test tiles)
+        coverage (share of mask pixels, 0..1; NaN for test tiles); with weighted pseudo-labels also weight
+        (0..1; NaN for labelled tiles)
     images: (n, H, W) uint8 grey, or (n, H, W, 3) red, green, blue
     masks: (n, H, W) uint8 in {0, 1}; None for the test split
     soft: whether the masks are probabilities in 0..255 instead, as those of soft pseudo-labels
@@ -43,6 +44,11 @@ class Tiles:
     def depths(self) -> npt.NDArray[np.float32]:
         """Depths of the tiles relative to those of both splits, (n,) in 0..1; NaN where unknown."""
         return self.table["depth"].to_numpy(np.float32)
+
+    @cached_property
+    def weights(self) -> npt.NDArray[np.float32] | None:
+        """How much each tile's loss weighs, (n,) in 0..1, 1 for labelled tiles; None if all weigh the same."""
+        return self.table["weight"].fillna(1).to_numpy(np.float32) if "weight" in self.table else None
 
     @property
     def grey(self) -> npt.NDArray[np.uint8]:

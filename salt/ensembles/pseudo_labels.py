@@ -12,7 +12,7 @@ from salt.data.records import Records, chunks, create_records, open_records
 from salt.data.tiles import Tiles, rows_of
 from salt.ensembles.blending import mean, same_tiles
 from schemas.errors import UserError
-from schemas.results import PseudoLabels, PseudoLabelSettings, SizeClass
+from schemas.results import ConfidenceWeight, PseudoLabels, PseudoLabelSettings, SizeClass
 
 ALL_FOLDS = -1  # `fold` of a pseudo-label that every fold trains on
 
@@ -69,6 +69,13 @@ def select(table: pd.DataFrame, settings: PseudoLabels, folds: int, fold: int | 
     return table
 
 
+def weigh(table: pd.DataFrame, settings: PseudoLabels) -> pd.DataFrame:
+    """Add the column `weight`, 0..1, to a table of confidences, unless all tiles weigh the same."""
+    if not isinstance(settings.weight, ConfidenceWeight):
+        return table
+    return table.assign(weight=table["confidence"] ** settings.weight.power)
+
+
 def qualified(table: pd.DataFrame, size: SizeClass, min_confidence: float) -> npt.NDArray[np.int64]:
     """Row labels of every n-th confident tile in a size class, in table order."""
     least = min_confidence if size.min_confidence is None else size.min_confidence
@@ -90,15 +97,16 @@ def load(masks: Path, table: Path, test: Tiles, fold: int | None = None) -> Tile
     """
     labels = pd.read_csv(table, dtype={"id": str}, keep_default_na=False)
     chosen = labels["selected"] if fold is None else labels["selected"] & labels["fold"].isin([fold, ALL_FOLDS])
-    ids = labels.loc[chosen, "id"]
-    if ids.empty:
+    labels = labels[chosen]
+    if labels.empty:
         raise UserError(
-            f"{table}: expected pseudo-labels to train on, found none selected of {len(labels)} tiles. Lower the set's "
+            f"{table}: expected pseudo-labels to train on, found none selected of {len(chosen)} tiles. Lower the set's "
             "min_confidence in the config, or train the ensemble behind it longer. The file lists each tile's "
             "confidence; constant tiles are never selected."
         )
     records = open_records(masks)
     soft = "probability" in (records.dtype.names or ())
-    pseudo_masks = records["probability" if soft else "mask"][rows_of(records["id"], ids)]
-    tiles = test.select(rows_of(test.ids, ids))
-    return Tiles(tiles.table.assign(split="pseudo"), tiles.images, pseudo_masks, soft)
+    pseudo_masks = records["probability" if soft else "mask"][rows_of(records["id"], labels["id"])]
+    tiles = test.select(rows_of(test.ids, labels["id"]))
+    weights = {"weight": labels["weight"].to_numpy()} if "weight" in labels else {}
+    return Tiles(tiles.table.assign(split="pseudo", **weights), tiles.images, pseudo_masks, soft)

@@ -140,11 +140,14 @@ class PhaseTraining:
         self, network: nn.Module, batch: Batch, soft: bool, mixing: Mix | None = None, seed: int = 0
     ) -> tuple[dict[str, Tensor], Tensor]:
         """The network's outputs and the loss of a batch (soft: its masks), after mixing its tiles as `mixing` asks."""
-        images, masks, depths = (part.to(self.task.device, non_blocking=True) for part in batch)
-        mixed = mix(images, masks, mixing, seed)
+        batch = batch.to(self.task.device)
+        mixed = mix(batch.images, batch.masks, mixing, seed, batch.weights)
         with autocast(self.task.device):
-            outputs = network(self.task.inputs(mixed.images, depths))
-        losses = [share * self.loss_of(outputs, self.task.geometry.masks(part, soft)) for share, part in mixed.masks]
+            outputs = network(self.task.inputs(mixed.images, batch.depths))
+        losses = [
+            share * self.loss_of(outputs, self.task.geometry.masks(part, soft), tile_weights)
+            for (share, part), tile_weights in zip(mixed.masks, mixed.weights, strict=True)
+        ]
         return outputs, torch.stack(losses).sum()
 
     def _update_epoch_average(self, epoch: int) -> None:

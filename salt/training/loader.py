@@ -25,6 +25,7 @@ from schemas.augmentation import Transform
 from schemas.training import Phase
 
 Draw = tuple[int, int, int]  # epoch, pass within the epoch, row of the tile
+Drawn = tuple[npt.NDArray | np.float32, ...]  # what a draw leaves of a tile: the row of a batch
 
 
 def stable_seed(*parts: int) -> int:
@@ -38,21 +39,28 @@ class Batch(NamedTuple):
     images: (B, H, W) grey or (B, H, W, 3) red, green, blue; uint8
     masks: (B, H, W) uint8 in {0, 1}, or in 0..255 if the training has soft masks
     depths: (B,) float32 in 0..1, NaN where unknown
+    weights: (B,) float32 in 0..1, of the tiles' losses; None if all weigh the same
     """
 
     images: Tensor
     masks: Tensor
     depths: Tensor
+    weights: Tensor | None = None
+
+    def to(self, device: torch.device) -> "Batch":
+        """The batch on a device."""
+        parts = self._asdict().items()
+        return Batch(**{name: part.to(device, non_blocking=True) for name, part in parts if part is not None})
 
 
 def batch_of(tiles: Tiles, rows: slice | Sequence[int]) -> Batch:
-    """A batch of unaugmented tiles."""
+    """A batch of unaugmented tiles that weigh the same."""
     return Batch(*(torch.from_numpy(array[rows]) for array in (*tiles.arrays, tiles.depths)))
 
 
 @dataclass(frozen=True)
-class TrainingTiles(Dataset[tuple[npt.NDArray, npt.NDArray, np.float32]]):
-    """Tiles with masks; each draw augments its tile independently."""
+class TrainingTiles(Dataset[Drawn]):
+    """Tiles with masks, as the fields of a Batch; each draw augments its tile independently."""
 
     tiles: Tiles
     augmentation: Any  # the albumentations pipeline
@@ -61,11 +69,12 @@ class TrainingTiles(Dataset[tuple[npt.NDArray, npt.NDArray, np.float32]]):
     def __len__(self) -> int:
         return len(self.tiles)
 
-    def __getitem__(self, draw: Draw) -> tuple[npt.NDArray, npt.NDArray, np.float32]:
+    def __getitem__(self, draw: Draw) -> Drawn:
         epoch, turn, row = draw
         images, masks = self.tiles.arrays
         seed = stable_seed(self.seed, epoch, turn, row)
-        return *augment.augment(self.augmentation, images[row], masks[row], seed), self.tiles.depths[row]
+        drawn = *augment.augment(self.augmentation, images[row], masks[row], seed), self.tiles.depths[row]
+        return drawn if self.tiles.weights is None else (*drawn, self.tiles.weights[row])
 
 
 @dataclass(frozen=True)
@@ -178,7 +187,7 @@ def create_loader(
     )
 
 
-def _stack(drawn: Sequence[tuple[npt.NDArray, npt.NDArray, np.float32]]) -> Batch:
+def _stack(drawn: Sequence[Drawn]) -> Batch:
     return Batch(*(torch.from_numpy(np.stack(arrays)) for arrays in zip(*drawn, strict=True)))
 
 

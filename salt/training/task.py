@@ -89,6 +89,7 @@ class Task:
     def fingerprint(self) -> str:
         """Digest of everything that determines the training's result."""
         arrays = [array for some in (self.tiles, self.held_out) if some for array in (*some.arrays, some.depths)]
+        arrays += [] if self.tiles.weights is None else [self.tiles.weights]
         return fingerprint(f"{self.seed} {self.settings.model_dump_json()}", arrays, self.network.state_dict())
 
     def inputs(self, images: Tensor, depths: Tensor) -> Tensor:

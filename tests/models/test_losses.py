@@ -131,7 +131,7 @@ def test_every_loss_of_the_schema_exists_and_takes_its_parameters():
     assert losses.LOSSES.keys() == KINDS.keys()
     for name, section in KINDS.items():
         given = ("outputs" if section.needs_heads else "logits", "masks")
-        assert list(inspect.signature(losses.LOSSES[name]).parameters) == [*given, *section().parameters]
+        assert list(inspect.signature(losses.LOSSES[name]).parameters) == [*given, *section().parameters, "weights"]
 
 
 def outputs_and_masks(side, count=3, dtype=torch.float64, seed=0):
@@ -192,3 +192,62 @@ def test_lovasz_hinge_by_hand():
     assert losses.lovasz_elu(logits, masks).item() == pytest.approx(elu)
     swapped = losses.lovasz_relu(-logits, 1 - masks).item()
     assert losses.lovasz_symmetric(logits, masks).item() == pytest.approx((3.5 / 3 + swapped) / 2)
+
+
+# Weights of tiles -----------------------------------------------------------------------------------------------------
+
+
+def weighted_twin(name, outputs, masks, weights):
+    """The weighted loss, tile by tile; Dice and the mean of both have twins of their own."""
+    tiles = [({key: value[i : i + 1] for key, value in outputs.items()}, masks[i : i + 1]) for i in range(len(masks))]
+    single = [losses.create_loss([KINDS[name]()])(*tile).item() for tile in tiles]
+    return np.average(single, weights=weights)
+
+
+weights_of_three = st.lists(st.floats(0.01, 1), min_size=3, max_size=3)
+
+
+@pytest.mark.parametrize("name", ["bce", "lovasz_relu", "lovasz_elu", "lovasz_symmetric"])
+@given(weights_of_three, st.integers(0, 1000))
+def test_a_weighted_loss_is_the_weighted_mean_over_tiles(name, weights, seed):
+    outputs, masks = outputs_and_masks(side=3, seed=seed)
+    found = losses.create_loss([KINDS[name]()])(outputs, masks, torch.tensor(weights, dtype=torch.float64))
+    assert found.item() == pytest.approx(weighted_twin(name, outputs, masks, weights))
+
+
+@given(st.lists(st.integers(1, 3), min_size=3, max_size=3), st.integers(0, 1000))
+def test_dice_of_weighted_tiles_counts_a_tile_as_often_as_it_weighs(times, seed):
+    outputs, masks = outputs_and_masks(side=3, seed=seed)
+    rows = [row for row, count in enumerate(times) for _ in range(count)]
+    repeated = losses.dice(outputs["mask"][rows], masks[rows], smooth=2.0)
+    found = losses.dice(outputs["mask"], masks, smooth=2.0, weights=torch.tensor(times, dtype=torch.float64))
+    assert found.item() == pytest.approx(repeated.item())
+
+
+@given(weights_of_three)
+def test_only_tiles_with_salt_share_the_weights_of_non_empty_losses(weights):
+    outputs, masks = outputs_and_masks(side=3)  # the first is empty
+    given = torch.tensor(weights, dtype=torch.float64)
+    found = losses.lovasz_non_empty(outputs["mask"], masks, given)
+    expected = losses.lovasz_relu(outputs["mask"][1:], masks[1:], given[1:])
+    assert found.item() == pytest.approx(expected.item())
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_equal_weights_change_no_loss_and_none_give_zero(name):
+    outputs, masks = outputs_and_masks(side=4)
+    loss, ones = losses.create_loss([KINDS[name]()]), torch.ones(3, dtype=torch.float64)
+    assert loss(outputs, masks, ones).item() == pytest.approx(loss(outputs, masks).item())
+    assert torch.equal(loss(outputs, masks), loss(outputs, masks, None))
+    assert loss(outputs, masks, 0 * ones).item() == 0
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_weighted_gradients_are_those_of_finite_differences(name):
+    outputs, masks = outputs_and_masks(side=3)
+    heads, weights = [logits.requires_grad_() for logits in outputs.values()], torch.tensor([0.5, 1, 0.25]).double()
+
+    def loss(*logits):
+        return losses.create_loss([KINDS[name]()])(dict(zip(outputs, logits, strict=True)), masks, weights)
+
+    assert torch.autograd.gradcheck(loss, heads)

@@ -198,6 +198,20 @@ def test_soft_masks_are_what_a_training_learns_where_there_are_any(written):
     assert tiles.masks.max(axis=(1, 2)).tolist() == [100, 150]
 
 
+def test_confident_tiles_weigh_more_if_the_config_says_so():
+    tiles = table(50)
+    by_confidence = PseudoLabels.model_validate({"ensemble": "any", "weight": {"name": "confidence", "power": 2}})
+    assert pseudo_labels.weigh(tiles, by_confidence)["weight"].tolist() == [c**2 for c in tiles["confidence"]]
+    assert pseudo_labels.weigh(tiles, PseudoLabels(ensemble="any")) is tiles
+
+
+def test_weights_reach_a_training(written):
+    masks, labels, test = written
+    assert pseudo_labels.load(*written).weights is None
+    pd.read_csv(labels).assign(weight=[0.1, 0.2, 0.3, 0.4]).to_csv(labels, index=False)
+    assert pseudo_labels.load(masks, labels, test, fold=1).weights.tolist() == pytest.approx([0.3, 0.4])
+
+
 def test_no_pseudo_labels_at_all_are_an_error_with_a_remedy(written):
     masks, labels, test = written
     pd.read_csv(labels).assign(selected=False).to_csv(labels, index=False)

@@ -1,4 +1,5 @@
 import contextlib
+import dataclasses
 import itertools
 import math
 import signal
@@ -169,6 +170,18 @@ def test_soft_masks_of_sure_tiles_train_what_their_hard_masks_do(tiles, pad):
     assert same(hard.best, soft.best)
 
 
+def test_tiles_without_weight_teach_nothing(tiles):
+    """Half of the tiles have wrong masks."""
+    wrong = np.arange(24)[:, None, None] % 2 == 0
+    table, masks = tiles.table, np.where(wrong, 1 - tiles.masks, tiles.masks).astype(np.uint8)
+    scores = []
+    for weight in (1, 0):
+        table = table.assign(weight=np.where(wrong[:, 0, 0], weight, 1.0))
+        given = task(Tiles(table, tiles.images, masks), [phase({"name": "cosine", "cycles": [6]})])
+        scores.append(fit.train(dataclasses.replace(given, held_out=tiles)).history["score"].max())
+    assert scores[1] > 0.5 > 0.3 > scores[0]
+
+
 def test_unsure_masks_teach_to_be_unsure(tiles):
     unsure = Tiles(tiles.table, tiles.images, (tiles.masks * np.uint8(102) + np.uint8(51)), soft=True)  # 0.2 and 0.6
     settings = task(unsure, [phase({"name": "cosine", "cycles": [12]}, loss="bce")], held_out=False)
@@ -200,8 +213,15 @@ EVERY_KIND = {  # trainings that need all that a checkpoint holds
     "the best epochs": [phase(COSINE, keep={"name": "best", "count": 2}), phase(keep={"name": "best", "count": 9})],
     "the last epochs": [phase(COSINE, keep={"name": "last"}), phase({"name": "cosine", "cycles": [2]})],
     "a share of labels": [phase({"name": "cosine", "cycles": [1, 2]})],
+    "weights of tiles": [phase({"name": "cosine", "cycles": [1, 2]}, loss={"bce_dice": 1, "lovasz_elu": 1})],
     "every other epoch": [phase(COSINE, keep={"name": "every", "epochs": 2})],
 }
+
+
+def weighted(tiles, seed=0):
+    """The same tiles with random weights."""
+    table = tiles.table.assign(weight=np.random.default_rng(seed).uniform(0.1, 1, len(tiles)))
+    return Tiles(table, *tiles.arrays)
 
 
 def half_pseudo(tiles):
@@ -251,8 +271,11 @@ def test_a_training_killed_anywhere_ends_with_the_weights_of_one_that_was_not(ti
     if "plateau" in kind and not held_out:
         return  # the config refuses it
     given = {"phases": EVERY_KIND[kind], "mix": {"name": "mixup"} if "mixing" in kind else None}
+    if "weights" in kind:
+        tiles = weighted(tiles)
     if "share" in kind:
         tiles, given["share"] = half_pseudo(tiles), 0.75
+    given["mix"] = {"name": "cutmix"} if "weights" in kind else given["mix"]
     whole = train(tiles, held_out=held_out, **given)
     assert equal(train_killed(tiles, tmp_path, given, [1, 6, 1, 9, 4], held_out), whole)
 

@@ -81,10 +81,27 @@ def test_tiles_of_one_kind_are_alike_whatever_the_share():
     assert create_sampler(easy_tiles(7), phase(6), 0.5, 3, (1, 2)) == EpochSampler(7, 6, 3, 2, 3, (1, 2))
 
 
+def weighted(tiles):
+    """The same tiles, each with a weight of its own, but for the first."""
+    return Tiles(tiles.table.assign(weight=[np.nan, *np.linspace(0.1, 0.9, len(tiles) - 1)]), *tiles.arrays)
+
+
+def test_batches_carry_weights_only_if_tiles_have_them():
+    sampler = EpochSampler(10, 4, epochs=1, passes=1, seed=1)
+    for tiles in (easy_tiles(10), weighted(easy_tiles(10))):
+        batch, *_ = create_loader(tiles, (), sampler, 0, pin_memory=False)
+        rows = [row for _, _, row in sampler.epoch(0)[0]]
+        assert (batch.weights is None) == (tiles.weights is None)
+        if tiles.weights is not None:
+            assert batch.weights.tolist() == tiles.weights[rows].tolist()
+            assert tiles.weights[0] == 1
+    assert concatenate(easy_tiles(2), weighted(easy_tiles(2))).weights.tolist() == pytest.approx([1, 1, 1, 0.1])
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_batches_do_not_depend_on_the_number_of_workers(workers):
-    tiles = easy_tiles(10)
+    tiles = weighted(easy_tiles(10))
     sampler = EpochSampler(10, 4, epochs=2, passes=1, seed=1)
     ours = list(create_loader(tiles, PRESETS["resnet34_author"], sampler, workers, pin_memory=False))
     alone = list(create_loader(tiles, PRESETS["resnet34_author"], sampler, 0, pin_memory=False))

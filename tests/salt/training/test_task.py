@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from salt.data.tiles import Tiles
 from salt.training.task import Task
 from schemas.config import Compute
 from schemas.errors import UserError
@@ -41,6 +42,11 @@ def test_its_fingerprint_is_one_of_tiles_seed_and_what_is_held_out(tiles):
     tasks = [create(tiles), create(tiles, held_out=False), create(tiles, fold=0), create(tiles.select([1, 2, 3, 4]))]
     assert len({task.fingerprint() for task in tasks}) == 4
     assert create(tiles).fingerprint() == tasks[0].fingerprint()
+
+
+def test_its_fingerprint_is_one_of_weights_too(tiles):
+    weights = [Tiles(tiles.table.assign(weight=weight), *tiles.arrays) for weight in (0.5, 1.0)]
+    assert len({create(some, held_out=False).fingerprint() for some in (tiles, *weights)}) == 3
 
 
 def test_an_input_that_the_network_cannot_halve_is_refused(tiles):
