@@ -11,9 +11,9 @@ from salt.inference.weight_files import State, save_weights
 from salt.runtime import device
 from salt.runtime.atomic import atomic_folder, atomic_path
 from salt.runtime.paths import snapshot
+from salt.runtime.timings import Timing, kind
 from salt.training.state import TrainingState
 from salt.training.task import Task
-from salt.training.timings import Timing, kind
 
 
 @dataclass(frozen=True)

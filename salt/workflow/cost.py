@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 from salt.intake import sources
+from salt.runtime import timings
 from salt.runtime.paths import Run
-from salt.training import timings
-from salt.training.timings import Timing
+from salt.runtime.timings import Timing
 from salt.workflow.snakemake_adapter import Job, size
 from schemas import rounds
 from schemas.config import Config

@@ -6,8 +6,8 @@ from salt.data.records import create_records
 from salt.data.tiles import load_tiles
 from salt.inference.weight_files import copy_state
 from salt.runtime import provenance
+from salt.runtime.timings import Timing, kind
 from salt.training import result
-from salt.training.timings import Timing, kind
 from schemas.errors import UserError
 from stages import train_fold
 from tests.stages.conftest import COMPUTE, NETWORK, ON_ENCODER, train_settings
