@@ -107,6 +107,16 @@ def deep_supervision(outputs: Outputs, masks: Tensor, weights: Weights = None) -
     )
 
 
+def confident_bce(logits: Tensor, probabilities: Tensor, low: float, high: float, soft: bool) -> Tensor:
+    """Binary cross-entropy of the pixels with p < low or p > high, mean over all pixels (Sohn et al. 2020, eq. 4).
+
+    probabilities: p of a teacher, (B, 1, H, W); the target is p itself if soft, else p > 0.5
+    """
+    confident = (probabilities < low) | (probabilities > high)
+    targets = probabilities if soft else binary(probabilities)
+    return (F.binary_cross_entropy_with_logits(logits, targets, reduction="none") * confident).mean()
+
+
 LOSSES: dict[str, Callable[..., Tensor]] = {  # names and parameters as in schemas/losses.py
     "bce": bce,
     "dice": dice,

@@ -11,6 +11,7 @@ from schemas.losses import Loss, Losses
 from schemas.networks import Input, Network
 from schemas.schedules import Cosine, Plateau, Triangular2
 from schemas.snapshots import BestOfCycle, Falling, Keep, Members
+from schemas.unlabelled import Consistency
 
 
 class Optimizer(Section):
@@ -57,6 +58,9 @@ class Phase(Section):
     average: Annotated[Ema | Swa, Field(discriminator="name")] | None = Field(
         None, description="Validate and keep an average of the weights instead of the weights themselves."
     )
+    consistency: Consistency | None = Field(
+        None, description="Learn from the unlabelled tiles as well, all that are not constant; none: do not."
+    )
     batch: int = Field(ge=2, description="Tiles per step.")
     passes_per_epoch: Count = Field(1, description="Passes over the data that count as one epoch.")
     keep: Keep = Field(
@@ -78,6 +82,15 @@ class Phase(Section):
         return self
 
     @model_validator(mode="after")
+    def _has_its_teacher(self) -> Self:
+        if self.consistency and self.consistency.teacher == "average" and not isinstance(self.average, Ema):
+            raise ValueError(
+                "expected average: {name: ema} for the teacher of consistency, found "
+                f"{self.average.name if self.average else 'none'}; add it, or set teacher: self"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _keeps_something(self) -> Self:
         if not self.certain_snapshots(1):
             raise ValueError(
@@ -95,6 +108,12 @@ class Phase(Section):
     def loss_words(self) -> str:
         """The loss as logs show it: `lovasz_relu`, or `0.1 bce + 0.9 lovasz_relu`."""
         return losses.shown(self.loss)
+
+    @property
+    def work_per_epoch(self) -> float:
+        """Tiles that an epoch takes through the network, unlabelled ones included, per training tile."""
+        extra = self.consistency.batch / self.batch if self.consistency else 0
+        return self.passes_per_epoch * (1 + extra)
 
     def snapshots(self, number: int) -> list[str]:
         """Names of the snapshots that the phase, number `number` (from 1) of its training, keeps at full length."""
@@ -123,6 +142,11 @@ class Pretrain(Section):
         if any(isinstance(phase.schedule, Plateau) for phase in self.phases):
             raise ValueError(
                 "expected schedules that need no score, since pretraining has none, found plateau; use cosine"
+            )
+        if any(phase.consistency for phase in self.phases):
+            raise ValueError(
+                "expected phases without consistency, since a pretraining has no labelled tiles, found one; move it to "
+                "the phases of the model"
             )
         if any(phase.keep != BestOfCycle() for phase in self.phases):
             raise ValueError(
@@ -212,6 +236,11 @@ class TrainSettings(Section):
     mix: Mix | None = None
     labelled_share: float | None = None
     phases: tuple[Phase, ...]
+
+    @property
+    def learns_from_unlabelled(self) -> bool:
+        """Whether a phase needs unlabelled tiles."""
+        return any(phase.consistency for phase in self.phases)
 
 
 class PretrainSettings(TrainSettings):

@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+import numpy as np
+
 from salt.data import folds
 from salt.data.tiles import Tiles, concatenate, load_tiles, rows_of
 from salt.ensembles import pseudo_labels
@@ -42,7 +44,8 @@ def main(argv: list[str] | None = None) -> None:
     settings = read_settings(TrainSettings, args.settings)
     compute = read_settings(Compute, args.compute)
     tiles, held_out = read_tiles(args)
-    task = Task.create(settings, compute, tiles, held_out, args.fold, args.encoder_weights, args.start_from)
+    unlabelled = read_unlabelled(args.tiles) if settings.learns_from_unlabelled else None
+    task = Task.create(settings, compute, tiles, held_out, args.fold, args.encoder_weights, args.start_from, unlabelled)
     with fit(task, args.checkpoints) as fitted:
         fitted.write_history(args.history)
         fitted.write_snapshots(args.snapshots, args.table)
@@ -62,6 +65,12 @@ def read_tiles(args: argparse.Namespace) -> tuple[Tiles, Tiles]:
         masks, table = args.pseudo_labels
         tiles = concatenate(tiles, pseudo_labels.load(masks, table, load_tiles(args.tiles, "test"), args.fold))
     return tiles, labelled.select(rows_of(labelled.ids, held_out_ids))
+
+
+def read_unlabelled(folder: Path) -> Tiles:
+    """Read the unlabelled tiles that are not constant: a network learns nothing from those."""
+    test = load_tiles(folder, "test")
+    return test.select(np.flatnonzero(~test.table["constant"]))
 
 
 if __name__ == "__main__":

@@ -71,8 +71,8 @@ class Geometry:
         """
         mean, std = (torch.tensor(values, device=tiles.device).view(1, 3, 1, 1) for values in (MEAN, STD))
         if self.settings.channels == "rgb":
-            return (self._place(tiles.permute(0, 3, 1, 2).float() / 255) - mean) / std
-        grey = self._place(_luminance(tiles)[:, None] / 255)
+            return (self.place(tiles.permute(0, 3, 1, 2).float() / 255) - mean) / std
+        grey = self.place(_luminance(tiles)[:, None] / 255)
         if self.settings.channels == "grey3":
             return (grey - mean) / std
         grey = (grey - mean[:, :1]) / std[:, :1]
@@ -84,7 +84,7 @@ class Geometry:
 
     def masks(self, tiles: Tensor, soft: bool = False) -> Tensor:
         """Masks (B, H, W) uint8 in {0, 1} -> (B, 1, height, width) float in {0, 1}; soft: in 0..255 -> in 0..1."""
-        placed = self._place(tiles[:, None].float())
+        placed = self.place(tiles[:, None].float())
         return placed / ONE_IN_8_BITS if soft else (placed > 0.5).float()
 
     def probabilities(self, logits: Tensor) -> Tensor:
@@ -95,7 +95,8 @@ class Geometry:
             probabilities = _resize(probabilities, self.tile)
         return probabilities[:, 0]
 
-    def _place(self, x: Tensor) -> Tensor:
+    def place(self, x: Tensor) -> Tensor:
+        """Resize and pad maps of tiles: (B, C, H, W) float -> (B, C, height, width)."""
         if self.resized != self.tile:
             x = _resize(x, self.resized)
         if self.shape == self.resized:

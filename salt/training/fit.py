@@ -23,6 +23,7 @@ from salt.scores import metric
 from salt.training import schedules
 from salt.training.averaging import WeightAverage
 from salt.training.checkpoints import Checkpoints, Saver
+from salt.training.consistency import ConsistencyLoss
 from salt.training.loader import Batch, batch_of, create_loader, create_sampler, stable_seed
 from salt.training.mixup import mix
 from salt.training.optimizers import create_optimizer, load_state, set_learning_rate, state_of
@@ -86,6 +87,8 @@ class PhaseTraining:
         self.sampler = create_sampler(task.tiles, self.phase, task.settings.labelled_share, self.phase_seed, start)
         workers, pin_memory = task.compute.loader_workers, task.device.type == "cuda"
         self.batches = iter(create_loader(task.tiles, task.settings.augment, self.sampler, workers, pin_memory))
+        steps = self.sampler.batches_per_epoch
+        self.consistency = ConsistencyLoss.of(task, self.phase, self.average, steps, self.phase_seed, start)
         if tensors:
             self.network.load_state_dict(tensors["network"])
             load_state(self.optimizer, tensors["optimizer"])
@@ -131,6 +134,9 @@ class PhaseTraining:
         )
         self.optimizer.zero_grad()
         _, loss = self._loss(self.network, next(self.batches), self.task.tiles.soft, self.task.settings.mix, seed)
+        if self.consistency:
+            progress = (len(scores) + fraction) / self.phase.schedule.most_epochs
+            loss = loss + self.consistency.loss(progress, seed)
         loss.backward()
         self.optimizer.step()
         self.average.after_step()
@@ -232,11 +238,11 @@ class Pace:
     """Estimates the rest of a training from the pace of this program's part of it."""
 
     def __init__(self, task: Task) -> None:
-        self.phases, self.clock, self.passes_done = task.settings.phases, Clock(), 0
+        self.phases, self.clock, self.work_done = task.settings.phases, Clock(), 0.0
 
     def left(self, state: TrainingState) -> str:
         """Text with the most time left; call this at the end of each epoch."""
         phase = self.phases[state.phase - 1]
-        self.passes_done += phase.passes_per_epoch
-        ahead = [later.schedule.most_epochs * later.passes_per_epoch for later in self.phases[state.phase - 1 :]]
-        return self.clock.left(self.passes_done, sum(ahead) - len(state.scores) * phase.passes_per_epoch)
+        self.work_done += phase.work_per_epoch
+        ahead = [later.schedule.most_epochs * later.work_per_epoch for later in self.phases[state.phase - 1 :]]
+        return self.clock.left(self.work_done, sum(ahead) - len(state.scores) * phase.work_per_epoch)

@@ -7,8 +7,9 @@ import atexit
 import math
 import multiprocessing
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import cv2
@@ -175,20 +176,31 @@ def create_loader(
     pin_memory: bool,
 ) -> DataLoader[Any]:
     """A loader of batches over all epochs of the sampler."""
+    dataset = TrainingTiles(tiles, augment.create_augmentation(augmentation), sampler.seed)
+    return load(dataset, Batch, sampler, workers, pin_memory)
+
+
+def load(
+    dataset: Dataset[Drawn],
+    kind: Callable[..., NamedTuple],
+    sampler: EpochSampler | QuotaSampler,
+    workers: int,
+    pin_memory: bool,
+) -> DataLoader[Any]:
+    """A loader of a dataset; each batch is a `kind` of the stacked fields of its draws."""
     atexit.register(_end_workers)
-    pipeline = augment.create_augmentation(augmentation)
     return DataLoader(
-        TrainingTiles(tiles, pipeline, sampler.seed),
+        dataset,
         batch_sampler=sampler,
         num_workers=workers,
-        collate_fn=_stack,
+        collate_fn=partial(_stack, kind),
         worker_init_fn=_set_up_worker,
         pin_memory=pin_memory,
     )
 
 
-def _stack(drawn: Sequence[Drawn]) -> Batch:
-    return Batch(*(torch.from_numpy(np.stack(arrays)) for arrays in zip(*drawn, strict=True)))
+def _stack(kind: Callable[..., NamedTuple], drawn: Sequence[Drawn]) -> NamedTuple:
+    return kind(*(torch.from_numpy(np.stack(arrays)) for arrays in zip(*drawn, strict=True)))
 
 
 def _end_workers() -> None:

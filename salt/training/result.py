@@ -42,11 +42,11 @@ class Fitted:
     def timing(self) -> Timing:
         """What the training took, for estimates of others."""
         task, phases = self.task, self.task.settings.phases
-        passes = sum(phases[epoch.phase - 1].passes_per_epoch for epoch in self.state.history)
+        tiles = round(len(task.tiles) * sum(phases[epoch.phase - 1].work_per_epoch for epoch in self.state.history))
         weights = sum(value.nbytes for value in task.network.state_dict().values())
         where = device.describe(task.device)
         network = kind(task.settings.network)
-        return Timing(network, task.geometry.shape, passes * len(task.tiles), self.state.seconds, weights, where)
+        return Timing(network, task.geometry.shape, tiles, self.state.seconds, weights, where)
 
     def write_history(self, path: Path) -> None:
         """Write history.csv."""

@@ -27,6 +27,7 @@ class Task:
     """Everything that determines the result of a training, and the machine that it runs on.
 
     tiles: to train on; held_out: to validate on, None if nothing is held out
+    unlabelled: tiles for consistency training, None if no phase has any
     seed: data order, augmentation, mixing and dropout are functions of (seed, phase, epoch, step, tile)
     """
 
@@ -38,6 +39,7 @@ class Task:
     compute: Compute
     device: torch.device
     seed: int
+    unlabelled: Tiles | None = None
 
     @classmethod
     def create(
@@ -49,6 +51,7 @@ class Task:
         fold: int | None = None,
         encoder_weights: Path | None = None,
         start_from: Path | None = None,
+        unlabelled: Tiles | None = None,
     ) -> Self:
         """Set the machine up and create the network.
 
@@ -64,8 +67,10 @@ class Task:
         if start_from:
             load_weights(network, start_from)
         say(f"{len(tiles)} tiles to train on, {len(held_out or ())} held out, on {device.describe(where)}")
-        geometry = Geometry.of(settings.input, *([tiles, held_out] if held_out else [tiles]))
-        return cls(network, geometry, tiles, held_out, settings, compute, where, seed)
+        if unlabelled:
+            say(f"{len(unlabelled)} unlabelled tiles to learn from as well")
+        geometry = Geometry.of(settings.input, *(some for some in (tiles, held_out, unlabelled) if some))
+        return cls(network, geometry, tiles, held_out, settings, compute, where, seed, unlabelled)
 
     def __post_init__(self) -> None:
         """Check what would fail later. Raises UserError."""
@@ -73,6 +78,11 @@ class Task:
             raise UserError(
                 f"Expected the sides of this network's input to be multiples of {self.network.stride} px, found "
                 f"{wrong[0]} px. Set `resize` or `pad` of the model's `input`."
+            )
+        if self.settings.learns_from_unlabelled and not self.unlabelled:
+            raise UserError(
+                "Expected unlabelled tiles that are not constant, for the model's `consistency`, found none. Add "
+                "unlabelled tiles to the data, or remove `consistency` from the phases."
             )
         for number, phase in enumerate(self.settings.phases, 1):
             self._check_batch(number, phase.batch)
@@ -90,6 +100,7 @@ class Task:
         """Digest of everything that determines the training's result."""
         arrays = [array for some in (self.tiles, self.held_out) if some for array in (*some.arrays, some.depths)]
         arrays += [] if self.tiles.weights is None else [self.tiles.weights]
+        arrays += [self.unlabelled.images, self.unlabelled.depths] if self.unlabelled else []
         return fingerprint(f"{self.seed} {self.settings.model_dump_json()}", arrays, self.network.state_dict())
 
     def inputs(self, images: Tensor, depths: Tensor) -> Tensor:

@@ -88,8 +88,8 @@ class Cost:
         key = timings.kind(model.network), model.input.known_shape(self.config.data.shape)
         return next((timing for timing in self.measured if (timing.network, timing.shape) == key), None)
 
-    def _passes(self, job: Job) -> int:
-        return sum(phase.schedule.most_epochs * phase.passes_per_epoch for phase in self._phases(job))
+    def _passes(self, job: Job) -> float:
+        return sum(phase.schedule.most_epochs * phase.work_per_epoch for phase in self._phases(job))
 
     def _phases(self, job: Job) -> Sequence[Phase]:
         model = self.config.models[job.wildcards["model"]]

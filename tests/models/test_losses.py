@@ -194,6 +194,19 @@ def test_lovasz_hinge_by_hand():
     assert losses.lovasz_symmetric(logits, masks).item() == pytest.approx((3.5 / 3 + swapped) / 2)
 
 
+@pytest.mark.parametrize("soft", [False, True])
+@given(st.integers(0, 1000), st.floats(0, 0.5), st.floats(0.5, 1))
+def test_confident_cross_entropy_equals_its_twin(soft, seed, low, high):
+    outputs, _ = outputs_and_masks(side=2, seed=seed)
+    probabilities, total = soft_masks((3, 1, 2, 2)), 0.0
+    for logit, p in zip(outputs["mask"].flatten().tolist(), probabilities.flatten().tolist(), strict=True):
+        target, predicted = p if soft else float(p > 0.5), 1 / (1 + np.exp(-logit))
+        if p < low or p > high:
+            total -= target * np.log(predicted) + (1 - target) * np.log(1 - predicted)
+    found = losses.confident_bce(outputs["mask"], probabilities, low, high, soft)
+    assert found.item() == pytest.approx(total / 12)
+
+
 # Weights of tiles -----------------------------------------------------------------------------------------------------
 
 

@@ -21,6 +21,7 @@ from schemas.augmentation import PRESETS, Mix, ShiftScale
 from schemas.config import Compute
 from schemas.errors import UserError
 from schemas.training import Phase, TrainSettings
+from tests.easy_tiles import easy_tiles
 
 AUGMENT = (*PRESETS["write_up"][:-1], ShiftScale(p=0.7, shift=0.1625, scale=0.1))  # small tiles learn little zoomed
 COSINE = {"name": "cosine", "cycles": [2, 3]}
@@ -32,7 +33,25 @@ def phase(schedule=COSINE, loss="bce_dice", lr=0.01, **more):
     return Phase.model_validate({"loss": loss, "optimizer": optimizer, "schedule": schedule, "batch": 4, **more})
 
 
-def task(tiles, phases, held_out=True, seed=3, workers=0, mix=None, share=None, channels="ramp", pad=None, **compute):
+def consistent(**more):
+    """Settings of consistency training."""
+    strong = [{"name": "contrast", "p": 1, "limit": 0.3}, {"name": "coarse_dropout", "p": 1, "holes": 2, "size": 0.4}]
+    return {"teacher": "average", "batch": 6, "low": 0.5, "high": 0.5, "augment": strong} | more
+
+
+def task(
+    tiles,
+    phases,
+    held_out=True,
+    seed=3,
+    workers=0,
+    mix=None,
+    share=None,
+    unlabelled=None,
+    channels="ramp",
+    pad=None,
+    **compute,
+):
     torch.manual_seed(seed)
     network = {"name": "unet_plain", "width": 4, "levels": 3}
     shape = {"channels": channels, "pad": pad}
@@ -47,6 +66,7 @@ def task(tiles, phases, held_out=True, seed=3, workers=0, mix=None, share=None, 
         Compute(device="cpu", threads=1, loader_workers=workers, **compute),
         torch.device("cpu"),
         seed,
+        unlabelled,
     )
 
 
@@ -214,6 +234,10 @@ EVERY_KIND = {  # trainings that need all that a checkpoint holds
     "the last epochs": [phase(COSINE, keep={"name": "last"}), phase({"name": "cosine", "cycles": [2]})],
     "a share of labels": [phase({"name": "cosine", "cycles": [1, 2]})],
     "weights of tiles": [phase({"name": "cosine", "cycles": [1, 2]}, loss={"bce_dice": 1, "lovasz_elu": 1})],
+    "consistency with a mean teacher, then with itself": [
+        phase({"name": "cosine", "cycles": [1, 1]}, average=AVERAGES[0], consistency=consistent(masks="soft")),
+        phase({"name": "cosine", "cycles": [1]}, consistency=consistent(teacher="self", mix={"name": "cutmix"})),
+    ],
     "every other epoch": [phase(COSINE, keep={"name": "every", "epochs": 2})],
 }
 
@@ -273,6 +297,8 @@ def test_a_training_killed_anywhere_ends_with_the_weights_of_one_that_was_not(ti
     given = {"phases": EVERY_KIND[kind], "mix": {"name": "mixup"} if "mixing" in kind else None}
     if "weights" in kind:
         tiles = weighted(tiles)
+    if "consistency" in kind:
+        given["unlabelled"] = easy_tiles(11, split="test", seed=1)
     if "share" in kind:
         tiles, given["share"] = half_pseudo(tiles), 0.75
     given["mix"] = {"name": "cutmix"} if "weights" in kind else given["mix"]

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 
@@ -6,6 +7,7 @@ from salt.training.task import Task
 from schemas.config import Compute
 from schemas.errors import UserError
 from schemas.training import TrainSettings
+from tests.easy_tiles import easy_tiles
 
 PHASE = {
     "loss": "bce",
@@ -15,17 +17,17 @@ PHASE = {
 }
 
 
-def create(tiles, held_out=True, pad=None, batch=4, **more):
+def create(tiles, held_out=True, pad=None, batch=4, consistency=None, **more):
     network = {"name": "unet_plain", "width": 4, "levels": 3}
     given = {
         "seed": 3,
         "network": network,
         "input": {"pad": pad},
         "augment": "none",
-        "phases": [PHASE | {"batch": batch}],
+        "phases": [PHASE | {"batch": batch, "consistency": consistency}],
     }
     compute = Compute(device="cpu", threads=1, loader_workers=0)
-    settings = TrainSettings.model_validate(given | {"phases": [PHASE | {"batch": batch}]})
+    settings = TrainSettings.model_validate(given)
     return Task.create(settings, compute, tiles, tiles if held_out else None, **more)
 
 
@@ -60,3 +62,14 @@ def test_a_batch_larger_than_the_tiles_is_refused_for_a_fold_and_warned_of_in_a_
     with caplog.at_level("INFO"):
         create(tiles, held_out=False, batch=25)
     assert "Each step takes all of them" in caplog.text
+
+
+def test_unlabelled_tiles_are_part_of_the_fingerprint_and_needed_only_for_consistency(tiles):
+    strong = [{"name": "noise", "p": 1, "std": 0.1}]
+    consistency = {"consistency": {"teacher": "self", "batch": 4, "augment": strong}}
+    others = [easy_tiles(5, split="test", seed=seed) for seed in (1, 2)]
+    tasks = [create(tiles, unlabelled=some, **consistency) for some in others]
+    assert len({task.fingerprint() for task in tasks}) == 2
+    for none in (None, others[0].select(np.arange(0))):
+        with pytest.raises(UserError, match="Expected unlabelled tiles that are not constant"):
+            create(tiles, unlabelled=none, **consistency)
