@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional as F
 
 from salt.data.tiles import Tiles
-from salt.training import fit
+from salt.training import consistency, fit
 from salt.training.augment import augment, create_augmentation
 from salt.training.averaging import WeightAverage
 from salt.training.consistency import ConsistencyLoss, UnlabelledTiles, ramp_up, unrecorded_statistics
@@ -100,6 +100,15 @@ def test_the_loss_is_cross_entropy_with_the_teachers_sure_pixels(tiles, unlabell
     assert 0 < sure < len(mixed.masks) * logits.numel()
     assert found.item() == pytest.approx(expected.item(), rel=1e-5)
     assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(ours, gradients(network), strict=True))
+
+
+def test_in_half_precision_all_weights_learn_as_well(tiles, unlabelled, monkeypatch):
+    monkeypatch.setattr(consistency, "autocast", lambda device: torch.autocast(device.type, torch.bfloat16))
+    training, _, losses = consistency_loss(tiles, unlabelled, teacher="self")
+    loss = losses.loss(1, seed=9)
+    loss.backward()
+    assert loss.dtype == torch.float32
+    assert all(weight.grad.any() for name, weight in training.network.named_parameters() if name.endswith("weight"))
 
 
 def test_no_gradient_reaches_the_average(tiles, unlabelled):
