@@ -47,7 +47,7 @@ def _models(config: Config) -> dict[str, Model]:
     return {
         name: model.model_copy(update={"control": True})
         for name, model in config.models.items()
-        if config.controls and model.pseudo_labels and not model.control
+        if config.controls and model.learns_from_unlabelled and not model.control
     }
 
 

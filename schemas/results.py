@@ -27,6 +27,19 @@ class SizeClass(Section):
         return self
 
 
+class EqualWeight(Section):
+    """Every tile weighs 1, like a labelled one."""
+
+    name: Literal["equal"] = "equal"
+
+
+class ConfidenceWeight(Section):
+    """A tile weighs its confidence, raised to a power; labelled tiles weigh 1."""
+
+    name: Literal["confidence"] = "confidence"
+    power: Positive = Field(1.0, description="The larger, the less unsure tiles weigh.")
+
+
 class PseudoLabels(Section):
     """Masks of confidently predicted test tiles, to train on (recipe 8)."""
 
@@ -40,6 +53,14 @@ class PseudoLabels(Section):
     low: Share = Field(0.2, description="A pixel with p < low is confidently not salt.")
     high: Share = Field(0.8, description="A pixel with p > high is confidently salt.")
     min_confidence: Share = Field(0.9, description="Minimum share of confident pixels in a selected tile.")
+    masks: Literal["hard", "soft"] = Field(
+        "hard",
+        description="What a pixel teaches. hard: salt where p > 0.5. soft: p itself; the Lovasz losses, which need "
+        "zeros and ones, still take p > 0.5.",
+    )
+    weight: Annotated[EqualWeight | ConfidenceWeight, Field(discriminator="name")] = Field(
+        EqualWeight(), description="How much a tile's loss weighs in the mean over a batch."
+    )
     per_fold: tuple[SizeClass, ...] | None = Field(
         None, description="Disjoint slices for the folds, by mask size; none: every confident tile, in every fold."
     )

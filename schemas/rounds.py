@@ -31,8 +31,8 @@ def numbers(config: Config) -> dict[str, int]:
 
 
 def learned(config: Config, name: str) -> bool:
-    """Whether any model of an ensemble learned from pseudo-labels, so that rounds lead to it."""
-    return any(config.models[member].pseudo_labels for member in config.members(name))
+    """Whether any model of an ensemble learned from unlabelled tiles."""
+    return any(config.models[member].learns_from_unlabelled for member in config.members(name))
 
 
 def cycle(config: Config) -> list[str] | None:

@@ -11,6 +11,7 @@ from schemas.losses import Loss, Losses
 from schemas.networks import Input, Network
 from schemas.schedules import Cosine, Plateau, Triangular2
 from schemas.snapshots import BestOfCycle, Falling, Keep, Members
+from schemas.unlabelled import Consistency
 
 
 class Optimizer(Section):
@@ -57,6 +58,9 @@ class Phase(Section):
     average: Annotated[Ema | Swa, Field(discriminator="name")] | None = Field(
         None, description="Validate and keep an average of the weights instead of the weights themselves."
     )
+    consistency: Consistency | None = Field(
+        None, description="Learn from the unlabelled tiles as well, all that are not constant; none: do not."
+    )
     batch: int = Field(ge=2, description="Tiles per step.")
     passes_per_epoch: Count = Field(1, description="Passes over the data that count as one epoch.")
     keep: Keep = Field(
@@ -78,6 +82,15 @@ class Phase(Section):
         return self
 
     @model_validator(mode="after")
+    def _has_its_teacher(self) -> Self:
+        if self.consistency and self.consistency.teacher == "average" and not isinstance(self.average, Ema):
+            raise ValueError(
+                "expected average: {name: ema} for the teacher of consistency, found "
+                f"{self.average.name if self.average else 'none'}; add it, or set teacher: self"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _keeps_something(self) -> Self:
         if not self.certain_snapshots(1):
             raise ValueError(
@@ -95,6 +108,12 @@ class Phase(Section):
     def loss_words(self) -> str:
         """The loss as logs show it: `lovasz_relu`, or `0.1 bce + 0.9 lovasz_relu`."""
         return losses.shown(self.loss)
+
+    @property
+    def work_per_epoch(self) -> float:
+        """Tiles that an epoch takes through the network, unlabelled ones included, per training tile."""
+        extra = self.consistency.batch / self.batch if self.consistency else 0
+        return self.passes_per_epoch * (1 + extra)
 
     def snapshots(self, number: int) -> list[str]:
         """Names of the snapshots that the phase, number `number` (from 1) of its training, keeps at full length."""
@@ -124,6 +143,11 @@ class Pretrain(Section):
             raise ValueError(
                 "expected schedules that need no score, since pretraining has none, found plateau; use cosine"
             )
+        if any(phase.consistency for phase in self.phases):
+            raise ValueError(
+                "expected phases without consistency, since a pretraining has no labelled tiles, found one; move it to "
+                "the phases of the model"
+            )
         if any(phase.keep != BestOfCycle() for phase in self.phases):
             raise ValueError(
                 "expected phases without keep, since only a pretraining's last weights are used, found one; leave it "
@@ -146,7 +170,14 @@ class Model(Section):
     control: bool = Field(
         False,
         description="Train on the labelled tiles alone, for as many steps as with the model's pseudo-labels, of which "
-        "only the number is used.",
+        "only the number is used, and without consistency.",
+    )
+    labelled_share: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="Share of labelled tiles in each batch beside added pseudo-labels (rounded, at least one tile of "
+        "each kind). none: batches are drawn from both together, so the larger kind decides.",
     )
     phases: tuple[Phase, ...] = Field(min_length=1, description="The phases of a fold's training, in order.")
     members: Members = Field(
@@ -168,10 +199,19 @@ class Model(Section):
 
     @model_validator(mode="after")
     def _has_steps_to_repeat(self) -> Self:
-        if self.control and not self.pseudo_labels:
+        if self.control and not self.learns_from_unlabelled:
             raise ValueError(
-                "expected pretrain or add_pseudo_labels beside control, since a control takes as many steps as with "
-                "its pseudo-labels, found neither; add one of them, or remove control"
+                "expected pretrain, add_pseudo_labels or consistency beside control, since a control takes as many "
+                "steps as with unlabelled tiles, found none; add one of them, or remove control"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _two_kinds_of_tiles_to_share_batches(self) -> Self:
+        if self.labelled_share is not None and self.add_pseudo_labels is None:
+            raise ValueError(
+                f"expected add_pseudo_labels beside labelled_share, found a share of {self.labelled_share:g} without "
+                "them: all tiles are labelled; add pseudo-labels or remove labelled_share"
             )
         return self
 
@@ -199,6 +239,11 @@ class Model(Section):
         names = [self.pretrain.pseudo_labels if self.pretrain else None, self.add_pseudo_labels]
         return [name for name in names if name is not None]
 
+    @property
+    def learns_from_unlabelled(self) -> bool:
+        """Whether its training uses unlabelled tiles, by pseudo-labels or consistency; a control leaves them out."""
+        return bool(self.pseudo_labels) or any(phase.consistency for phase in self.phases)
+
 
 class TrainSettings(Section):
     """The settings of train_fold: what a training depends on."""
@@ -208,8 +253,14 @@ class TrainSettings(Section):
     input: Input
     augment: Augmentation
     mix: Mix | None = None
+    labelled_share: float | None = None
     phases: tuple[Phase, ...]
     control: bool = Field(False, description="Train on labelled tiles alone; pseudo-labels are only counted.")
+
+    @property
+    def learns_from_unlabelled(self) -> bool:
+        """Whether a phase needs unlabelled tiles."""
+        return not self.control and any(phase.consistency for phase in self.phases)
 
 
 class PretrainSettings(TrainSettings):

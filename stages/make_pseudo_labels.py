@@ -35,9 +35,9 @@ def main(argv: list[str] | None = None) -> None:
     table = pseudo_labels.write_masks(predictions, settings, args.masks)
     table["constant"] = load_table(args.tiles).set_index("id")["constant"].loc[table["id"]].to_numpy()
     table = pseudo_labels.select(table, settings, settings.folds, settings.fold)
+    table = pseudo_labels.weigh(table, settings)
     with atomic_path(args.table) as path:
-        columns = ["id", "confidence", "coverage", "selected", "fold"]
-        table[columns].to_csv(path, index=False, float_format="%.6f")
+        table.drop(columns=["pixels", "constant"]).to_csv(path, index=False, float_format="%.6f")
     inputs = {"tiles": TileFiles(args.tiles).table, "probabilities": args.probabilities}
     provenance.write(args.masks, args.settings, inputs)
     say(f"selected {table['selected'].sum()} of {len(table)} tiles, mean confidence {table['confidence'].mean():.3f}")

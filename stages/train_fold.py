@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+import numpy as np
+
 from salt.data import folds
 from salt.data.tiles import Tiles, concatenate, load_tiles, rows_of
 from salt.ensembles import pseudo_labels
@@ -47,7 +49,9 @@ def main(argv: list[str] | None = None) -> None:
     settings = read_settings(TrainSettings, args.settings)
     compute = read_settings(Compute, args.compute)
     tiles, held_out, draws = read_tiles(args, settings.control)
-    task = Task.create(settings, compute, tiles, held_out, args.fold, args.encoder_weights, args.start_from, draws)
+    unlabelled = read_unlabelled(args.tiles) if settings.learns_from_unlabelled else None
+    weights = args.encoder_weights, args.start_from
+    task = Task.create(settings, compute, tiles, held_out, args.fold, *weights, unlabelled, draws)
     with fit(task, args.checkpoints) as fitted:
         fitted.write_history(args.history)
         fitted.write_snapshots(args.snapshots, args.table)
@@ -74,6 +78,12 @@ def read_tiles(args: argparse.Namespace, control: bool) -> tuple[Tiles, Tiles, i
     masks, table = args.pseudo_labels
     tiles = concatenate(tiles, pseudo_labels.load(masks, table, load_tiles(args.tiles, "test"), args.fold))
     return tiles, held_out, len(tiles)
+
+
+def read_unlabelled(folder: Path) -> Tiles:
+    """Read the unlabelled tiles that are not constant: a network learns nothing from those."""
+    test = load_tiles(folder, "test")
+    return test.select(np.flatnonzero(~test.table["constant"]))
 
 
 if __name__ == "__main__":

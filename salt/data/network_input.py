@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from salt.data.image_files import LUMINANCE
+from salt.data.predictions import ONE_IN_8_BITS
 from salt.data.tiles import Tiles
 from schemas.errors import UserError
 from schemas.networks import Input
@@ -70,8 +71,8 @@ class Geometry:
         """
         mean, std = (torch.tensor(values, device=tiles.device).view(1, 3, 1, 1) for values in (MEAN, STD))
         if self.settings.channels == "rgb":
-            return (self._place(tiles.permute(0, 3, 1, 2).float() / 255) - mean) / std
-        grey = self._place(_luminance(tiles)[:, None] / 255)
+            return (self.place(tiles.permute(0, 3, 1, 2).float() / 255) - mean) / std
+        grey = self.place(_luminance(tiles)[:, None] / 255)
         if self.settings.channels == "grey3":
             return (grey - mean) / std
         grey = (grey - mean[:, :1]) / std[:, :1]
@@ -81,9 +82,10 @@ class Geometry:
         second = depths.view(-1, 1, 1, 1).expand_as(grey) if self.settings.channels == "depth" else ramp
         return torch.cat([grey, second, grey * ramp], dim=1)
 
-    def masks(self, tiles: Tensor) -> Tensor:
-        """Masks (B, H, W) uint8 in {0, 1} -> (B, 1, height, width) float in {0, 1}."""
-        return (self._place(tiles[:, None].float()) > 0.5).float()
+    def masks(self, tiles: Tensor, soft: bool = False) -> Tensor:
+        """Masks (B, H, W) uint8 in {0, 1} -> (B, 1, height, width) float in {0, 1}; soft: in 0..255 -> in 0..1."""
+        placed = self.place(tiles[:, None].float())
+        return placed / ONE_IN_8_BITS if soft else (placed > 0.5).float()
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """Mask logits (B, 1, height, width) -> probabilities (B, H, W) float32."""
@@ -93,7 +95,8 @@ class Geometry:
             probabilities = _resize(probabilities, self.tile)
         return probabilities[:, 0]
 
-    def _place(self, x: Tensor) -> Tensor:
+    def place(self, x: Tensor) -> Tensor:
+        """Resize and pad maps of tiles: (B, C, H, W) float -> (B, C, height, width)."""
         if self.resized != self.tile:
             x = _resize(x, self.resized)
         if self.shape == self.resized:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from salt.data import image_files
+from salt.data.predictions import ONE_IN_8_BITS
 from salt.runtime.atomic import atomic_path
 from salt.runtime.paths import TileFiles
 
@@ -20,16 +21,19 @@ COLUMNS = ["id", "split", "z", "constant", "coverage"]
 class Tiles:
     """The tiles of one split; row i of every member is the same tile.
 
-    table: columns id (str), split ("train" or "test"), z (depth, in the data's unit; NaN where unknown),
+    table: columns id (str), split ("train", "test", or "pseudo": a test tile with a pseudo-label), z (depth, in the data's unit; NaN where unknown),
         depth (z in 0..1 over both splits, from `load_tiles`), constant (bool: every pixel has one value),
-        coverage (share of mask pixels, 0..1; NaN for test tiles)
+        coverage (share of mask pixels, 0..1; NaN for test tiles); with weighted pseudo-labels also weight
+        (0..1; NaN for labelled tiles)
     images: (n, H, W) uint8 grey, or (n, H, W, 3) red, green, blue
     masks: (n, H, W) uint8 in {0, 1}; None for the test split
+    soft: whether the masks are probabilities in 0..255 instead, as those of soft pseudo-labels
     """
 
     table: pd.DataFrame
     images: npt.NDArray[np.uint8]
     masks: npt.NDArray[np.uint8] | None
+    soft: bool = False
 
     @property
     def ids(self) -> list[str]:
@@ -40,6 +44,11 @@ class Tiles:
     def depths(self) -> npt.NDArray[np.float32]:
         """Depths of the tiles relative to those of both splits, (n,) in 0..1; NaN where unknown."""
         return self.table["depth"].to_numpy(np.float32)
+
+    @cached_property
+    def weights(self) -> npt.NDArray[np.float32] | None:
+        """How much each tile's loss weighs, (n,) in 0..1, 1 for labelled tiles; None if all weigh the same."""
+        return self.table["weight"].fillna(1).to_numpy(np.float32) if "weight" in self.table else None
 
     @property
     def grey(self) -> npt.NDArray[np.uint8]:
@@ -52,6 +61,11 @@ class Tiles:
         return len(self.table)
 
     @property
+    def labelled(self) -> int:
+        """Number of tiles whose masks are labels."""
+        return int((self.table["split"] == "train").sum())
+
+    @property
     def arrays(self) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
         """Images and masks. Raises ValueError for tiles without masks."""
         if self.masks is None:
@@ -61,7 +75,12 @@ class Tiles:
     def select(self, rows: npt.NDArray[np.integer]) -> "Tiles":
         """The tiles at `rows` (integer positions), in that order, copied into memory."""
         masks = None if self.masks is None else self.masks[rows]
-        return Tiles(self.table.iloc[rows].reset_index(drop=True), self.images[rows], masks)
+        return Tiles(self.table.iloc[rows].reset_index(drop=True), self.images[rows], masks, self.soft)
+
+    @property
+    def softened(self) -> "Tiles":
+        """The same tiles with soft masks."""
+        return self if self.soft else Tiles(self.table, self.images, self.arrays[1] * np.uint8(ONE_IN_8_BITS), soft=True)
 
 
 def load_table(folder: Path | str) -> pd.DataFrame:
@@ -109,7 +128,9 @@ def rows_of(ids: Iterable[str], wanted: Iterable[str]) -> npt.NDArray[np.int64]:
 
 
 def concatenate(first: Tiles, second: Tiles) -> Tiles:
-    """The tiles of both, copied into memory."""
+    """The tiles of both, in this order, copied into memory; soft masks if either has them."""
+    if first.soft != second.soft:
+        first, second = first.softened, second.softened
     (images, masks), (more_images, more_masks) = first.arrays, second.arrays
     table = pd.concat([first.table, second.table], ignore_index=True)
-    return Tiles(table, np.concatenate([images, more_images]), np.concatenate([masks, more_masks]))
+    return Tiles(table, np.concatenate([images, more_images]), np.concatenate([masks, more_masks]), first.soft)

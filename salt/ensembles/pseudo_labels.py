@@ -7,11 +7,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from salt.data.predictions import in_8_bits
 from salt.data.records import Records, chunks, create_records, open_records
 from salt.data.tiles import Tiles, rows_of
 from salt.ensembles.blending import mean, same_tiles
 from schemas.errors import UserError
-from schemas.results import PseudoLabels, PseudoLabelSettings, SizeClass
+from schemas.results import ConfidenceWeight, PseudoLabels, PseudoLabelSettings, SizeClass
 
 ALL_FOLDS = -1  # `fold` of a pseudo-label that every fold trains on
 
@@ -26,6 +27,7 @@ def write_masks(predictions: Sequence[Records], settings: PseudoLabelSettings, o
     """Write the masks of the predictions' weighted mean as records (id, mask), chunk by chunk.
 
     predictions: records (id, plain, tta) of the test tiles, of an ensemble or of the models of one fold
+    Soft masks are one more field, `probability`, in 0..255; `mask` stays in {0, 1} for everything but trainings.
     Returns a table of id, confidence (0..1), pixels (of salt) and coverage (their share), one row per tile.
     Raises ValueError if the predictions differ in their tiles or in the order of tiles.
     """
@@ -34,10 +36,13 @@ def write_masks(predictions: Sequence[Records], settings: PseudoLabelSettings, o
     ids = predictions[0]["id"]
     height, width = predictions[0]["tta"].shape[1:]
     confidences, pixels = np.zeros(len(ids)), np.zeros(len(ids), np.int64)
-    with create_records(out, ids.tolist(), {"mask": np.uint8}, height, width) as records:
+    fields = ["mask", "probability"] if settings.masks == "soft" else ["mask"]
+    with create_records(out, ids.tolist(), dict.fromkeys(fields, np.uint8), height, width) as records:
         for rows in chunks(len(ids)):
             probabilities = mean(predictions, settings.weights, "tta", rows)
             records["mask"][rows] = probabilities > 0.5
+            if settings.masks == "soft":
+                records["probability"][rows] = in_8_bits(probabilities)
             confidences[rows] = confidence(probabilities, settings.low, settings.high)
             pixels[rows] = records["mask"][rows].sum(axis=(1, 2), dtype=np.int64)
     coverage = pixels / (height * width)
@@ -64,6 +69,13 @@ def select(table: pd.DataFrame, settings: PseudoLabels, folds: int, fold: int | 
     return table
 
 
+def weigh(table: pd.DataFrame, settings: PseudoLabels) -> pd.DataFrame:
+    """Add the column `weight`, 0..1, to a table of confidences, unless all tiles weigh the same."""
+    if not isinstance(settings.weight, ConfidenceWeight):
+        return table
+    return table.assign(weight=table["confidence"] ** settings.weight.power)
+
+
 def qualified(table: pd.DataFrame, size: SizeClass, min_confidence: float) -> npt.NDArray[np.int64]:
     """Row labels of every n-th confident tile in a size class, in table order."""
     least = min_confidence if size.min_confidence is None else size.min_confidence
@@ -83,22 +95,23 @@ def load(masks: Path, table: Path, test: Tiles, fold: int | None = None) -> Tile
     masks, table: the two files of make_pseudo_labels
     Raises UserError if no tile is selected: there would be nothing to train on.
     """
-    ids = selected(table, fold)
-    records = open_records(masks)
-    pseudo_masks = records["mask"][rows_of(records["id"], ids)]
-    tiles = test.select(rows_of(test.ids, ids))
-    return Tiles(tiles.table, tiles.images, pseudo_masks)
+    labels, records = selected(table, fold), open_records(masks)
+    soft = "probability" in (records.dtype.names or ())
+    pseudo_masks = records["probability" if soft else "mask"][rows_of(records["id"], labels["id"])]
+    tiles = test.select(rows_of(test.ids, labels["id"]))
+    weights = {"weight": labels["weight"].to_numpy()} if "weight" in labels else {}
+    return Tiles(tiles.table.assign(split="pseudo", **weights), tiles.images, pseudo_masks, soft)
 
 
-def selected(table: Path, fold: int | None = None) -> "pd.Series[str]":
-    """Ids of the selected test tiles, for one fold or for all. Raises UserError if there are none."""
+def selected(table: Path, fold: int | None = None) -> pd.DataFrame:
+    """The rows of the selected test tiles, for one fold or for all. Raises UserError if there are none."""
     labels = pd.read_csv(table, dtype={"id": str}, keep_default_na=False)
     chosen = labels["selected"] if fold is None else labels["selected"] & labels["fold"].isin([fold, ALL_FOLDS])
-    ids = labels.loc[chosen, "id"]
-    if ids.empty:
+    labels = labels[chosen]
+    if labels.empty:
         raise UserError(
-            f"{table}: expected pseudo-labels to train on, found none selected of {len(labels)} tiles. Lower the set's "
+            f"{table}: expected pseudo-labels to train on, found none selected of {len(chosen)} tiles. Lower the set's "
             "min_confidence in the config, or train the ensemble behind it longer. The file lists each tile's "
             "confidence; constant tiles are never selected."
         )
-    return ids
+    return labels

@@ -1,1 +1,1 @@
-"""How programs run: atomic files, progress, signals, provenance, devices. Imports only schemas."""
+"""How programs run: atomic files, progress, signals, provenance, devices, timings. Imports only schemas."""

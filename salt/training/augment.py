@@ -29,7 +29,10 @@ def create_augmentation(transforms: Sequence[Transform]) -> Any:
 
 
 def augment(pipeline: Any, image: Bytes, mask: Bytes, seed: int) -> tuple[Bytes, Bytes]:
-    """Draw once: image (H, W) or (H, W, 3) uint8 and mask (H, W) uint8 in {0, 1} -> the same shapes and dtypes."""
+    """Draw once: image (H, W) or (H, W, 3) uint8 and mask (H, W) uint8 -> the same shapes and dtypes.
+
+    A mask keeps its values: every transformation takes each pixel of the mask from the nearest one.
+    """
     # All transforms share one state, including those inside one_of. `set_random_seed` would seed each one alike, and
     # their draws would coincide.
     pipeline.set_random_state(np.random.default_rng(seed), random.Random(seed))  # noqa: S311 (no secret)

@@ -23,7 +23,8 @@ from salt.scores import metric
 from salt.training import schedules
 from salt.training.averaging import WeightAverage
 from salt.training.checkpoints import Checkpoints, Saver
-from salt.training.loader import Batch, EpochSampler, batch_of, create_loader, stable_seed
+from salt.training.consistency import ConsistencyLoss
+from salt.training.loader import Batch, batch_of, create_loader, create_sampler, stable_seed
 from salt.training.mixup import mix
 from salt.training.optimizers import create_optimizer, load_state, set_learning_rate, state_of
 from salt.training.result import Fitted
@@ -82,17 +83,14 @@ class PhaseTraining:
         self.network, self.loss_of = task.network, create_loss(self.phase.losses)
         self.optimizer = create_optimizer(self.network, self.phase.optimizer)
         self.average = WeightAverage(self.network, self.phase.average)
-        self.sampler = EpochSampler(
-            len(task.tiles),
-            task.draws,
-            self.phase.batch,
-            self.phase.schedule.most_epochs,
-            self.phase.passes_per_epoch,
-            self.phase_seed,
-            (len(state.scores), len(state.losses)),
+        start = len(state.scores), len(state.losses)
+        self.sampler = create_sampler(
+            task.tiles, task.draws, self.phase, task.settings.labelled_share, self.phase_seed, start
         )
         workers, pin_memory = task.compute.loader_workers, task.device.type == "cuda"
         self.batches = iter(create_loader(task.tiles, task.settings.augment, self.sampler, workers, pin_memory))
+        steps = self.sampler.batches_per_epoch
+        self.consistency = ConsistencyLoss.of(task, self.phase, self.average, steps, self.phase_seed, start)
         if tensors:
             self.network.load_state_dict(tensors["network"])
             load_state(self.optimizer, tensors["optimizer"])
@@ -137,21 +135,27 @@ class PhaseTraining:
             schedules.learning_rate(self.phase.schedule, self.phase.optimizer.lr, scores, fraction),
         )
         self.optimizer.zero_grad()
-        _, loss = self._loss(self.network, next(self.batches), self.task.settings.mix, seed)
+        _, loss = self._loss(self.network, next(self.batches), self.task.tiles.soft, self.task.settings.mix, seed)
+        if self.consistency:
+            progress = (len(scores) + fraction) / self.phase.schedule.most_epochs
+            loss = loss + self.consistency.loss(progress, seed)
         loss.backward()
         self.optimizer.step()
         self.average.after_step()
         self.state.losses.append(loss.detach())
 
     def _loss(
-        self, network: nn.Module, batch: Batch, mixing: Mix | None = None, seed: int = 0
+        self, network: nn.Module, batch: Batch, soft: bool, mixing: Mix | None = None, seed: int = 0
     ) -> tuple[dict[str, Tensor], Tensor]:
-        """The network's outputs and the loss of a batch, after mixing its tiles as `mixing` asks."""
-        images, masks, depths = (part.to(self.task.device, non_blocking=True) for part in batch)
-        mixed = mix(images, masks, mixing, seed)
+        """The network's outputs and the loss of a batch (soft: its masks), after mixing its tiles as `mixing` asks."""
+        batch = batch.to(self.task.device)
+        mixed = mix(batch.images, batch.masks, mixing, seed, batch.weights)
         with autocast(self.task.device):
-            outputs = network(self.task.inputs(mixed.images, depths))
-        losses = [weight * self.loss_of(outputs, self.task.geometry.masks(part)) for weight, part in mixed.masks]
+            outputs = network(self.task.inputs(mixed.images, batch.depths))
+        losses = [
+            share * self.loss_of(outputs, self.task.geometry.masks(part, soft), tile_weights)
+            for (share, part), tile_weights in zip(mixed.masks, mixed.weights, strict=True)
+        ]
         return outputs, torch.stack(losses).sum()
 
     def _update_epoch_average(self, epoch: int) -> None:
@@ -174,7 +178,7 @@ class PhaseTraining:
         losses, scores = [], []
         for start in range(0, len(held_out), size):
             batch = batch_of(held_out, slice(start, start + size))
-            outputs, loss = self._loss(network, batch)
+            outputs, loss = self._loss(network, batch, held_out.soft)
             predicted = self.task.geometry.probabilities(outputs["mask"]) > 0.5
             losses.append(loss.item() * len(predicted))
             scores.append(metric.score(predicted.cpu().numpy().astype(np.uint8), batch.masks.numpy()))
@@ -236,11 +240,11 @@ class Pace:
     """Estimates the rest of a training from the pace of this program's part of it."""
 
     def __init__(self, task: Task) -> None:
-        self.phases, self.clock, self.passes_done = task.settings.phases, Clock(), 0
+        self.phases, self.clock, self.work_done = task.settings.phases, Clock(), 0.0
 
     def left(self, state: TrainingState) -> str:
         """Text with the most time left; call this at the end of each epoch."""
         phase = self.phases[state.phase - 1]
-        self.passes_done += phase.passes_per_epoch
-        ahead = [later.schedule.most_epochs * later.passes_per_epoch for later in self.phases[state.phase - 1 :]]
-        return self.clock.left(self.passes_done, sum(ahead) - len(state.scores) * phase.passes_per_epoch)
+        self.work_done += phase.work_per_epoch
+        ahead = [later.schedule.most_epochs * later.work_per_epoch for later in self.phases[state.phase - 1 :]]
+        return self.clock.left(self.work_done, sum(ahead) - len(state.scores) * phase.work_per_epoch)

@@ -7,8 +7,9 @@ import atexit
 import math
 import multiprocessing
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import cv2
@@ -22,8 +23,10 @@ from salt.data.tiles import Tiles
 from salt.runtime.signals import ignore_stop_signals
 from salt.training import augment
 from schemas.augmentation import Transform
+from schemas.training import Phase
 
 Draw = tuple[int, int, int]  # epoch, permutation within the epoch, row of the tile
+Drawn = tuple[npt.NDArray | np.float32, ...]  # what a draw leaves of a tile: the row of a batch
 
 
 def stable_seed(*parts: int) -> int:
@@ -35,23 +38,30 @@ class Batch(NamedTuple):
     """Tiles to train on or to validate on; row i of every field is the same tile.
 
     images: (B, H, W) grey or (B, H, W, 3) red, green, blue; uint8
-    masks: (B, H, W) uint8 in {0, 1}
+    masks: (B, H, W) uint8 in {0, 1}, or in 0..255 if the training has soft masks
     depths: (B,) float32 in 0..1, NaN where unknown
+    weights: (B,) float32 in 0..1, of the tiles' losses; None if all weigh the same
     """
 
     images: Tensor
     masks: Tensor
     depths: Tensor
+    weights: Tensor | None = None
+
+    def to(self, device: torch.device) -> "Batch":
+        """The batch on a device."""
+        parts = self._asdict().items()
+        return Batch(**{name: part.to(device, non_blocking=True) for name, part in parts if part is not None})
 
 
 def batch_of(tiles: Tiles, rows: slice | Sequence[int]) -> Batch:
-    """A batch of unaugmented tiles."""
+    """A batch of unaugmented tiles that weigh the same."""
     return Batch(*(torch.from_numpy(array[rows]) for array in (*tiles.arrays, tiles.depths)))
 
 
 @dataclass(frozen=True)
-class TrainingTiles(Dataset[tuple[npt.NDArray, npt.NDArray, np.float32]]):
-    """Tiles with masks; each draw augments its tile independently."""
+class TrainingTiles(Dataset[Drawn]):
+    """Tiles with masks, as the fields of a Batch; each draw augments its tile independently."""
 
     tiles: Tiles
     augmentation: Any  # the albumentations pipeline
@@ -60,11 +70,12 @@ class TrainingTiles(Dataset[tuple[npt.NDArray, npt.NDArray, np.float32]]):
     def __len__(self) -> int:
         return len(self.tiles)
 
-    def __getitem__(self, draw: Draw) -> tuple[npt.NDArray, npt.NDArray, np.float32]:
+    def __getitem__(self, draw: Draw) -> Drawn:
         epoch, turn, row = draw
         images, masks = self.tiles.arrays
         seed = stable_seed(self.seed, epoch, turn, row)
-        return *augment.augment(self.augmentation, images[row], masks[row], seed), self.tiles.depths[row]
+        drawn = *augment.augment(self.augmentation, images[row], masks[row], seed), self.tiles.depths[row]
+        return drawn if self.tiles.weights is None else (*drawn, self.tiles.weights[row])
 
 
 @dataclass(frozen=True)
@@ -104,28 +115,97 @@ class EpochSampler(Sampler[list[Draw]]):
             yield from self.epoch(epoch)[first_batch if epoch == first_epoch else 0 :]
 
 
+@dataclass(frozen=True)
+class QuotaSampler(Sampler[list[Draw]]):
+    """The batches of all epochs in order, each with a fixed number of tiles of each kind.
+
+    A kind is drawn by one permutation of its tiles after another; each epoch begins with new ones.
+
+    kinds: number of tiles of each kind, and how many of them a batch holds; rows count through the kinds
+    """
+
+    kinds: tuple[tuple[int, int], ...]
+    batches_per_epoch: int
+    epochs: int
+    seed: int
+    start: tuple[int, int] = (0, 0)  # epoch and batch at which iteration begins
+
+    def epoch(self, epoch: int) -> list[list[Draw]]:
+        """The batches of one epoch (0-based)."""
+        of_kinds = [(quota, self._draws(epoch, kind)) for kind, (_, quota) in enumerate(self.kinds)]
+        return [
+            [draw for quota, draws in of_kinds for draw in draws[number * quota :][:quota]]
+            for number in range(self.batches_per_epoch)
+        ]
+
+    def _draws(self, epoch: int, kind: int) -> list[Draw]:
+        """At least as many draws of a kind as an epoch needs."""
+        tiles, quota = self.kinds[kind]
+        first = sum(before for before, _ in self.kinds[:kind])
+        return [
+            (epoch, turn, first + int(row))
+            for turn in range(math.ceil(self.batches_per_epoch * quota / tiles))
+            for row in np.random.default_rng([self.seed, epoch, kind, turn]).permutation(tiles)
+        ]
+
+    def __iter__(self) -> Iterator[list[Draw]]:
+        first_epoch, first_batch = self.start
+        for epoch in range(first_epoch, self.epochs):
+            yield from self.epoch(epoch)[first_batch if epoch == first_epoch else 0 :]
+
+
+def create_sampler(
+    tiles: Tiles, draws: int, phase: Phase, labelled_share: float | None, seed: int, start: tuple[int, int]
+) -> EpochSampler | QuotaSampler:
+    """The sampler of a phase, from an epoch and a batch on.
+
+    draws: of a pass
+    labelled_share: of each batch, if the tiles are of both kinds, the labelled first; None: all tiles are alike. Its
+        epochs have as many batches either way.
+    """
+    epochs, passes = phase.schedule.most_epochs, phase.passes_per_epoch
+    alike = EpochSampler(len(tiles), draws, phase.batch, epochs, passes, seed, start)
+    others = len(tiles) - tiles.labelled
+    if labelled_share is None or 0 in (tiles.labelled, others):
+        return alike
+    quota = min(max(1, round(labelled_share * phase.batch)), phase.batch - 1)
+    kinds = ((tiles.labelled, quota), (others, phase.batch - quota))
+    return QuotaSampler(kinds, alike.batches_per_epoch, alike.epochs, seed, start)
+
+
 def create_loader(
     tiles: Tiles,
     augmentation: Sequence[Transform],
-    sampler: EpochSampler,
+    sampler: EpochSampler | QuotaSampler,
     workers: int,
     pin_memory: bool,
 ) -> DataLoader[Any]:
     """A loader of batches over all epochs of the sampler."""
+    dataset = TrainingTiles(tiles, augment.create_augmentation(augmentation), sampler.seed)
+    return load(dataset, Batch, sampler, workers, pin_memory)
+
+
+def load(
+    dataset: Dataset[Drawn],
+    kind: Callable[..., NamedTuple],
+    sampler: EpochSampler | QuotaSampler,
+    workers: int,
+    pin_memory: bool,
+) -> DataLoader[Any]:
+    """A loader of a dataset; each batch is a `kind` of the stacked fields of its draws."""
     atexit.register(_end_workers)
-    pipeline = augment.create_augmentation(augmentation)
     return DataLoader(
-        TrainingTiles(tiles, pipeline, sampler.seed),
+        dataset,
         batch_sampler=sampler,
         num_workers=workers,
-        collate_fn=_stack,
+        collate_fn=partial(_stack, kind),
         worker_init_fn=_set_up_worker,
         pin_memory=pin_memory,
     )
 
 
-def _stack(drawn: Sequence[tuple[npt.NDArray, npt.NDArray, np.float32]]) -> Batch:
-    return Batch(*(torch.from_numpy(np.stack(arrays)) for arrays in zip(*drawn, strict=True)))
+def _stack(kind: Callable[..., NamedTuple], drawn: Sequence[Drawn]) -> NamedTuple:
+    return kind(*(torch.from_numpy(np.stack(arrays)) for arrays in zip(*drawn, strict=True)))
 
 
 def _end_workers() -> None:

@@ -13,19 +13,22 @@ class Mixed(NamedTuple):
     """A batch after mixing.
 
     images: (B, H, W) or (B, H, W, 3) uint8
-    masks: (weight, (B, H, W) uint8 in {0, 1}) of each term of the loss, a weighted sum; the weights sum to 1
+    masks: (share, (B, H, W) of the given dtype) of each term of the loss, a weighted sum; the shares sum to 1
+    weights: (B,) of the tiles in each term; None if all weigh the same
     """
 
     images: Tensor
     masks: list[tuple[float, Tensor]]
+    weights: list[Tensor | None]
 
 
-def mix(images: Tensor, masks: Tensor, settings: Mix | None, seed: int) -> Mixed:
+def mix(images: Tensor, masks: Tensor, settings: Mix | None, seed: int, weights: Tensor | None = None) -> Mixed:
     """Mix each tile of a batch with another one, or leave the whole batch as it is; a draw decides.
 
-    images: (B, H, W) or (B, H, W, 3) uint8; masks: (B, H, W) uint8 in {0, 1}
+    images: (B, H, W) or (B, H, W, 3) uint8; masks: (B, H, W) of any dtype
+    weights: (B,); a tile that cutmix makes weighs the mean of its two tiles by area
     """
-    unmixed = Mixed(images, [(1.0, masks)])
+    unmixed = Mixed(images, [(1.0, masks)], [weights])
     if settings is None:
         return unmixed
     rng = np.random.default_rng(seed)
@@ -36,13 +39,17 @@ def mix(images: Tensor, masks: Tensor, settings: Mix | None, seed: int) -> Mixed
     if settings.name == "mixup":
         mixed = share * images.float() + (1 - share) * images[partners].float()
         # Masks stay binary, as the Lovasz hinge needs: the losses are mixed instead.
-        return Mixed(mixed.round().to(torch.uint8), [(share, masks), (1 - share, masks[partners])])
+        terms = [(share, masks), (1 - share, masks[partners])]
+        return Mixed(mixed.round().to(torch.uint8), terms, [weights, None if weights is None else weights[partners]])
     _, height, width = masks.shape
     rows, columns = _rectangle(height, width, 1 - share, rng)
     images, masks, sources = images.clone(), masks.clone(), (images[partners], masks[partners])
     for target, source in zip((images, masks), sources, strict=True):
         target[:, rows, columns] = source[:, rows, columns]
-    return Mixed(images, [(1.0, masks)])
+    if weights is not None:
+        pasted = (rows.stop - rows.start) * (columns.stop - columns.start) / (height * width)
+        weights = (1 - pasted) * weights + pasted * weights[partners]
+    return Mixed(images, [(1.0, masks)], [weights])
 
 
 def _rectangle(height: int, width: int, area: float, rng: np.random.Generator) -> tuple[slice, slice]:

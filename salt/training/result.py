@@ -11,9 +11,9 @@ from salt.inference.weight_files import State, save_weights
 from salt.runtime import device
 from salt.runtime.atomic import atomic_folder, atomic_path
 from salt.runtime.paths import snapshot
+from salt.runtime.timings import Timing, kind
 from salt.training.state import TrainingState
 from salt.training.task import Task
-from salt.training.timings import Timing, kind
 
 
 @dataclass(frozen=True)
@@ -42,11 +42,11 @@ class Fitted:
     def timing(self) -> Timing:
         """What the training took, for estimates of others."""
         task, phases = self.task, self.task.settings.phases
-        passes = sum(phases[epoch.phase - 1].passes_per_epoch for epoch in self.state.history)
+        tiles = round(task.draws * sum(phases[epoch.phase - 1].work_per_epoch for epoch in self.state.history))
         weights = sum(value.nbytes for value in task.network.state_dict().values())
         where = device.describe(task.device)
         network = kind(task.settings.network)
-        return Timing(network, task.geometry.shape, passes * task.draws, self.state.seconds, weights, where)
+        return Timing(network, task.geometry.shape, tiles, self.state.seconds, weights, where)
 
     def write_history(self, path: Path) -> None:
         """Write history.csv."""

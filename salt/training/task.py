@@ -28,6 +28,7 @@ class Task:
 
     tiles: to train on; draws: of a pass over them, as many as tiles, except for a control
     held_out: to validate on, None if nothing is held out
+    unlabelled: tiles for consistency training, None if no phase has any
     seed: data order, augmentation, mixing and dropout are functions of (seed, phase, epoch, step, tile)
     """
 
@@ -40,6 +41,7 @@ class Task:
     compute: Compute
     device: torch.device
     seed: int
+    unlabelled: Tiles | None = None
 
     @classmethod
     def create(
@@ -51,6 +53,7 @@ class Task:
         fold: int | None = None,
         encoder_weights: Path | None = None,
         start_from: Path | None = None,
+        unlabelled: Tiles | None = None,
         draws: int | None = None,
     ) -> Self:
         """Set the machine up and create the network.
@@ -69,8 +72,10 @@ class Task:
             load_weights(network, start_from)
         each_pass = f" in {draws} draws a pass" if draws not in (None, len(tiles)) else ""
         say(f"{len(tiles)} tiles to train on{each_pass}, {len(held_out or ())} held out, on {device.describe(where)}")
-        geometry = Geometry.of(settings.input, *([tiles, held_out] if held_out else [tiles]))
-        return cls(network, geometry, tiles, draws or len(tiles), held_out, settings, compute, where, seed)
+        if unlabelled:
+            say(f"{len(unlabelled)} unlabelled tiles to learn from as well")
+        geometry = Geometry.of(settings.input, *(some for some in (tiles, held_out, unlabelled) if some))
+        return cls(network, geometry, tiles, draws or len(tiles), held_out, settings, compute, where, seed, unlabelled)
 
     def __post_init__(self) -> None:
         """Check what would fail later. Raises UserError."""
@@ -78,6 +83,11 @@ class Task:
             raise UserError(
                 f"Expected the sides of this network's input to be multiples of {self.network.stride} px, found "
                 f"{wrong[0]} px. Set `resize` or `pad` of the model's `input`."
+            )
+        if self.settings.learns_from_unlabelled and not self.unlabelled:
+            raise UserError(
+                "Expected unlabelled tiles that are not constant, for the model's `consistency`, found none. Add "
+                "unlabelled tiles to the data, or remove `consistency` from the phases."
             )
         for number, phase in enumerate(self.settings.phases, 1):
             self._check_batch(number, phase.batch)
@@ -94,9 +104,10 @@ class Task:
     def fingerprint(self) -> str:
         """Digest of everything that determines the training's result."""
         arrays = [array for some in (self.tiles, self.held_out) if some for array in (*some.arrays, some.depths)]
-        return fingerprint(
-            f"{self.seed} {self.draws} {self.settings.model_dump_json()}", arrays, self.network.state_dict()
-        )
+        arrays += [] if self.tiles.weights is None else [self.tiles.weights]
+        arrays += [self.unlabelled.images, self.unlabelled.depths] if self.unlabelled else []
+        facts = f"{self.seed} {self.draws} {self.settings.model_dump_json()}"
+        return fingerprint(facts, arrays, self.network.state_dict())
 
     def inputs(self, images: Tensor, depths: Tensor) -> Tensor:
         """The network's input (B, C, S, S) from images (B, H, W) or (B, H, W, 3) uint8 on its device."""

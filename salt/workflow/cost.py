@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 from salt.intake import sources
+from salt.runtime import timings
 from salt.runtime.paths import Run
-from salt.training import timings
-from salt.training.timings import Timing
+from salt.runtime.timings import Timing
 from salt.workflow.snakemake_adapter import Job, size
 from schemas import rounds
 from schemas.config import Config
@@ -88,8 +88,8 @@ class Cost:
         key = timings.kind(model.network), model.input.known_shape(self.config.data.shape)
         return next((timing for timing in self.measured if (timing.network, timing.shape) == key), None)
 
-    def _passes(self, job: Job) -> int:
-        return sum(phase.schedule.most_epochs * phase.passes_per_epoch for phase in self._phases(job))
+    def _passes(self, job: Job) -> float:
+        return sum(phase.schedule.most_epochs * phase.work_per_epoch for phase in self._phases(job))
 
     def _phases(self, job: Job) -> Sequence[Phase]:
         model = self.config.models[job.wildcards["model"]]
@@ -153,7 +153,10 @@ class Cost:
                 hide = self.config.data.hide_labels
                 masks = round(train / (1 - hide.share)) if hide else train  # hidden ones are written too
                 return "tiles and masks", (masks + channels * (train + test)) * pixels
-            case "make_pseudo_labels" | "postprocess":
+            case "make_pseudo_labels":
+                soft = self.config.pseudo_labels[job.wildcards["labels"]].masks == "soft"
+                return "tiles and masks", test * pixels * (2 if soft else 1)
+            case "postprocess":
                 return "tiles and masks", test * pixels
             case "predict_images":
                 return "predictions of images and, until they are blended, of their windows", self._of_images()

@@ -85,7 +85,8 @@ class Plan:
 
     def train_settings(self, wildcards: Any) -> str:
         """Settings of train_fold."""
-        return self._train_settings(self._model(wildcards), "phases")
+        model = self._model(wildcards)
+        return self._train_settings(model, "phases", labelled_share=model.labelled_share)
 
     def pretrain_settings(self, wildcards: Any) -> str:
         """Settings of pretrain."""

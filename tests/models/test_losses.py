@@ -79,6 +79,30 @@ def test_bce_dice_of_even_odds_by_hand():
     assert losses.bce_dice(torch.zeros(1, 1, 2, 2), masks).item() == pytest.approx(expected, rel=1e-6)
 
 
+def soft_masks(shape=(3, 1, 4, 4)):
+    return torch.rand(shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+
+
+def test_cross_entropy_and_dice_take_probabilities_as_they_are():
+    outputs, _ = outputs_and_masks(side=4)
+    masks, p = soft_masks(), torch.sigmoid(outputs["mask"])
+    entropy = -(masks * p.log() + (1 - masks) * (1 - p).log()).mean().item()
+    coefficient = ((2 * (p * masks).sum() + 1) / (p.sum() + masks.sum() + 1)).item()
+    found = {name: losses.create_loss([KINDS[name]()])(outputs, masks).item() for name in ("bce", "dice", "bce_dice")}
+    assert found["bce"] == pytest.approx(entropy)
+    assert found["dice"] == pytest.approx(1 - coefficient)
+    assert found["bce_dice"] == pytest.approx((entropy + 1 - coefficient) / 2)
+
+
+@pytest.mark.parametrize("name", [name for name in KINDS if "lovasz" in name or name == "deep_supervision"])
+def test_lovasz_losses_take_the_pixels_with_a_probability_above_a_half(name):
+    outputs, _ = outputs_and_masks(side=4)
+    outputs["empty"], masks = torch.full((3, 1), 50.0), soft_masks()
+    masks[0] /= 2  # empty
+    loss = losses.create_loss([KINDS[name]()])
+    assert torch.equal(loss(outputs, masks), loss(outputs, (masks > 0.5).double()))
+
+
 @pytest.mark.parametrize(("smooth", "expected"), [(1, 1 - 3 / 5), (8, 1 - 10 / 12)])
 def test_dice_is_as_smooth_as_the_config_says(smooth, expected):
     masks = torch.tensor([1.0, 1.0, 0.0, 0.0]).view(1, 1, 2, 2)  # p = 0.5: overlap 1, areas 2 and 2
@@ -107,7 +131,7 @@ def test_every_loss_of_the_schema_exists_and_takes_its_parameters():
     assert losses.LOSSES.keys() == KINDS.keys()
     for name, section in KINDS.items():
         given = ("outputs" if section.needs_heads else "logits", "masks")
-        assert list(inspect.signature(losses.LOSSES[name]).parameters) == [*given, *section().parameters]
+        assert list(inspect.signature(losses.LOSSES[name]).parameters) == [*given, *section().parameters, "weights"]
 
 
 def outputs_and_masks(side, count=3, dtype=torch.float64, seed=0):
@@ -168,3 +192,75 @@ def test_lovasz_hinge_by_hand():
     assert losses.lovasz_elu(logits, masks).item() == pytest.approx(elu)
     swapped = losses.lovasz_relu(-logits, 1 - masks).item()
     assert losses.lovasz_symmetric(logits, masks).item() == pytest.approx((3.5 / 3 + swapped) / 2)
+
+
+@pytest.mark.parametrize("soft", [False, True])
+@given(st.integers(0, 1000), st.floats(0, 0.5), st.floats(0.5, 1))
+def test_confident_cross_entropy_equals_its_twin(soft, seed, low, high):
+    outputs, _ = outputs_and_masks(side=2, seed=seed)
+    probabilities, total = soft_masks((3, 1, 2, 2)), 0.0
+    for logit, p in zip(outputs["mask"].flatten().tolist(), probabilities.flatten().tolist(), strict=True):
+        target, predicted = p if soft else float(p > 0.5), 1 / (1 + np.exp(-logit))
+        if p < low or p > high:
+            total -= target * np.log(predicted) + (1 - target) * np.log(1 - predicted)
+    found = losses.confident_bce(outputs["mask"], probabilities, low, high, soft)
+    assert found.item() == pytest.approx(total / 12)
+
+
+# Weights of tiles -----------------------------------------------------------------------------------------------------
+
+
+def weighted_twin(name, outputs, masks, weights):
+    """The weighted loss, tile by tile; Dice and the mean of both have twins of their own."""
+    tiles = [({key: value[i : i + 1] for key, value in outputs.items()}, masks[i : i + 1]) for i in range(len(masks))]
+    single = [losses.create_loss([KINDS[name]()])(*tile).item() for tile in tiles]
+    return np.average(single, weights=weights)
+
+
+weights_of_three = st.lists(st.floats(0.01, 1), min_size=3, max_size=3)
+
+
+@pytest.mark.parametrize("name", ["bce", "lovasz_relu", "lovasz_elu", "lovasz_symmetric"])
+@given(weights_of_three, st.integers(0, 1000))
+def test_a_weighted_loss_is_the_weighted_mean_over_tiles(name, weights, seed):
+    outputs, masks = outputs_and_masks(side=3, seed=seed)
+    found = losses.create_loss([KINDS[name]()])(outputs, masks, torch.tensor(weights, dtype=torch.float64))
+    assert found.item() == pytest.approx(weighted_twin(name, outputs, masks, weights))
+
+
+@given(st.lists(st.integers(1, 3), min_size=3, max_size=3), st.integers(0, 1000))
+def test_dice_of_weighted_tiles_counts_a_tile_as_often_as_it_weighs(times, seed):
+    outputs, masks = outputs_and_masks(side=3, seed=seed)
+    rows = [row for row, count in enumerate(times) for _ in range(count)]
+    repeated = losses.dice(outputs["mask"][rows], masks[rows], smooth=2.0)
+    found = losses.dice(outputs["mask"], masks, smooth=2.0, weights=torch.tensor(times, dtype=torch.float64))
+    assert found.item() == pytest.approx(repeated.item())
+
+
+@given(weights_of_three)
+def test_only_tiles_with_salt_share_the_weights_of_non_empty_losses(weights):
+    outputs, masks = outputs_and_masks(side=3)  # the first is empty
+    given = torch.tensor(weights, dtype=torch.float64)
+    found = losses.lovasz_non_empty(outputs["mask"], masks, given)
+    expected = losses.lovasz_relu(outputs["mask"][1:], masks[1:], given[1:])
+    assert found.item() == pytest.approx(expected.item())
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_equal_weights_change_no_loss_and_none_give_zero(name):
+    outputs, masks = outputs_and_masks(side=4)
+    loss, ones = losses.create_loss([KINDS[name]()]), torch.ones(3, dtype=torch.float64)
+    assert loss(outputs, masks, ones).item() == pytest.approx(loss(outputs, masks).item())
+    assert torch.equal(loss(outputs, masks), loss(outputs, masks, None))
+    assert loss(outputs, masks, 0 * ones).item() == 0
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_weighted_gradients_are_those_of_finite_differences(name):
+    outputs, masks = outputs_and_masks(side=3)
+    heads, weights = [logits.requires_grad_() for logits in outputs.values()], torch.tensor([0.5, 1, 0.25]).double()
+
+    def loss(*logits):
+        return losses.create_loss([KINDS[name]()])(dict(zip(outputs, logits, strict=True)), masks, weights)
+
+    assert torch.autograd.gradcheck(loss, heads)

@@ -32,6 +32,12 @@ def test_sure_tiles_that_vary_are_selected_with_their_masks(run, sure_prediction
     assert set(table["fold"]) == {-1}
 
 
+def test_the_table_has_weights_only_if_they_differ(run, sure_predictions):
+    assert start(run, sure_predictions)[0].columns.tolist() == ["id", "confidence", "coverage", "selected", "fold"]
+    table, _ = start(run, sure_predictions, weight={"name": "confidence"})
+    assert table["weight"].equals(table["confidence"])
+
+
 def test_a_fold_learns_from_the_weighted_mean_of_its_models(run, sure_predictions):
     test = easy_tiles(6, split="test", seed=1)
     write_predictions(run / "other.npy", test.ids, np.full(test.images.shape, 0.5))

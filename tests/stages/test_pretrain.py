@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file
 
 from salt.inference.weight_files import copy_state
-from salt.training.timings import Timing, kind
+from salt.runtime.timings import Timing, kind
 from schemas.errors import UserError
 from stages import make_pseudo_labels, pretrain
 from tests.stages.conftest import COMPUTE, NETWORK, ON_ENCODER, train_settings

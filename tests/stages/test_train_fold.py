@@ -9,8 +9,8 @@ from salt.data.records import create_records
 from salt.data.tiles import load_tiles
 from salt.inference.weight_files import copy_state
 from salt.runtime import provenance
+from salt.runtime.timings import Timing, kind
 from salt.training import result
-from salt.training.timings import Timing, kind
 from schemas.errors import UserError
 from stages import train_fold
 from tests.stages.conftest import COMPUTE, NETWORK, ON_ENCODER, train_settings
@@ -255,3 +255,14 @@ def test_wrong_settings_are_reported_by_their_path(run, monkeypatch, edit, messa
 def test_an_encoder_that_does_not_exist_is_refused(run):
     with pytest.raises(UserError, match="There is no encoder 'resnet43'.*resnet34"):
         start(run, network=ON_ENCODER.model_copy(update={"encoder": "resnet43"}))
+
+
+def test_unlabelled_tiles_that_vary_are_read_if_a_phase_learns_from_them(run, caplog):
+    caplog.set_level("INFO")
+    start(run)
+    assert "unlabelled" not in caplog.text
+    plain = pd.read_csv(run / "out" / "history.csv")
+    every_pixel = {"low": 0.5, "high": 0.5, "ramp": 0, "augment": [{"name": "noise", "p": 1, "std": 0.2}]}
+    start(run, consistency={"teacher": "self", "batch": 4, **every_pixel})
+    assert "5 unlabelled tiles to learn from as well" in caplog.text  # of six; one is constant
+    assert not pd.read_csv(run / "out" / "history.csv")["loss"].equals(plain["loss"])

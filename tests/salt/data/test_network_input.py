@@ -144,3 +144,19 @@ def test_a_depth_that_is_not_known_is_an_error_where_depth_is_a_channel(tiles):
     assert Geometry.of(Input(channels="ramp"), some).tile == (32, 32)
     with pytest.raises(UserError, match=r"2 of 24 have none \(the first is train000\).*channels: ramp"):
         Geometry.of(Input(channels="depth"), tiles, some)
+
+
+@pytest.mark.parametrize("shape", [{}, {"pad": 48}, {"resize": 64}])
+def test_soft_masks_reach_the_network_as_probabilities(shape):
+    geometry = Geometry(Input(**shape), tile=(32, 32))
+    masks = torch.arange(256, dtype=torch.uint8).repeat(4).view(1, 32, 32)
+    found = geometry.masks(masks, soft=True)
+    assert found.shape == (1, 1, *geometry.shape)
+    assert (found.min(), found.max()) == (0, 1)
+    if not shape:
+        assert torch.equal(found[:, 0], masks.float() / 255)
+
+
+def test_soft_masks_of_zeros_and_ones_are_hard_masks_where_nothing_is_resized():
+    geometry, masks = Geometry(Input(pad=48), tile=(32, 32)), (torch.rand(3, 32, 32) > 0.5).to(torch.uint8)
+    assert torch.equal(geometry.masks(255 * masks, soft=True), geometry.masks(masks))

@@ -57,3 +57,14 @@ def test_select_and_concatenate_keep_rows_together():
 def test_an_unknown_id_is_named():
     with pytest.raises(KeyError, match="x"):
         rows_of(["a", "b"], ["b", "x"])
+
+
+def test_tiles_with_soft_masks_make_those_of_others_soft():
+    hard, soft = easy_tiles(5), easy_tiles(3).softened
+    for both in (concatenate(hard, soft), concatenate(soft, hard)):
+        assert both.soft
+        assert sorted(np.unique(both.masks)) == [0, 255]
+    assert np.array_equal(concatenate(hard, soft).masks[:5], hard.masks * 255)
+    assert np.array_equal(concatenate(hard, soft).masks[5:], soft.masks)
+    assert concatenate(soft, soft).select(np.array([1])).soft
+    assert not concatenate(hard, hard).soft

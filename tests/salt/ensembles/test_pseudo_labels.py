@@ -140,6 +140,23 @@ def test_masks_and_confidence_are_of_the_weighted_mean_of_the_predictions(tmp_pa
     assert np.allclose(found["coverage"], (mean > 0.5).mean(axis=(1, 2)))
 
 
+def test_soft_masks_are_probabilities_beside_the_hard_masks(tmp_path):
+    given = {"ensemble": "any", "folds": 2, "weights": (3, 1)}
+    rng = np.random.default_rng(0)
+    members = [predictions(tmp_path / f"{n}.npy", IDS, rng.random((600, 6, 5)).astype(np.float16)) for n in range(2)]
+    tables, records = {}, {}
+    for kind in ("hard", "soft"):
+        settings = PseudoLabelSettings(**given, masks=kind)
+        tables[kind] = pseudo_labels.write_masks(members, settings, tmp_path / f"{kind}.npy")
+        records[kind] = open_records(tmp_path / f"{kind}.npy")
+    assert tables["soft"].equals(tables["hard"])
+    assert np.array_equal(records["soft"]["mask"], records["hard"]["mask"])
+    assert records["hard"].dtype.names == ("id", "mask")
+    mean = 0.75 * members[0]["tta"].astype(float) + 0.25 * members[1]["tta"].astype(float)
+    assert np.abs(records["soft"]["probability"] / 255 - mean).max() <= 0.5 / 255 + 1e-6
+    assert np.array_equal(records["soft"]["probability"] > 127, records["soft"]["mask"])
+
+
 def test_predictions_of_other_tiles_are_refused(tmp_path):
     settings = PseudoLabelSettings(ensemble="any", folds=2, weights=(1, 1))
     members = [
@@ -170,6 +187,29 @@ def test_a_fold_gets_its_own_pseudo_labels_and_those_for_all(written):
     assert pseudo_labels.load(*written).ids == ["test001", "test002", "test003"]
     assert pseudo_labels.load(*written, fold=1).ids == ["test002", "test003"]
     assert pseudo_labels.load(*written, fold=0).arrays[1].max(axis=(1, 2)).tolist() == [1, 1]
+
+
+def test_soft_masks_are_what_a_training_learns_where_there_are_any(written):
+    masks, labels, test = written
+    with create_records(masks, test.ids, {"mask": np.uint8, "probability": np.uint8}, 32, 32) as records:
+        records["probability"] = 50 * np.arange(4)[:, None, None]
+    tiles = pseudo_labels.load(masks, labels, test, fold=1)
+    assert tiles.soft
+    assert tiles.masks.max(axis=(1, 2)).tolist() == [100, 150]
+
+
+def test_confident_tiles_weigh_more_if_the_config_says_so():
+    tiles = table(50)
+    by_confidence = PseudoLabels.model_validate({"ensemble": "any", "weight": {"name": "confidence", "power": 2}})
+    assert pseudo_labels.weigh(tiles, by_confidence)["weight"].tolist() == [c**2 for c in tiles["confidence"]]
+    assert pseudo_labels.weigh(tiles, PseudoLabels(ensemble="any")) is tiles
+
+
+def test_weights_reach_a_training(written):
+    masks, labels, test = written
+    assert pseudo_labels.load(*written).weights is None
+    pd.read_csv(labels).assign(weight=[0.1, 0.2, 0.3, 0.4]).to_csv(labels, index=False)
+    assert pseudo_labels.load(masks, labels, test, fold=1).weights.tolist() == pytest.approx([0.3, 0.4])
 
 
 def test_no_pseudo_labels_at_all_are_an_error_with_a_remedy(written):

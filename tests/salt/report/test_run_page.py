@@ -195,3 +195,37 @@ def test_the_methods_mention_no_choice_if_the_held_out_fold_made_none():
     assert "optimistic" not in methods(check_config(raw))
     raw["models"]["only"]["phases"] *= 2
     assert "the held-out fold was used to choose the weights that a phase started from." in methods(check_config(raw))
+
+
+def learning(phase=None, model=None, labels=None):
+    """The methods of the winning recipe with changes to a phase, to a model with pseudo-labels, and to their set."""
+    raw = winning().model_dump(mode="json")
+    raw["models"]["stage1_resnet34"]["phases"][0] |= phase or {}
+    raw["models"]["stage2_resnet34"] |= model or {}
+    raw["pseudo_labels"]["stage1_by_size"] |= labels or {}
+    return methods(check_config(raw))
+
+
+def test_the_methods_describe_what_pseudo_labels_teach():
+    plain = learning()
+    assert not re.search("labelled;|probability p of each|weighted by the tile's confidence", plain)
+    text = learning(model={"labelled_share": 0.25}, labels={"masks": "soft"})
+    assert "were added to the training tiles of each fold; in each batch, 25.0 % of the tiles were labelled." in text
+    assert "Networks learned the probability p of each of its pixels instead of the mask." in text
+    text = learning(labels={"weight": {"name": "confidence", "power": 2}})
+    assert "The loss of each of its tiles was weighted by the tile's confidence to the power of 2." in text
+
+
+def test_the_methods_describe_consistency_training():
+    assert "unlabelled tiles per step" not in learning()
+    strong = [{"name": "noise", "p": 0.8, "std": 0.1}]
+    given = {"teacher": "average", "batch": 9, "mix": {"name": "cutmix"}, "masks": "soft", "augment": strong}
+    text = learning({"average": {"name": "ema", "decay": 0.99}, "consistency": given})
+    assert (
+        "validated and kept; from 9 unlabelled tiles per step, changed by adding noise with a deviation of up to 0.1 "
+        "of the grey range (p = 0.8), mixed by cutmix, the network learned what the average of its weights predicted "
+        "without these changes, where p &lt; 0.2 or p &gt; 0.8, as probabilities (weight 1, reached after 30.0 % of "
+        "the epochs)" in text
+    )
+    text = learning({"consistency": {"teacher": "self", "batch": 9, "ramp": 0, "augment": strong}})
+    assert "learned what it predicted without these changes, where p &lt; 0.2 or p &gt; 0.8 (weight 1))" in text

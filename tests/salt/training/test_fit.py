@@ -1,4 +1,5 @@
 import contextlib
+import dataclasses
 import itertools
 import math
 import signal
@@ -20,6 +21,7 @@ from schemas.augmentation import PRESETS, Mix, ShiftScale
 from schemas.config import Compute
 from schemas.errors import UserError
 from schemas.training import Phase, TrainSettings
+from tests.easy_tiles import easy_tiles
 
 AUGMENT = (*PRESETS["write_up"][:-1], ShiftScale(p=0.7, shift=0.1625, scale=0.1))  # small tiles learn little zoomed
 COSINE = {"name": "cosine", "cycles": [2, 3]}
@@ -31,12 +33,31 @@ def phase(schedule=COSINE, loss="bce_dice", lr=0.01, **more):
     return Phase.model_validate({"loss": loss, "optimizer": optimizer, "schedule": schedule, "batch": 4, **more})
 
 
-def task(tiles, phases, held_out=True, seed=3, workers=0, mix=None, channels="ramp", pad=None, draws=None, **compute):
+def consistent(**more):
+    """Settings of consistency training."""
+    strong = [{"name": "contrast", "p": 1, "limit": 0.3}, {"name": "coarse_dropout", "p": 1, "holes": 2, "size": 0.4}]
+    return {"teacher": "average", "batch": 6, "low": 0.5, "high": 0.5, "augment": strong} | more
+
+
+def task(
+    tiles,
+    phases,
+    held_out=True,
+    seed=3,
+    workers=0,
+    mix=None,
+    share=None,
+    unlabelled=None,
+    channels="ramp",
+    pad=None,
+    draws=None,
+    **compute,
+):
     torch.manual_seed(seed)
     network = {"name": "unet_plain", "width": 4, "levels": 3}
     shape = {"channels": channels, "pad": pad}
     given = {"seed": seed, "network": network, "input": shape, "augment": AUGMENT}
-    settings = TrainSettings.model_validate(given | {"mix": mix, "phases": phases})
+    settings = TrainSettings.model_validate(given | {"mix": mix, "labelled_share": share, "phases": phases})
     return Task(
         create_network(settings.network),
         Geometry.of(settings.input, tiles),
@@ -47,6 +68,7 @@ def task(tiles, phases, held_out=True, seed=3, workers=0, mix=None, channels="ra
         Compute(device="cpu", threads=1, loader_workers=workers, **compute),
         torch.device("cpu"),
         seed,
+        unlabelled,
     )
 
 
@@ -163,6 +185,38 @@ def test_depth_as_a_channel_tells_tiles_apart_that_look_alike(tiles):
     assert scores["depth"] > 0.9 > 0.7 > scores["ramp"]
 
 
+@pytest.mark.parametrize("pad", [None, 40])
+def test_soft_masks_of_sure_tiles_train_what_their_hard_masks_do(tiles, pad):
+    hard, soft = (fit.train(task(some, [phase()], pad=pad)) for some in (tiles, tiles.softened))
+    assert hard.history["loss"].equals(soft.history["loss"])
+    assert same(hard.best, soft.best)
+
+
+def test_tiles_without_weight_teach_nothing(tiles):
+    """Half of the tiles have wrong masks."""
+    wrong = np.arange(24)[:, None, None] % 2 == 0
+    table, masks = tiles.table, np.where(wrong, 1 - tiles.masks, tiles.masks).astype(np.uint8)
+    scores = []
+    for weight in (1, 0):
+        table = table.assign(weight=np.where(wrong[:, 0, 0], weight, 1.0))
+        given = task(Tiles(table, tiles.images, masks), [phase({"name": "cosine", "cycles": [6]})])
+        scores.append(fit.train(dataclasses.replace(given, held_out=tiles)).history["score"].max())
+    assert scores[1] > 0.5 > 0.3 > scores[0]
+
+
+def test_unsure_masks_teach_to_be_unsure(tiles):
+    unsure = Tiles(tiles.table, tiles.images, (tiles.masks * np.uint8(102) + np.uint8(51)), soft=True)  # 0.2 and 0.6
+    settings = task(unsure, [phase({"name": "cosine", "cycles": [12]}, loss="bce")], held_out=False)
+    fitted = fit.train(settings)
+    network = fitted.task.network.eval()
+    with torch.no_grad():
+        outputs = network(settings.inputs(torch.from_numpy(tiles.images[1:]), torch.from_numpy(tiles.depths[1:])))
+    found = settings.geometry.probabilities(outputs["mask"]).numpy()
+    masks = tiles.masks[1:] > 0
+    assert np.median(found[masks]) == pytest.approx(0.6, abs=0.15)
+    assert np.median(found[~masks]) == pytest.approx(0.2, abs=0.15)
+
+
 def test_a_loss_that_is_no_number_stops_with_advice(tiles):
     with pytest.raises(UserError, match="Lower the learning rate, now 1e\\+30"):
         train(tiles, [phase(lr=1e30)])
@@ -180,8 +234,25 @@ EVERY_KIND = {  # trainings that need all that a checkpoint holds
     "mixing, two passes": [phase({"name": "cosine", "cycles": [1, 1]}, passes_per_epoch=2)],
     "the best epochs": [phase(COSINE, keep={"name": "best", "count": 2}), phase(keep={"name": "best", "count": 9})],
     "the last epochs": [phase(COSINE, keep={"name": "last"}), phase({"name": "cosine", "cycles": [2]})],
+    "a share of labels": [phase({"name": "cosine", "cycles": [1, 2]})],
+    "weights of tiles": [phase({"name": "cosine", "cycles": [1, 2]}, loss={"bce_dice": 1, "lovasz_elu": 1})],
+    "consistency with a mean teacher, then with itself": [
+        phase({"name": "cosine", "cycles": [1, 1]}, average=AVERAGES[0], consistency=consistent(masks="soft")),
+        phase({"name": "cosine", "cycles": [1]}, consistency=consistent(teacher="self", mix={"name": "cutmix"})),
+    ],
     "every other epoch": [phase(COSINE, keep={"name": "every", "epochs": 2})],
 }
+
+
+def weighted(tiles, seed=0):
+    """The same tiles with random weights."""
+    table = tiles.table.assign(weight=np.random.default_rng(seed).uniform(0.1, 1, len(tiles)))
+    return Tiles(table, *tiles.arrays)
+
+
+def half_pseudo(tiles):
+    """The same tiles, the second half with pseudo-labels."""
+    return Tiles(tiles.table.assign(split=["train"] * 12 + ["pseudo"] * 12), *tiles.arrays)
 
 
 class Killed(BaseException):
@@ -226,6 +297,13 @@ def test_a_training_killed_anywhere_ends_with_the_weights_of_one_that_was_not(ti
     if "plateau" in kind and not held_out:
         return  # the config refuses it
     given = {"phases": EVERY_KIND[kind], "mix": {"name": "mixup"} if "mixing" in kind else None}
+    if "weights" in kind:
+        tiles = weighted(tiles)
+    if "consistency" in kind:
+        given["unlabelled"] = easy_tiles(11, split="test", seed=1)
+    if "share" in kind:
+        tiles, given["share"] = half_pseudo(tiles), 0.75
+    given["mix"] = {"name": "cutmix"} if "weights" in kind else given["mix"]
     whole = train(tiles, held_out=held_out, **given)
     assert equal(train_killed(tiles, tmp_path, given, [1, 6, 1, 9, 4], held_out), whole)
 

@@ -7,8 +7,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from salt.training.loader import EpochSampler, create_loader, stable_seed
+from salt.data.tiles import Tiles, concatenate
+from salt.training.loader import EpochSampler, QuotaSampler, create_loader, create_sampler, stable_seed
 from schemas.augmentation import PRESETS
+from schemas.training import Phase
 from tests.easy_tiles import easy_tiles
 
 
@@ -65,10 +67,73 @@ def test_order_depends_on_seed_and_epoch_alone():
     assert rows[0] != rows[1]
 
 
+kinds = st.lists(st.tuples(st.integers(1, 20), st.integers(1, 6)), min_size=1, max_size=3).map(tuple)
+
+
+@given(kinds, st.integers(1, 12), st.integers(0, 2**32 - 1))
+def test_each_batch_holds_its_quota_of_each_kind_and_each_kind_is_drawn_evenly(kinds, batches, seed):
+    sampler = QuotaSampler(kinds, batches, epochs=2, seed=seed)
+    drawn = sampler.epoch(1)
+    assert len(drawn) == batches
+    assert len({draw for batch in drawn for draw in batch}) == sum(map(len, drawn))
+    first = 0
+    for tiles, quota in kinds:
+        rows = [[row for _, _, row in batch if first <= row < first + tiles] for batch in drawn]
+        assert [len(some) for some in rows] == [quota] * batches
+        times = np.bincount(np.concatenate(rows) - first, minlength=tiles)
+        assert times.max() - times.min() <= 1
+        first += tiles
+
+
+def test_quotas_are_drawn_in_an_order_of_seed_and_epoch_alone_from_any_start():
+    whole = list(QuotaSampler(((5, 2), (9, 3)), 4, epochs=3, seed=5))
+    assert list(QuotaSampler(((5, 2), (9, 3)), 4, epochs=3, seed=5, start=(1, 2))) == whole[6:]
+    rows = [[row for _, _, row in batch] for batch in whole]
+    assert rows[:4] != rows[4:8] != rows[8:]
+
+
+def phase(batch):
+    given = {"loss": "bce", "optimizer": {"name": "sgd", "lr": 1}, "schedule": {"name": "cosine", "cycles": [2, 1]}}
+    return Phase.model_validate(given | {"batch": batch, "passes_per_epoch": 2})
+
+
+@pytest.mark.parametrize(("share", "labelled"), [(0.5, 3), (0.01, 1), (0.99, 5), (0.8, 5), (0.2, 1)])
+def test_a_share_of_each_batch_is_labelled_and_an_epoch_is_as_long_as_without(share, labelled):
+    pseudo = easy_tiles(20)
+    both = concatenate(easy_tiles(7), Tiles(pseudo.table.assign(split="pseudo"), *pseudo.arrays))
+    plain, shared = (create_sampler(both, 27, phase(6), given, 3, (0, 0)) for given in (None, share))
+    assert plain == EpochSampler(27, 27, 6, 3, 2, 3)
+    assert shared.batches_per_epoch == plain.batches_per_epoch == 9
+    assert {sum(row < 7 for _, _, row in batch) for batch in shared} == {labelled}
+    assert {len(batch) for batch in shared} == {6}
+    assert len(list(shared)) == len(list(plain)) == 27
+
+
+def test_tiles_of_one_kind_are_alike_whatever_the_share():
+    assert create_sampler(easy_tiles(7), 7, phase(6), 0.5, 3, (1, 2)) == EpochSampler(7, 7, 6, 3, 2, 3, (1, 2))
+
+
+def weighted(tiles):
+    """The same tiles, each with a weight of its own, but for the first."""
+    return Tiles(tiles.table.assign(weight=[np.nan, *np.linspace(0.1, 0.9, len(tiles) - 1)]), *tiles.arrays)
+
+
+def test_batches_carry_weights_only_if_tiles_have_them():
+    sampler = EpochSampler(10, 10, 4, epochs=1, passes=1, seed=1)
+    for tiles in (easy_tiles(10), weighted(easy_tiles(10))):
+        batch, *_ = create_loader(tiles, (), sampler, 0, pin_memory=False)
+        rows = [row for _, _, row in sampler.epoch(0)[0]]
+        assert (batch.weights is None) == (tiles.weights is None)
+        if tiles.weights is not None:
+            assert batch.weights.tolist() == tiles.weights[rows].tolist()
+            assert tiles.weights[0] == 1
+    assert concatenate(easy_tiles(2), weighted(easy_tiles(2))).weights.tolist() == pytest.approx([1, 1, 1, 0.1])
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_batches_do_not_depend_on_the_number_of_workers(workers):
-    tiles = easy_tiles(10)
+    tiles = weighted(easy_tiles(10))
     sampler = EpochSampler(10, 10, 4, epochs=2, passes=1, seed=1)
     ours = list(create_loader(tiles, PRESETS["resnet34_author"], sampler, workers, pin_memory=False))
     alone = list(create_loader(tiles, PRESETS["resnet34_author"], sampler, 0, pin_memory=False))

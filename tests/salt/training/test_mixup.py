@@ -74,3 +74,17 @@ def test_three_colours_are_mixed_as_one_grey_is(settings):
     grey, colours = mix(images, masks, settings, 3), mix(images[..., None].expand(-1, -1, -1, 3), masks, settings, 3)
     assert all(torch.equal(colours.images[..., c], grey.images) for c in range(3))
     assert all(torch.equal(a, b) for (_, a), (_, b) in zip(colours.masks, grey.masks, strict=True))
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_weights_of_tiles_are_mixed_as_the_tiles_are(seed):
+    images, masks = batch(5, height=40, width=30)
+    weights = torch.arange(5) / 20  # as the greys are
+    mixed = mix(images, masks, MIXUP, seed, weights)
+    assert mixed.weights[0] is weights
+    shares = [share for share, _ in mixed.masks]
+    both = shares[0] * mixed.weights[0] + shares[1] * mixed.weights[1]
+    assert torch.allclose(both, mixed.images[:, 0, 0] / 400, atol=0.6 / 400)
+    pasted = mix(images, masks, CUTMIX, seed, weights)
+    assert torch.allclose(pasted.weights[0], pasted.images.float().mean(dim=(1, 2)) / 400, atol=1e-5)
+    assert mix(images, masks, None, seed, weights).weights == [weights]

@@ -1,10 +1,13 @@
+import numpy as np
 import pytest
 import torch
 
+from salt.data.tiles import Tiles
 from salt.training.task import Task
 from schemas.config import Compute
 from schemas.errors import UserError
 from schemas.training import TrainSettings
+from tests.easy_tiles import easy_tiles
 
 PHASE = {
     "loss": "bce",
@@ -14,17 +17,17 @@ PHASE = {
 }
 
 
-def create(tiles, held_out=True, pad=None, batch=4, **more):
+def create(tiles, held_out=True, pad=None, batch=4, consistency=None, **more):
     network = {"name": "unet_plain", "width": 4, "levels": 3}
     given = {
         "seed": 3,
         "network": network,
         "input": {"pad": pad},
         "augment": "none",
-        "phases": [PHASE | {"batch": batch}],
+        "phases": [PHASE | {"batch": batch, "consistency": consistency}],
     }
     compute = Compute(device="cpu", threads=1, loader_workers=0)
-    settings = TrainSettings.model_validate(given | {"phases": [PHASE | {"batch": batch}]})
+    settings = TrainSettings.model_validate(given)
     return Task.create(settings, compute, tiles, tiles if held_out else None, **more)
 
 
@@ -42,6 +45,11 @@ def test_its_fingerprint_is_one_of_tiles_draws_seed_and_what_is_held_out(tiles):
     tasks.append(create(tiles, draws=30))
     assert len({task.fingerprint() for task in tasks}) == 5
     assert create(tiles).fingerprint() == tasks[0].fingerprint()
+
+
+def test_its_fingerprint_is_one_of_weights_too(tiles):
+    weights = [Tiles(tiles.table.assign(weight=weight), *tiles.arrays) for weight in (0.5, 1.0)]
+    assert len({create(some, held_out=False).fingerprint() for some in (tiles, *weights)}) == 3
 
 
 def test_an_input_that_the_network_cannot_halve_is_refused(tiles):
@@ -63,3 +71,14 @@ def test_a_batch_may_be_as_large_as_a_pass_that_draws_tiles_again(tiles, caplog)
     assert "24 tiles to train on in 30 draws a pass, 24 held out" in caplog.text
     with pytest.raises(UserError, match="at least 25 tiles to train on, the batch of phase 1, found 20. Lower"):
         create(tiles, batch=25, draws=20)
+
+
+def test_unlabelled_tiles_are_part_of_the_fingerprint_and_needed_only_for_consistency(tiles):
+    strong = [{"name": "noise", "p": 1, "std": 0.1}]
+    consistency = {"consistency": {"teacher": "self", "batch": 4, "augment": strong}}
+    others = [easy_tiles(5, split="test", seed=seed) for seed in (1, 2)]
+    tasks = [create(tiles, unlabelled=some, **consistency) for some in others]
+    assert len({task.fingerprint() for task in tasks}) == 2
+    for none in (None, others[0].select(np.arange(0))):
+        with pytest.raises(UserError, match="Expected unlabelled tiles that are not constant"):
+            create(tiles, unlabelled=none, **consistency)

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from salt.training import timings
-from salt.training.timings import Timing
+from salt.runtime import timings
+from salt.runtime.timings import Timing
 from salt.workflow.cost import Cost, TileCount, count_tiles
 from salt.workflow.snakemake_adapter import Job
 from schemas.reading import check_config

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import yaml
 
-from salt.training import timings
-from salt.training.timings import Timing
+from salt.runtime import timings
+from salt.runtime.timings import Timing
 from salt.workflow.cost import Cost, TileCount
 from salt.workflow.dry_run import summary, too_little_room
 from salt.workflow.snakemake_adapter import FOLLOWS, SETTINGS, Job

@@ -20,7 +20,7 @@ class Timing:
     """What one training took.
 
     network: its settings as JSON, without the weights that it starts from; shape: of its input, px
-    tiles: number of tiles seen over all epochs, repeats counted
+    tiles: number of tiles seen over all epochs, repeats and unlabelled ones counted
     seconds: spent on them and on validation, over all parts of a training that was stopped and resumed
     weights: bytes of one snapshot; device: its description
     """

@@ -1,8 +1,8 @@
 import os
 
+from salt.runtime import timings
 from salt.runtime.paths import Run
-from salt.training import timings
-from salt.training.timings import Timing
+from salt.runtime.timings import Timing
 from schemas.networks import PlainUnet, Unet
 
 ONE = Timing(network="{}", shape=(64, 96), tiles=100, seconds=5.5, weights=1000, device="CPU")
