@@ -45,7 +45,7 @@ def steps(monkeypatch):
                 taken.append([row for _, _, row in draws])
                 yield draws
 
-    monkeypatch.setattr("salt.training.fit.EpochSampler", Recording)
+    monkeypatch.setattr("salt.training.loader.EpochSampler", Recording)
     return taken
 
 

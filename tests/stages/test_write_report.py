@@ -424,11 +424,12 @@ def rehearsal(tmp_path_factory):
 
 
 def test_hidden_labels_have_scores_of_their_own_beside_all_others(rehearsal):
-    table = re.search(r'<table class="numbers" aria-labelledby="table-1">(.*?)</table>', rehearsal, re.DOTALL)[1]
+    scores = rehearsal[rehearsal.index('<section id="scores">') :]
+    table = scores[: scores.index("</table>")]
     kinds = ["out of fold", "true test", "hidden labels"]
     assert re.findall(r'<th colspan="4" class="group">(.*?)</th>', table) == kinds
     assert re.findall("<h2>Score, (.*?)</h2>", rehearsal) == kinds
-    assert "Against labelled tiles whose masks were hidden from everything but this score (5 tiles)." in rehearsal
+    assert "Against labelled tiles whose masks were hidden from everything but scores (5 tiles)." in rehearsal
     rules = re.findall(r'<tr class="kind"><th colspan="6">(.*?)</th></tr>', rehearsal)
     assert rules == ["Out of fold", "True test", "Hidden labels"]
     thresholds = rehearsal[rehearsal.index('<section id="thresholds">') : rehearsal.index('<section id="masks">')]
@@ -466,7 +467,8 @@ def test_a_tile_of_two_folds_is_one_pseudo_label_and_counts_for_both(honest):
 def test_controls_are_scored_after_their_models_and_use_no_pseudo_labels(tmp_path):
     controlled = CONFIG | {"controls": True}
     page = report(write_run(tmp_path, controlled), controlled)
-    names = re.findall(r"<th><code>(.*?)</code>", page[: page.index("</table>")])
+    scores = page[page.index('<section id="scores">') :]
+    names = re.findall(r"<th><code>(.*?)</code>", scores[: scores.index("</table>")])
     models = ["first", "second", "second_control", "third", "third_control"]
     assert names == [*models, "stage1", "final", "final_control"]
     assert re.search(r"<tr><th><code>by_size</code>.*?</tr>", page)[0].endswith("<td><code>third</code></td></tr>")
