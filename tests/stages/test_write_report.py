@@ -607,6 +607,8 @@ def test_each_stage_is_shown_with_its_differences_and_intervals_that_exclude_0_a
         own = [of for of in found if (of.labels, of.jigsaw, of.name) == (labels, "published", "final")]
         assert [of.than for of in own] == ["stage2", "stage1", "final_control"]
         marks = {"better": ("better", " ▲"), "worse": ("worse", " ▼"), verdict.UNDECIDED: ("", "")}
+        if labels == "out_of_fold":  # the sets are of scope ensemble, so these differences favour later rounds
+            marks = dict.fromkeys(marks, ("", ""))
         assert cells == [
             (marks[of.verdict][0], f"{of.signed} ({of.interval}){marks[of.verdict][1]}", of.than) for of in own
         ]
