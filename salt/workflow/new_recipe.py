@@ -1,7 +1,7 @@
 """Write a recipe for a folder of images: `make new-recipe NAME=mine DATA=path/to/data`.
 
-With a GPU, its models are those of the winning recipe, else the small ones of recipes/tgs_sample.yaml. Settings that
-depend on the tiles are fitted to them: inputs, size classes of pseudo-labels, folds.
+With a GPU, its models are those of the winning recipe, else the small ones of recipes/tgs_sample.yaml; both start from
+pretrained encoders. Settings that depend on the tiles are fitted to them: inputs, size classes of pseudo-labels, folds.
 """
 
 import argparse
@@ -194,7 +194,7 @@ def header(found: Findings, gpu: bool, command: str) -> str:
     models = (
         "The models are those of workflow_config.yaml: torch sees a GPU here."
         if gpu
-        else "The models are the small ones of recipes/tgs_sample.yaml: torch sees no GPU here."
+        else "The models are the small pretrained ones of recipes/tgs_sample.yaml: torch sees no GPU here."
     )
     lines = [
         f"Purpose:  the images in {found.data.root}: {len(found.train)} labelled tiles, {len(found.test)} others.",
@@ -206,6 +206,7 @@ def header(found: Findings, gpu: bool, command: str) -> str:
         *(f"  {line}" for line in found.lines),
         models,
         "If tiles are few, an epoch passes over them many times, so that trainings take their usual number of steps.",
+        "Add recipes/rehearsal.yaml to find out first whether pseudo-labels pay on these tiles: docs/rounds.md.",
     ]
     if len(found.test) < FEW:
         lines.append(f"With fewer than {FEW} unlabelled tiles, all of them become pseudo-labels, confident or not.")
