@@ -125,9 +125,17 @@ def test_what_the_hidden_masks_hold_changes_scores_of_them_and_nothing_else(dry_
     for name in POISONS:
         assert found[name].keys() == found["true"].keys()
         changed = {Path(path) for path, digest in found[name].items() if digest != found["true"][path]}
-        scores_of_tiles = {run.tile_scores, run.differences, run.pseudo_label_scores}
-        files = {run.hidden_masks, run.scores, run.threshold_curve, *scores_of_tiles, run.report}
-        assert changed == {path.relative_to(run.folder) for path in files}
+        certain = {
+            run.hidden_masks,
+            run.scores,
+            run.threshold_curve,
+            run.tile_scores,
+            run.pseudo_label_scores,
+            run.report,
+        }
+        possible = {run.differences}  # of few tiles, they may be the same by chance
+        allowed = [{path.relative_to(run.folder) for path in files} for files in (certain, certain | possible)]
+        assert allowed[0] <= changed <= allowed[1]
         for tables in (scores, curves):
             other, true = (tables[each].query("labels != 'hidden'") for each in (name, "true"))
             pd.testing.assert_frame_equal(other, true)
