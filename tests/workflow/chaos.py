@@ -7,7 +7,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -187,10 +187,13 @@ def kill_a_worker(victim: Victim, process: subprocess.Popen) -> None:
 
 def fill_the_disk(victim: Victim, process: subprocess.Popen) -> None:
     """Fill the disk until the run fails; kill the run if it writes nothing for a while."""
-    ballast = victim.results / "ballast"
-    free = os.statvfs(victim.results)
+    ballast, filled = victim.results / "ballast", False
     with ballast.open("wb") as file:
-        os.posix_fallocate(file.fileno(), 0, free.f_bavail * free.f_frsize)
+        while not filled:
+            free = os.statvfs(victim.results)
+            with suppress(OSError):  # the run itself may have taken some of the free space meanwhile
+                os.posix_fallocate(file.fileno(), 0, free.f_bavail * free.f_frsize)
+                filled = True
     try:
         process.wait(timeout=60)
     except subprocess.TimeoutExpired:
