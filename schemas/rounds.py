@@ -90,6 +90,15 @@ def is_control(config: Config, name: str) -> bool:
     return any(member in config.models and config.models[member].control for member in config.members(name))
 
 
+def seed(config: Config, model: str) -> int:
+    """The seed of a model's trainings: the config's; for a control, one of its round.
+
+    Models of two rounds differ by their pseudo-labels. Their controls would be the same training twice, and the mean
+    of both no ensemble.
+    """
+    return config.seed + (numbers(config)[model] - 1 if config.models[model].control else 0)
+
+
 def leaking(config: Config) -> list[str]:
     """Sets of pseudo-labels in use that were predicted by models trained on the learner's validation tiles."""
     used = {name for model in config.models.values() if not model.control for name in model.pseudo_labels}

@@ -85,18 +85,19 @@ class Plan:
 
     def train_settings(self, wildcards: Any) -> str:
         """Settings of train_fold."""
-        model = self._model(wildcards)
-        return self._train_settings(model, "phases", labelled_share=model.labelled_share)
+        share = self._model(wildcards).labelled_share
+        return self._train_settings(wildcards.model, "phases", labelled_share=share)
 
     def pretrain_settings(self, wildcards: Any) -> str:
         """Settings of pretrain."""
-        return self._train_settings(self._model(wildcards), "pretrain", fold=_fold(wildcards.scope))
+        return self._train_settings(wildcards.model, "pretrain", fold=_fold(wildcards.scope))
 
-    def _train_settings(self, model: Model, part: str, **more: Any) -> str:
+    def _train_settings(self, name: str, part: str, **more: Any) -> str:
+        model = self.config.models[name]
         dumped = model.model_dump(mode="json", include={"network", "input", "augment", "mix", "control", part})
         phases = dumped.pop(part)
         dumped["phases"] = phases["phases"] if part == "pretrain" else phases
-        return _json({"seed": self.config.seed} | dumped | more)
+        return _json({"seed": rounds.seed(self.config, name)} | dumped | more)
 
     def predict_settings(self, wildcards: Any) -> str:
         """Settings of predict_fold."""

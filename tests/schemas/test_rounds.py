@@ -68,6 +68,14 @@ def test_a_control_is_of_the_round_of_its_model():
     assert number["stage3_pad128_control"] == number["stage3_pad128"] == 3
 
 
+def test_controls_of_two_rounds_have_different_seeds_since_they_would_be_the_same_training():
+    config = recipe(controls=True, seed=7)
+    number = rounds.numbers(config)
+    assert {number[name] for name, model in config.models.items() if model.control} == {2, 3}
+    for name, model in config.models.items():
+        assert rounds.seed(config, name) == (6 + number[name] if model.control else 7)
+
+
 def test_what_has_a_control_is_told_and_what_is_one():
     config = recipe(controls=True)
     assert rounds.control_of(config, "final") == "final_control"

@@ -104,7 +104,7 @@ def test_a_control_of_a_model_with_honest_sets_reads_those_of_its_fold(honest):
     ]
 
 
-def test_controls_change_no_other_training_and_differ_from_their_models_in_one_setting(raw):
+def test_controls_change_no_other_training_and_differ_from_their_models_in_that_and_their_seed(raw):
     plain, plan = Plan(raw), Plan(raw | {"controls": True})
     for model in plain.models:
         assert plain.train_settings(wildcards(model=model)) == plan.train_settings(wildcards(model=model))
@@ -112,7 +112,7 @@ def test_controls_change_no_other_training_and_differ_from_their_models_in_one_s
         json.loads(plan.train_settings(wildcards(model=name)))
         for name in ("stage2_resnet34", "stage2_resnet34_control")
     )
-    assert control == model | {"control": True}
+    assert control == model | {"control": True, "seed": model["seed"] + 1}
     assert plan.names == [*plan.config.models, *plan.config.ensembles]
     assert {"stage2_resnet34_control", "final_control"} <= set(plan.names)
 
