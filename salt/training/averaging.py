@@ -7,7 +7,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, update_bn
 
 from salt.inference.weight_files import State
 from salt.training.schedules import joins_average
-from schemas.training import Ema, Swa
+from schemas.phases import Ema, Swa
 
 
 class WeightAverage:

@@ -24,7 +24,7 @@ from salt.training.averaging import WeightAverage
 from salt.training.loader import Draw, Drawn, QuotaSampler, load, stable_seed
 from salt.training.mixup import mix
 from salt.training.task import Task
-from schemas.training import Phase
+from schemas.phases import Phase
 from schemas.unlabelled import Consistency
 
 

@@ -23,7 +23,7 @@ from salt.data.tiles import Tiles
 from salt.runtime.signals import ignore_stop_signals
 from salt.training import augment
 from schemas.augmentation import Transform
-from schemas.training import Phase
+from schemas.phases import Phase
 
 Draw = tuple[int, int, int]  # epoch, permutation within the epoch, row of the tile
 Drawn = tuple[npt.NDArray | np.float32, ...]  # what a draw leaves of a tile: the row of a batch

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from schemas.training import Optimizer
+from schemas.phases import Optimizer
 
 
 def create_optimizer(network: nn.Module, settings: Optimizer) -> torch.optim.Optimizer:

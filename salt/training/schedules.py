@@ -8,8 +8,8 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from schemas.phases import Swa
 from schemas.schedules import Cosine, Plateau, Triangular2
-from schemas.training import Swa
 
 Schedule = Cosine | Plateau | Triangular2
 

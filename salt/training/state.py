@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from salt.inference import snapshots
 from salt.inference.snapshots import KeptSnapshot
 from salt.inference.weight_files import State, copy_state
-from schemas.training import Phase
+from schemas.phases import Phase
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from salt.runtime.timings import Timing
 from salt.workflow.snakemake_adapter import Job, size
 from schemas import rounds
 from schemas.config import Config
-from schemas.training import Phase
+from schemas.phases import Phase
 
 TRAININGS = ("pretrain", "train_fold")
 

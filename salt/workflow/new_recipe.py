@@ -21,9 +21,10 @@ from schemas.base import COMPETITION, Shape
 from schemas.config import Config
 from schemas.errors import UserError
 from schemas.networks import Input
+from schemas.phases import Phase
 from schemas.reading import check_config
 from schemas.results import SizeClass
-from schemas.training import Model, Phase
+from schemas.training import Model
 
 WINNING, SMALL = REPOSITORY / "workflow_config.yaml", REPOSITORY / "recipes" / "tgs_sample.yaml"
 TILES = {True: (4000, 18_000), False: (3200, 2000)}  # labelled and others, in the recipes with and without GPU

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from salt.training.averaging import WeightAverage
-from schemas.training import Ema, Swa
+from schemas.phases import Ema, Swa
 
 
 def one_weight():

@@ -20,7 +20,8 @@ from salt.training.task import Task
 from schemas.augmentation import PRESETS, Mix, ShiftScale
 from schemas.config import Compute
 from schemas.errors import UserError
-from schemas.training import Phase, TrainSettings
+from schemas.phases import Phase
+from schemas.training import TrainSettings
 from tests.easy_tiles import easy_tiles
 
 AUGMENT = (*PRESETS["write_up"][:-1], ShiftScale(p=0.7, shift=0.1625, scale=0.1))  # small tiles learn little zoomed

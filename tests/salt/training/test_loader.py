@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from salt.data.tiles import Tiles, concatenate
 from salt.training.loader import EpochSampler, QuotaSampler, create_loader, create_sampler, stable_seed
 from schemas.augmentation import PRESETS
-from schemas.training import Phase
+from schemas.phases import Phase
 from tests.easy_tiles import easy_tiles
 
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from salt.training.optimizers import create_optimizer
-from schemas.training import Optimizer
+from schemas.phases import Optimizer
 
 
 @pytest.mark.parametrize("name", ["sgd", "rmsprop", "adamw"])

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from salt.training import schedules
+from schemas.phases import Swa
 from schemas.schedules import Cosine, Plateau, Triangular2
-from schemas.training import Swa
 
 COSINE = Cosine(name="cosine", cycles=(2, 4), min_lr=0.1)
 TRIANGLES = Triangular2(name="triangular2", cycles=(2, 4), min_lr=0.2)

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from salt.training.state import Epoch, TrainingState
 from schemas.base import variants
+from schemas.phases import Phase
 from schemas.snapshots import Keep
-from schemas.training import Phase
 
 PHASE = {"loss": "bce", "optimizer": {"name": "adamw", "lr": 0.01}, "batch": 4}
 EVERY_KEEP = [
