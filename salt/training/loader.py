@@ -78,8 +78,24 @@ class TrainingTiles(Dataset[Drawn]):
         return drawn if self.tiles.weights is None else (*drawn, self.tiles.weights[row])
 
 
+class ResumableSampler(Sampler[list[Draw]]):
+    """The batches of all epochs in order, from an epoch and a batch on. Subclasses say what an epoch's batches are."""
+
+    epochs: int
+    start: tuple[int, int]
+
+    def epoch(self, epoch: int) -> list[list[Draw]]:
+        """The batches of one epoch (0-based)."""
+        raise NotImplementedError
+
+    def __iter__(self) -> Iterator[list[Draw]]:
+        first_epoch, first_batch = self.start
+        for epoch in range(first_epoch, self.epochs):
+            yield from self.epoch(epoch)[first_batch if epoch == first_epoch else 0 :]
+
+
 @dataclass(frozen=True)
-class EpochSampler(Sampler[list[Draw]]):
+class EpochSampler(ResumableSampler):
     """The batches of all epochs in order; an epoch draws from permutations of all tiles, one after another.
 
     A pass draws as many times as there are tiles, so it is one permutation, except for a control: its epoch may end
@@ -109,14 +125,9 @@ class EpochSampler(Sampler[list[Draw]]):
         ][:count]
         return [draws[start * self.batch :][: self.batch] for start in range(self.batches_per_epoch)]
 
-    def __iter__(self) -> Iterator[list[Draw]]:
-        first_epoch, first_batch = self.start
-        for epoch in range(first_epoch, self.epochs):
-            yield from self.epoch(epoch)[first_batch if epoch == first_epoch else 0 :]
-
 
 @dataclass(frozen=True)
-class QuotaSampler(Sampler[list[Draw]]):
+class QuotaSampler(ResumableSampler):
     """The batches of all epochs in order, each with a fixed number of tiles of each kind.
 
     A kind is drawn by one permutation of its tiles after another; each epoch begins with new ones.
@@ -147,11 +158,6 @@ class QuotaSampler(Sampler[list[Draw]]):
             for turn in range(math.ceil(self.batches_per_epoch * quota / tiles))
             for row in np.random.default_rng([self.seed, epoch, kind, turn]).permutation(tiles)
         ]
-
-    def __iter__(self) -> Iterator[list[Draw]]:
-        first_epoch, first_batch = self.start
-        for epoch in range(first_epoch, self.epochs):
-            yield from self.epoch(epoch)[first_batch if epoch == first_epoch else 0 :]
 
 
 def create_sampler(
