@@ -7,8 +7,8 @@ import pandas as pd
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
-from schemas.errors import UserError
 from schemas.data import Folds
+from schemas.errors import UserError
 
 PLACE = ["mosaic", "row", "column"]
 
@@ -58,7 +58,8 @@ def families(mosaics: pd.DataFrame, duplicates: pd.DataFrame) -> "pd.Series[int]
 def shared_across_folds(folds: pd.DataFrame, mosaics: pd.DataFrame, duplicates: pd.DataFrame) -> int:
     """Number of labelled tiles with a neighbour (left, right, above, below) or a copy in another fold.
 
-    folds: id, fold; mosaics: id, mosaic, row, column (salt.mosaics.layout); duplicates: id, of (salt.mosaics.duplicates)
+    folds: id, fold; mosaics: id, mosaic, row, column (salt.mosaics.layout)
+    duplicates: id, of (salt.mosaics.duplicates)
     """
     labelled = mosaics.merge(folds, on="id")
     pairs = [
@@ -103,8 +104,8 @@ def _deal_by_depth(table: pd.DataFrame, count: int) -> "pd.Series[int]":
     unknown = table.loc[table["z"].isna(), "id"].tolist()
     if unknown:
         raise UserError(
-            f"Expected the depth of every tile, since folds.by is depth, and found {len(unknown)} of {len(table)} tiles "
-            f"without (the first is {unknown[0]}). Add them to depths.csv, or set folds.by: coverage."
+            f"Expected the depth of every tile, since folds.by is depth, and found {len(unknown)} of {len(table)} "
+            f"tiles without (the first is {unknown[0]}). Add them to depths.csv, or set folds.by: coverage."
         )
     return _deal_sorted(table, "z", count)
 
@@ -118,7 +119,9 @@ def _deal_sorted(table: pd.DataFrame, column: str, count: int) -> "pd.Series[int
 def _deal_families(ids: "pd.Series[str]", families: "pd.Series[int] | None", count: int) -> "pd.Series[int]":
     """Deal whole families, the largest first, each to the smallest fold; a tile without family is its own."""
     if families is None:
-        raise UserError("Expected the mosaics of the tiles, since folds.by is mosaic. Give --mosaics mosaics.csv duplicates.csv.")
+        raise UserError(
+            "Expected the mosaics of the tiles, since folds.by is mosaic. Give --mosaics mosaics.csv duplicates.csv."
+        )
     family = ids.map(families)
     groups = [group.tolist() for _, group in ids.groupby(family)] + [[name] for name in ids[family.isna()]]
     sizes, fold_of = [0] * count, {}

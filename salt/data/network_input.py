@@ -13,9 +13,9 @@ from torch.nn import functional as F
 from salt.data.image_files import LUMINANCE
 from salt.data.predictions import ONE_IN_8_BITS
 from salt.data.tiles import Tiles
+from schemas.base import Shape
 from schemas.errors import UserError
 from schemas.networks import Input
-from schemas.base import Shape
 
 # ImageNet's channel statistics, which the pretrained encoders expect.
 MEAN = (0.485, 0.456, 0.406)

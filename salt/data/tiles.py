@@ -21,7 +21,8 @@ COLUMNS = ["id", "split", "z", "constant", "coverage"]
 class Tiles:
     """The tiles of one split; row i of every member is the same tile.
 
-    table: columns id (str), split ("train", "test", or "pseudo": a test tile with a pseudo-label), z (depth, in the data's unit; NaN where unknown),
+    table: columns id (str), split ("train", "test", or "pseudo": a test tile with a pseudo-label), z (depth, in the
+        data's unit; NaN where unknown),
         depth (z in 0..1 over both splits, from `load_tiles`), constant (bool: every pixel has one value),
         coverage (share of mask pixels, 0..1; NaN for test tiles); with weighted pseudo-labels also weight
         (0..1; NaN for labelled tiles)
@@ -80,7 +81,9 @@ class Tiles:
     @property
     def softened(self) -> "Tiles":
         """The same tiles with soft masks."""
-        return self if self.soft else Tiles(self.table, self.images, self.arrays[1] * np.uint8(ONE_IN_8_BITS), soft=True)
+        return (
+            self if self.soft else Tiles(self.table, self.images, self.arrays[1] * np.uint8(ONE_IN_8_BITS), soft=True)
+        )
 
 
 def load_table(folder: Path | str) -> pd.DataFrame:

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from salt.data import folds
-from schemas.errors import UserError
 from schemas.data import Folds
+from schemas.errors import UserError
 
 
 def tiles(count, train=None, **columns):
@@ -190,7 +190,9 @@ def test_unknown_depths_are_an_error_that_names_the_remedy():
 
 
 def test_fewer_training_tiles_than_folds_are_an_error():
-    with pytest.raises(UserError, match="at least as many training tiles as folds, and found 3 tiles for folds.count: 5"):
+    with pytest.raises(
+        UserError, match="at least as many training tiles as folds, and found 3 tiles for folds.count: 5"
+    ):
         folds.assign(tiles(9, train=3), None, Folds(count=5))
 
 

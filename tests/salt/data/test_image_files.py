@@ -207,7 +207,9 @@ def test_16_bits_are_divided_by_their_type():
 
 
 def test_floats_have_no_range_of_their_own():
-    with pytest.raises(ValueError, match=r"floats from -2.5 to 4, whose type has no range; add `range: \[low, high\]` or"):
+    with pytest.raises(
+        ValueError, match=r"floats from -2.5 to 4, whose type has no range; add `range: \[low, high\]` or"
+    ):
         to_bytes(np.array([[-2.5, 4]], np.float32), "type")
 
 

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from salt.data import image_files
-from salt.data.tiles import Tiles
 from salt.data.network_input import MEAN, STD, Geometry
+from salt.data.tiles import Tiles
 from schemas.errors import UserError
 from schemas.networks import Input
 
