@@ -5,7 +5,7 @@ import pytest
 import yaml
 
 from salt.report import rendering, run_page
-from schemas import augmentation, data, losses, networks, postprocess, rounds, schedules, training
+from schemas import augmentation, data, losses, networks, phases, postprocess, rounds, schedules
 from schemas.base import variants
 from schemas.reading import check_config
 
@@ -40,7 +40,7 @@ def choices(section, key):
 def test_there_are_words_for_every_choice_of_the_config():
     known = words()
     assert {"plateau", *known["cycle"]} == {name for kind in SCHEDULES for name in choices(kind, "name")}
-    assert set(known["optimizer"]) == choices(training.Optimizer, "name")
+    assert set(known["optimizer"]) == choices(phases.Optimizer, "name")
     assert set(known["channels"]) == choices(networks.Input, "channels")
     assert set(known["pad_mode"]) == choices(networks.Input, "pad_mode")
     assert set(known["folds"]) == choices(data.Folds, "by")
