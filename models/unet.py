@@ -3,6 +3,8 @@
 from pathlib import Path
 
 import segmentation_models_pytorch as smp
+from timm.models.efficientnet import EfficientNetFeatures
+from timm.models.mobilenetv3 import MobileNetV3Features
 from torch import Tensor, nn
 
 from models import Network, Outputs
@@ -33,6 +35,7 @@ class Unet(Network):
             )
         except Exception as error:
             raise encoder_error(encoder, error) from error
+        _leave_out_idle_stages(self.unet.encoder)
         if weights:
             load_encoder(self.unet.encoder, weights, channels)
         output = nn.Conv2d(decoder_channels[-1], 1, kernel_size=1)
@@ -41,3 +44,11 @@ class Unet(Network):
     def forward(self, x: Tensor) -> Outputs:
         """See `models`."""
         return {"mask": self.unet(x)}
+
+
+def _leave_out_idle_stages(encoder: nn.Module) -> None:
+    """Remove the stages behind the last feature that a decoder reads; timm computes them for these two families."""
+    model = getattr(encoder, "model", None)
+    if isinstance(model, EfficientNetFeatures | MobileNetV3Features):
+        last = model.feature_info.get_dicts()[-1]["stage"]
+        model.blocks = model.blocks[:last]

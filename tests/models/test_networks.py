@@ -55,10 +55,20 @@ def test_outputs_have_the_shapes_of_the_contract_and_reach_every_weight(name_and
     assert side % network.stride == 0
     outputs = network.train()(torch.randn(2, 3, side, side))
     check_outputs(outputs, side)
+    check_all_weights_serve(network, outputs)
+
+
+def check_all_weights_serve(network, outputs):
     sum(logits.square().mean() for logits in outputs.values()).backward()
     idle = [name for name, weight in network.named_parameters() if weight.grad is None]
     # The library gives each decoder block an scSE for its skip; the last block has no skip.
     assert [name for name in idle if ".attention1." not in name] == []
+
+
+@pytest.mark.parametrize("encoder", ["tu-tf_efficientnet_lite0", "tu-mobilenetv3_small_050", "tu-test_resnet"])
+def test_a_decoder_of_fewer_blocks_computes_no_deeper_stages(encoder):
+    network = create("unet", encoder=encoder, decoder_channels=[16, 16, 16])
+    check_all_weights_serve(network, network.train()(torch.randn(2, 3, 32, 32)))
 
 
 @pytest.mark.parametrize("name", USUAL)
