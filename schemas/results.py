@@ -53,6 +53,11 @@ class PseudoLabels(Section):
     low: Share = Field(0.2, description="A pixel with p < low is confidently not salt.")
     high: Share = Field(0.8, description="A pixel with p > high is confidently salt.")
     min_confidence: Share = Field(0.9, description="Minimum share of confident pixels in a selected tile.")
+    min_confidence_empty: Share | None = Field(
+        None,
+        description="That of a tile whose mask is empty; none: the same. An empty mask of which some pixels were "
+        "nearly salt is mostly wrong (docs/rounds.md). With per_fold, the class of empty masks has its own.",
+    )
     masks: Literal["hard", "soft"] = Field(
         "hard",
         description="What a pixel teaches. hard: salt where p > 0.5. soft: p itself; the Lovasz losses, which need "
@@ -79,6 +84,15 @@ class PseudoLabels(Section):
                     f"expected sizes in per_fold that do not overlap, found {list(one.pixels)} and "
                     f"{list(other.pixels)}: a tile would be selected twice; end one of them before the other starts"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _one_limit_for_empty_masks(self) -> Self:
+        if self.per_fold and self.min_confidence_empty is not None:
+            raise ValueError(
+                "expected min_confidence in the class of empty masks (pixels: [0, 0]) of per_fold, found "
+                f"min_confidence_empty, {self.min_confidence_empty:g}, beside per_fold; move it there"
+            )
         return self
 
     def folder(self, fold: int | None) -> str:

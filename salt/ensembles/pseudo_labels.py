@@ -60,13 +60,19 @@ def select(table: pd.DataFrame, settings: PseudoLabels, folds: int, fold: int | 
     """
     table = table.assign(selected=False, fold=ALL_FOLDS if fold is None else fold)
     if settings.per_fold is None:
-        return table.assign(selected=(table["confidence"] >= settings.min_confidence) & ~table["constant"])
+        return table.assign(selected=(table["confidence"] >= least_confidence(table, settings)) & ~table["constant"])
     for size in settings.per_fold:
         for number, rows in enumerate(slices(qualified(table, size, settings.min_confidence), size.count, folds)):
             if fold in (None, number):
                 table.loc[rows, "selected"] = True
                 table.loc[rows, "fold"] = number
     return table
+
+
+def least_confidence(table: pd.DataFrame, settings: PseudoLabels) -> npt.NDArray[np.float64]:
+    """The confidence that each tile needs to be selected, (n,) in 0..1: empty masks may have a limit of their own."""
+    usual, empty = settings.min_confidence, settings.min_confidence_empty
+    return np.where(table["pixels"] == 0, usual if empty is None else empty, usual)
 
 
 def weigh(table: pd.DataFrame, settings: PseudoLabels) -> pd.DataFrame:

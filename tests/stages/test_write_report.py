@@ -61,7 +61,7 @@ CONFIG = {
     },
     "ensembles": {"stage1": {"first": 1}, "final": {"second": 2, "third": 1}},
     "pseudo_labels": {
-        "sure": {"ensemble": "stage1", "min_confidence": 0.5},
+        "sure": {"ensemble": "stage1", "min_confidence": 0.5, "min_confidence_empty": 0.6},
         "by_size": {"ensemble": "stage1", "min_confidence": 0.3, "per_fold": [{"pixels": [1, 256], "count": 3}]},
     },
     "submission": {"ensemble": "final"},

@@ -53,6 +53,15 @@ def test_every_confident_tile_that_varies_is_for_all_folds():
     assert set(found["fold"]) == {pseudo_labels.ALL_FOLDS}
 
 
+def test_empty_masks_may_need_more_confidence():
+    settings = PseudoLabels(ensemble="any", min_confidence=0.97, min_confidence_empty=0.99)
+    found = pseudo_labels.select(table(200), settings, folds=5)
+    least = found["pixels"].map(lambda pixels: 0.97 if pixels else 0.99)
+    expected = (found["confidence"] >= least) & ~found["constant"]
+    assert 0 < expected[found["pixels"] == 0].sum() < expected.sum()
+    assert found["selected"].tolist() == expected.tolist()
+
+
 @given(st.integers(0, 300), st.integers(2, 5), st.integers(0, 1000))
 def test_slices_by_size_are_disjoint_equal_and_within_their_quota(count, folds, seed):
     found = pseudo_labels.select(table(count, seed), BY_SIZE, folds)
