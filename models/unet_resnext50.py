@@ -5,10 +5,13 @@ Known: the batch norm of the input, without a scale; the names of the skips in K
 128, 64, 32, 16 and 8 channels; scSE with reduction 2 and a spatial gate of as many channels as the map; the spatial
 dropout; 6.17 million parameters in decoder and head.
 
-Derived: where the skips are (`Encoder`), and that both gates have biases. This reading has 6,167,573 parameters. A
-spatial gate of one channel, or a reduction of 16, gives 6.15 million, two convolutions in a block 6.36, skips of half
-the width, as inside the basic units of smaller ResNets, 5.39. The number does not show whether skips are taken inside
-units, as the output of a stage has as many channels as the next stage inside; that follows from their names alone.
+Derived: the skips lie inside the units (`Encoder`), from their names alone, since the output of a stage has as many
+channels as the next stage inside. The number of parameters confirms the rest: this reading has 6,167,573; a spatial
+gate of one channel, or a reduction of 16, gives 6.15 million, two convolutions in a block 6.36, skips of half the
+width, as inside the basic units of smaller ResNets, 5.39.
+
+Assumed, since the number is too coarse to show it: gates and the output of 1 x 1 have biases, convolutions before a
+norm have none.
 
 New layers start as Keras starts them by default: weights after Glorot & Bengio (2010), eq. 16, biases of 0, norms with
 epsilon 1e-3 and 1 % of each batch in the running statistics. The encoder has torchvision's weights and norms.
@@ -31,7 +34,7 @@ BLOCKS = (128, 64, 32, 16, 8)  # channels, deepest first
 
 
 class UnetResNext50(Network):
-    """U-Net on ResNeXt50 32x4d, with the decoder that the author of the winning one published."""
+    """U-Net on ResNeXt50 32x4d as in the original; its first norm takes inputs of any scale."""
 
     stride = 32
 
@@ -39,8 +42,8 @@ class UnetResNext50(Network):
         super().__init__()
         self.input_norm = InputNorm(channels)
         self.encoder = Encoder(channels, weights)
-        deeper, skips = (DEEPEST, *BLOCKS[:-1]), (*SKIPS[::-1], 0)
-        self.blocks = nn.ModuleList(map(DecoderBlock, deeper, skips, BLOCKS))
+        widths = zip((DEEPEST, *BLOCKS[:-1]), (*SKIPS[::-1], 0), BLOCKS, strict=True)
+        self.blocks = nn.ModuleList(DecoderBlock(*width) for width in widths)
         self.head = nn.Sequential(nn.Dropout2d(0.2), nn.Conv2d(BLOCKS[-1], 1, kernel_size=1))
         self.blocks.apply(_start_as_keras_does)
         self.head.apply(_start_as_keras_does)
