@@ -27,6 +27,10 @@ def create_network(network: networks.Network, channels: int = 3, weights: Path |
             from models.unet import Unet
 
             return Unet(network.encoder, network.decoder_channels, network.dropout, channels, weights)
+        case networks.UnetResNext50(decoder="published"):
+            from models.unet_resnext50 import UnetResNext50
+
+            return UnetResNext50(channels, weights)
         case networks.UnetResNext50():
             from models.unet import Unet
 

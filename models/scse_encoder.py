@@ -20,7 +20,8 @@ TRIAL_SIDE = 64  # px; divisible by 32, the stride of every encoder's coarsest m
 class ScseEncoder(nn.Module):
     """An encoder without its first max-pooling and with an scSE after each of its last four stages.
 
-    full_size: replaces the first convolution by a 3x3 one of stride 1 with new weights, for a first map at full size
+    full_size: replaces the first convolution by a 3x3 one of stride 1 with new weights, for a first map at full size;
+        the norm after it keeps the pretrained weights, as in the original
     widths: channels of the four maps, finest first
     stride: side of the input / side of the first map: 2 for ResNets, 4 for encoders without max-pooling, 1 with
         full_size
@@ -83,13 +84,10 @@ def _remove_pooling(encoder: nn.Module, name: str) -> None:
 
 
 def _renew_stem(encoder: nn.Module) -> None:
-    """Replace the first convolution by a 3x3 one of stride 1 with new weights, and reset the norm after it."""
+    """Replace the first convolution by a 3x3 one of stride 1 with new weights; the norm after it keeps its own."""
     path, first = next((path, module) for path, module in encoder.named_modules() if isinstance(module, nn.Conv2d))
     bias = first.bias is not None
     encoder.set_submodule(path, nn.Conv2d(first.in_channels, first.out_channels, 3, padding=1, bias=bias))
-    norms = (module for module in encoder.modules() if isinstance(module, nn.BatchNorm2d | nn.LayerNorm))
-    if norm := next(norms, None):
-        norm.reset_parameters()
 
 
 def _stages(encoder: nn.Module, name: str) -> list[str]:

@@ -119,19 +119,32 @@ class Unet(BaseNetwork):
 class UnetResNext50(BaseNetwork):
     """The recipe's U-Net on ResNeXt50 32x4d (recipe 5.1)."""
 
-    words = "a U-Net with scSE blocks on a ResNeXt50 (32x4d) encoder"
+    words = "a U-Net with scSE blocks in its decoder"
     stride: ClassVar[int] = 32
     parameters = 28_451_630
+    parameters_published: ClassVar[int] = 29_147_480
     encoder: ClassVar[str] = "resnext50_32x4d"
     tried_encoders = (encoder,)
 
     name: Literal["unet_resnext50"]
+    decoder: Literal["published", "smp"] = Field(
+        "smp",
+        description="published: as in the original, with a first batch norm of the input (so raw values may come in), "
+        "transposed convolutions, one 3x3 convolution a block, skips from inside the encoder's units, scSE with "
+        "reduction 2 and a spatial gate for each channel, and 8 channels in the last block. smp: that of "
+        "segmentation_models_pytorch, as `unet` has it, with 16 channels in the last block.",
+    )
     weights: Text = Field("imagenet", description=WEIGHTS)
 
     @property
     def pretrained(self) -> PretrainedEncoder | None:
         """The weights that its encoder starts from, where they are not random."""
         return _pretrained(self.encoder, self.weights)
+
+    @property
+    def known_parameters(self) -> int:
+        """Number of parameters."""
+        return self.parameters_published if self.decoder == "published" else self.parameters
 
 
 class ResNet34Family(BaseNetwork):

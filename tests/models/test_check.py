@@ -24,6 +24,10 @@ def test_what_is_not_tried_before_a_run_can_be_made(name, encoder):
     assert fault(settings) is None
 
 
+def test_the_published_decoder_can_be_made():
+    assert fault({"name": "unet_resnext50", "decoder": "published"}) is None
+
+
 def test_a_misspelt_encoder_is_reported_with_the_nearest():
     assert "Did you mean one of these: resnet34" in fault({"name": "unet", "encoder": "resnet43"})
 

@@ -12,10 +12,11 @@ from schemas.networks import Network
 
 SMALL = {"encoder": "tu-test_resnet"}  # timm's smallest of their kinds: ResNet, ConvNeXt, EfficientNet
 CONVNEXT, EFFICIENTNET = {"encoder": "tu-test_convnext"}, {"encoder": "tu-test_efficientnet"}
-NETWORKS = {  # name: settings to try it with, side of the input
+NETWORKS = {  # name and what else is said: settings to try it with, side of the input
     "unet_plain": ({"width": 4, "levels": 3}, 32),
     "unet": (SMALL, 64),
     "unet_resnext50": ({}, 64),
+    "unet_resnext50, published": ({"decoder": "published"}, 64),
     "res34_256": (SMALL, 64),
     "res34_256_ds": (SMALL, 64),
     "res34_pad128": (SMALL, 32),
@@ -25,13 +26,17 @@ SECTIONS = variants(Network)
 USUAL = [name for name, section in SECTIONS.items() if section.parameters]  # with the section's defaults
 
 
+def section_of(name, **settings):
+    return TypeAdapter(Network).validate_python({"name": name.split(",")[0]} | settings)
+
+
 def create(name, channels=3, **settings):
     torch.manual_seed(0)
-    return create_network(TypeAdapter(Network).validate_python({"name": name} | settings), channels)
+    return create_network(section_of(name, **settings), channels)
 
 
 def test_every_network_of_the_schema_is_tested():
-    assert SECTIONS.keys() == NETWORKS.keys()
+    assert SECTIONS.keys() == {name.split(",")[0] for name in NETWORKS}
 
 
 @pytest.fixture(params=NETWORKS, scope="module")  # the ResNeXt50 takes a second to make
@@ -71,9 +76,9 @@ def test_a_decoder_of_fewer_blocks_computes_no_deeper_stages(encoder):
     check_all_weights_serve(network, network.train()(torch.randn(2, 3, 32, 32)))
 
 
-@pytest.mark.parametrize("name", USUAL)
+@pytest.mark.parametrize("name", [*USUAL, "unet_resnext50, published"])
 def test_parameters_and_stride_of_the_usual_network_are_those_of_the_schema(name):
-    section = TypeAdapter(Network).validate_python({"name": name})
+    section = section_of(name, **({"decoder": "published"} if "published" in name else {}))
     with torch.device("meta"):  # shapes without numbers
         network = create_network(section)
     assert sum(weight.numel() for weight in network.parameters()) == section.known_parameters
@@ -97,7 +102,7 @@ def test_networks_have_the_heads_that_the_schema_says(name_and_network):
     name, network = name_and_network
     side = NETWORKS[name][1]
     heads = network.eval()(torch.zeros(1, 3, side, side)).keys() - {"mask"}
-    assert heads == ({"pixel", "empty"} if SECTIONS[name].has_heads else set())
+    assert heads == ({"pixel", "empty"} if section_of(name, **NETWORKS[name][0]).has_heads else set())
 
 
 def test_evaluation_is_deterministic_and_independent_of_the_rest_of_the_batch(name_and_network):

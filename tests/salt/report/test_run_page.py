@@ -41,6 +41,7 @@ def test_there_are_words_for_every_choice_of_the_config():
     known = words()
     assert {"plateau", *known["cycle"]} == {name for kind in SCHEDULES for name in choices(kind, "name")}
     assert set(known["optimizer"]) == choices(phases.Optimizer, "name")
+    assert set(known["decoder"]) == choices(networks.UnetResNext50, "decoder")
     assert set(known["channels"]) == choices(networks.Input, "channels")
     assert set(known["pad_mode"]) == choices(networks.Input, "pad_mode")
     assert set(known["folds"]) == choices(data.Folds, "by")
@@ -122,6 +123,20 @@ def test_the_methods_name_the_first_weights(weights):
     network = {"name": "unet", "encoder": "tu-tf_efficientnet_lite0", "weights": weights}
     text = methods(winning(network=network))
     assert text.count("from ImageNet weights.") == 6  # of six models
+
+
+@pytest.mark.parametrize(
+    ("decoder", "expected"),
+    [
+        ("published", "scSE blocks in its decoder (as its author published it, with a batch norm of the input, "),
+        ("smp", "scSE blocks in its decoder (of segmentation_models_pytorch) on the encoder resnext50_32x4d, from "),
+    ],
+)
+def test_the_methods_tell_decoders_of_the_resnext50_apart(decoder, expected):
+    raw = winning().model_dump(mode="json")
+    for name in ("stage1_resnext50", "stage2_resnext50"):
+        raw["models"][name]["network"]["decoder"] = decoder
+    assert methods(check_config(raw)).count(expected) == 2
 
 
 def test_the_methods_describe_sums_averages_triangles_and_mixing():
