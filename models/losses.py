@@ -98,12 +98,16 @@ def lovasz_non_empty(logits: Tensor, masks: Tensor, weights: Weights = None) -> 
 
 
 def deep_supervision(outputs: Outputs, masks: Tensor, weights: Weights = None) -> Tensor:
-    """The ResNet34 author's loss of stage 2: Lovasz(mask) + BCE(empty) + Lovasz(pixel, non-empty tiles only)."""
-    empty = 1 - binary(masks).flatten(1).amax(dim=1, keepdim=True)
+    """The ResNet34 author's loss of stage 2: Lovasz(mask) + BCE(empty) + Lovasz(pixel).
+
+    The last term is a mean over all images, of which empty ones count 0; so it differs from `lovasz_non_empty`.
+    """
+    has_salt = binary(masks).flatten(1).amax(dim=1)
+    pixel = has_salt * lovasz_hinge_per_image(outputs["pixel"], masks)
     return (
         lovasz_relu(outputs["mask"], masks, weights)
-        + bce(outputs["empty"], empty, weights)
-        + lovasz_non_empty(outputs["pixel"], masks, weights)
+        + bce(outputs["empty"], 1 - has_salt[:, None], weights)
+        + weighted_mean(pixel, weights)
     )
 
 

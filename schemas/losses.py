@@ -79,7 +79,10 @@ class LovaszNonEmpty(BaseLoss):
 
 
 class DeepSupervision(BaseLoss):
-    """Lovasz(mask) + BCE(empty) + Lovasz(pixel, non-empty tiles only), for networks with these heads (recipe 5.2)."""
+    """Lovasz(mask) + BCE(empty) + Lovasz(pixel), for networks with these heads (recipe 5.2).
+
+    The last term is a mean over all tiles, of which empty ones count 0.
+    """
 
     words = "the Lovász hinge loss with deep supervision by an image and a pixel head"
     needs_heads = True

@@ -61,6 +61,11 @@ class Phase(Section):
     )
     batch: int = Field(ge=2, description="Tiles per step.")
     passes_per_epoch: Count = Field(1, description="Passes over the data that count as one epoch.")
+    with_replacement: bool = Field(
+        False,
+        description="Draw each tile of a batch from all tiles, as the ResNeXt50 author did: an epoch has as many "
+        "steps, but holds some tiles several times and others not at all.",
+    )
     keep: Keep = Field(
         BestOfCycle(), description="The epochs whose weights are kept as snapshots, and the snapshots' names."
     )
@@ -106,6 +111,17 @@ class Phase(Section):
     def loss_words(self) -> str:
         """The loss as logs show it: `lovasz_relu`, or `0.1 bce + 0.9 lovasz_relu`."""
         return losses.shown(self.loss)
+
+    @property
+    def restarts_by_score(self) -> bool:
+        """Whether the held-out score chooses the weights that a cycle starts from."""
+        return len(self.schedule.cycle_suffixes) > 1 and self.schedule.restart.weights == "best"
+
+    @property
+    def rewritten(self) -> int:
+        """Sets of weights that a later epoch may replace, beside the phase's best."""
+        of_cycle = self.restarts_by_score and not isinstance(self.keep, BestOfCycle)  # else, it is a snapshot
+        return self.keep.rewritten + of_cycle
 
     @property
     def work_per_epoch(self) -> float:

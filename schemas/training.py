@@ -1,6 +1,6 @@
 """Config sections about models: a network, its training on labels and pseudo-labels, the snapshots that predict."""
 
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -10,6 +10,8 @@ from schemas.networks import Input, Network
 from schemas.phases import Phase
 from schemas.schedules import Plateau
 from schemas.snapshots import BestOfCycle, Falling, Members
+
+ConstantTiles = Literal["leave_out", "train"]
 
 
 class Pretrain(Section):
@@ -55,6 +57,11 @@ class Model(Section):
         False,
         description="Train on the labelled tiles alone, for as many steps as with the model's pseudo-labels, of which "
         "only the number is used, and without consistency.",
+    )
+    constant_tiles: ConstantTiles = Field(
+        "leave_out",
+        description="Labelled tiles of one grey value in the folds' training. train: learn from them as well, as the "
+        "ResNet34 author. They are never held out, and predicted empty.",
     )
     labelled_share: float | None = Field(
         None,
@@ -115,7 +122,8 @@ class Model(Section):
         kept = [phase.keep.words for phase in self.phases if phase.keep.by_score]
         members = [self.members.by_score] if isinstance(self.members, Falling) else []
         passed_on = ["the weights that a phase started from"] if len(self.phases) > 1 else []
-        return list(dict.fromkeys(kept + members)) or passed_on
+        restarts = ["the weights that a cycle started from"] if any(p.restarts_by_score for p in self.phases) else []
+        return list(dict.fromkeys(kept + members)) or passed_on + restarts
 
     @property
     def pseudo_labels(self) -> list[str]:
@@ -137,6 +145,7 @@ class TrainSettings(Section):
     input: Input
     augment: Augmentation
     mix: Mix | None = None
+    constant_tiles: ConstantTiles = "leave_out"
     labelled_share: float | None = None
     phases: tuple[Phase, ...]
     control: bool = Field(False, description="Train on labelled tiles alone; pseudo-labels are only counted.")

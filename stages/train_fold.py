@@ -48,7 +48,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     settings = read_settings(TrainSettings, args.settings)
     compute = read_settings(Compute, args.compute)
-    tiles, held_out, draws = read_tiles(args, settings.control)
+    tiles, held_out, draws = read_tiles(args, settings)
     unlabelled = read_unlabelled(args.tiles) if settings.learns_from_unlabelled else None
     weights = args.encoder_weights, args.start_from
     task = Task.create(settings, compute, tiles, held_out, args.fold, *weights, unlabelled, draws)
@@ -62,17 +62,18 @@ def main(argv: list[str] | None = None) -> None:
     say(f"trained fold {args.fold}: best score {fitted.history['score'].max():.4f}")
 
 
-def read_tiles(args: argparse.Namespace, control: bool) -> tuple[Tiles, Tiles, int]:
+def read_tiles(args: argparse.Namespace, settings: TrainSettings) -> tuple[Tiles, Tiles, int]:
     """Read the tiles to train on, with pseudo-labels, and those to hold out; count the draws of a pass.
 
     A control trains on the labelled tiles alone, in as many draws as with the pseudo-labels.
     """
     labelled = load_tiles(args.tiles, "train")
-    train_ids, held_out_ids = folds.split(labelled.table, folds.load_folds(args.folds), args.fold)
+    constant = settings.constant_tiles == "train"
+    train_ids, held_out_ids = folds.split(labelled.table, folds.load_folds(args.folds), args.fold, constant)
     tiles, held_out = (labelled.select(rows_of(labelled.ids, ids)) for ids in (train_ids, held_out_ids))
     if not args.pseudo_labels:
         return tiles, held_out, len(tiles)
-    if control:
+    if settings.control:
         (table,) = args.pseudo_labels
         return tiles, held_out, len(tiles) + len(pseudo_labels.selected(table, args.fold))
     masks, table = args.pseudo_labels

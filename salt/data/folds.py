@@ -73,11 +73,13 @@ def shared_across_folds(folds: pd.DataFrame, mosaics: pd.DataFrame, duplicates: 
     return len(set(apart["id_x"]) | set(apart["id_y"]))
 
 
-def split(table: pd.DataFrame, folds: pd.DataFrame, fold: int) -> tuple[list[str], list[str]]:
-    """Ids to train on and ids held out, in the table's order, both without constant tiles.
+def split(
+    table: pd.DataFrame, folds: pd.DataFrame, fold: int, train_constant: bool = False
+) -> tuple[list[str], list[str]]:
+    """Ids to train on and ids held out, in the table's order.
 
-    Constant tiles show nothing to learn from; their predictions are empty.
-    table: as for `assign`; folds: from `assign`
+    Constant tiles show nothing to learn from, and their predictions are empty: they are never held out.
+    table: as for `assign`; folds: from `assign`; train_constant: whether to train on constant tiles
     Raises UserError if there is no such fold.
     """
     if fold not in set(folds["fold"]):
@@ -85,13 +87,16 @@ def split(table: pd.DataFrame, folds: pd.DataFrame, fold: int) -> tuple[list[str
             f"Expected a fold from 0 to {folds['fold'].max()}, and found {fold}. Choose one of the folds that "
             "make_folds assigned, or raise folds.count in the config."
         )
-    return _split(table, folds, fold)
+    return _split(table, folds, fold, train_constant)
 
 
-def _split(table: pd.DataFrame, folds: pd.DataFrame, fold: int) -> tuple[list[str], list[str]]:
-    usable = table.loc[(table["split"] == "train") & ~table["constant"], "id"]
-    fold_of = usable.map(folds.set_index("id")["fold"])
-    return usable[fold_of != fold].tolist(), usable[fold_of == fold].tolist()
+def _split(
+    table: pd.DataFrame, folds: pd.DataFrame, fold: int, train_constant: bool = False
+) -> tuple[list[str], list[str]]:
+    labelled = table[table["split"] == "train"]
+    held_out, varies = labelled["id"].map(folds.set_index("id")["fold"]) == fold, ~labelled["constant"]
+    to_train = ~held_out & (varies | train_constant)
+    return labelled.loc[to_train, "id"].tolist(), labelled.loc[held_out & varies, "id"].tolist()
 
 
 def load_folds(path: Path | str) -> pd.DataFrame:

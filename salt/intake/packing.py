@@ -95,7 +95,7 @@ def check_tiles(train: Tiles, test: Tiles, faults: Faults) -> None:
             remedy = "Check the images: each holds a single grey value."
             faults.add(f"tiles of {split}, all of them constant", constant, remedy)
         elif len(constant) > len(tiles) / 2:
-            remedy = "Training skips them, and their predictions are empty."
+            remedy = "They are predicted empty; models skip them, except for those with constant_tiles: train."
             faults.warn(f"tiles of {split}, more than half of them constant", constant, remedy)
     coverage = train.table.set_index("id")["coverage"]
     if not coverage.any():
@@ -108,4 +108,8 @@ def check_tiles(train: Tiles, test: Tiles, faults: Faults) -> None:
         "Check that salt and background are not swapped.",
     )
     labelled = coverage.index[train.table["constant"].to_numpy() & (coverage > 0)]
-    faults.warn("constant tiles with salt in their masks", labelled, "Training skips them.")
+    faults.warn(
+        "constant tiles with salt in their masks",
+        labelled,
+        "Models skip them, except for those with constant_tiles: train.",
+    )

@@ -35,6 +35,11 @@ class WeightAverage:
         if self.average is not None:
             self.average.load_state_dict(tensors)
 
+    def restart(self) -> None:
+        """Begin an exponential average anew, after a jump of the trained weights; a mean over epochs goes on."""
+        if self.average is not None and isinstance(self.settings, Ema):
+            self.average.n_averaged.zero_()
+
     def after_step(self) -> None:
         """Update the average; call this after each step of the optimizer."""
         if self.average is not None and isinstance(self.settings, Ema):

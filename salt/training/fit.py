@@ -102,9 +102,18 @@ class PhaseTraining:
         while not schedules.is_over(schedule, state.scores):
             self._epoch()
             if schedules.ends_cycle(schedule, state.scores):
+                self._restart()
                 self._save()
             self._save_if_due()
         self.network.load_state_dict(state.weights[state.best.key])
+
+    def _restart(self) -> None:
+        """Make the changes with which the next cycle starts."""
+        if self.phase.restarts_by_score:
+            self.network.load_state_dict(self.state.weights[self.state.best_of_cycle.key])
+            self.average.restart()
+        if self.phase.schedule.restart.optimizer == "fresh":
+            self.optimizer = create_optimizer(self.network, self.phase.optimizer)
 
     def _epoch(self) -> None:
         """Train to the end of an epoch, validate, add a row to the history, keep the weights if they are chosen."""

@@ -94,9 +94,20 @@ class ResumableSampler(Sampler[list[Draw]]):
             yield from self.epoch(epoch)[first_batch if epoch == first_epoch else 0 :]
 
 
+def draw_rows(seed: Sequence[int], tiles: int, count: int, with_replacement: bool) -> list[tuple[int, int]]:
+    """`count` rows of tiles at random, each with the number of its turn: no two draws are the same pair.
+
+    They are permutations of all tiles, one after another, or, with replacement, rows that do not depend on each other.
+    """
+    if with_replacement:
+        return list(enumerate(np.random.default_rng(seed).integers(tiles, size=count).tolist()))
+    permutations = (np.random.default_rng([*seed, turn]).permutation(tiles) for turn in range(math.ceil(count / tiles)))
+    return [(turn, int(row)) for turn, rows in enumerate(permutations) for row in rows][:count]
+
+
 @dataclass(frozen=True)
 class EpochSampler(ResumableSampler):
-    """The batches of all epochs in order; an epoch draws from permutations of all tiles, one after another.
+    """The batches of all epochs in order, drawn by `draw_rows`.
 
     A pass draws as many times as there are tiles, so it is one permutation, except for a control: its epoch may end
     within one. An epoch's incomplete last batch is dropped (different tiles each time), unless it is the only one.
@@ -109,6 +120,7 @@ class EpochSampler(ResumableSampler):
     passes: int
     seed: int
     start: tuple[int, int] = (0, 0)  # epoch and batch at which iteration begins
+    with_replacement: bool = False
 
     @property
     def batches_per_epoch(self) -> int:
@@ -117,20 +129,14 @@ class EpochSampler(ResumableSampler):
 
     def epoch(self, epoch: int) -> list[list[Draw]]:
         """The batches of one epoch (0-based)."""
-        count = self.draws * self.passes
-        draws = [
-            (epoch, turn, int(row))
-            for turn in range(math.ceil(count / self.tiles))
-            for row in np.random.default_rng([self.seed, epoch, turn]).permutation(self.tiles)
-        ][:count]
+        rows = draw_rows([self.seed, epoch], self.tiles, self.draws * self.passes, self.with_replacement)
+        draws = [(epoch, *drawn) for drawn in rows]
         return [draws[start * self.batch :][: self.batch] for start in range(self.batches_per_epoch)]
 
 
 @dataclass(frozen=True)
 class QuotaSampler(ResumableSampler):
-    """The batches of all epochs in order, each with a fixed number of tiles of each kind.
-
-    A kind is drawn by one permutation of its tiles after another; each epoch begins with new ones.
+    """The batches of all epochs in order, each with a fixed number of tiles of each kind, drawn by `draw_rows`.
 
     kinds: number of tiles of each kind, and how many of them a batch holds; rows count through the kinds
     """
@@ -140,6 +146,7 @@ class QuotaSampler(ResumableSampler):
     epochs: int
     seed: int
     start: tuple[int, int] = (0, 0)  # epoch and batch at which iteration begins
+    with_replacement: bool = False
 
     def epoch(self, epoch: int) -> list[list[Draw]]:
         """The batches of one epoch (0-based)."""
@@ -150,14 +157,11 @@ class QuotaSampler(ResumableSampler):
         ]
 
     def _draws(self, epoch: int, kind: int) -> list[Draw]:
-        """At least as many draws of a kind as an epoch needs."""
+        """The draws of a kind in an epoch."""
         tiles, quota = self.kinds[kind]
         first = sum(before for before, _ in self.kinds[:kind])
-        return [
-            (epoch, turn, first + int(row))
-            for turn in range(math.ceil(self.batches_per_epoch * quota / tiles))
-            for row in np.random.default_rng([self.seed, epoch, kind, turn]).permutation(tiles)
-        ]
+        rows = draw_rows([self.seed, epoch, kind], tiles, self.batches_per_epoch * quota, self.with_replacement)
+        return [(epoch, turn, first + row) for turn, row in rows]
 
 
 def create_sampler(
@@ -170,13 +174,13 @@ def create_sampler(
         epochs have as many batches either way.
     """
     epochs, passes = phase.schedule.most_epochs, phase.passes_per_epoch
-    alike = EpochSampler(len(tiles), draws, phase.batch, epochs, passes, seed, start)
+    alike = EpochSampler(len(tiles), draws, phase.batch, epochs, passes, seed, start, phase.with_replacement)
     others = len(tiles) - tiles.labelled
     if labelled_share is None or 0 in (tiles.labelled, others):
         return alike
     quota = min(max(1, round(labelled_share * phase.batch)), phase.batch - 1)
     kinds = ((tiles.labelled, quota), (others, phase.batch - quota))
-    return QuotaSampler(kinds, alike.batches_per_epoch, alike.epochs, seed, start)
+    return QuotaSampler(kinds, alike.batches_per_epoch, alike.epochs, seed, start, phase.with_replacement)
 
 
 def create_loader(

@@ -19,7 +19,7 @@ def learning_rate(schedule: Schedule, top: float, scores: Sequence[float], fract
     if isinstance(schedule, Plateau):
         return plateau(schedule, top, scores).lr
     if isinstance(schedule, Cosine):
-        return cosine(schedule, top, len(scores) + fraction)
+        return cosine(schedule, top, len(scores) + (fraction if schedule.interval == "step" else 0))
     return triangular2(schedule, top, len(scores) + fraction)
 
 
@@ -77,13 +77,17 @@ class PlateauState(NamedTuple):
 
 
 def plateau(schedule: Plateau, top: float, scores: Sequence[float]) -> PlateauState:
-    """State after epochs with these scores, as in Keras' ReduceLROnPlateau and EarlyStopping."""
-    lr, best, since_best, since_cut = top, -math.inf, 0, 0
+    """State after epochs with these scores, as in Keras' ReduceLROnPlateau and EarlyStopping.
+
+    Only the first has a min_delta in the original; so a slow rise ends no phase, but reduces its rate.
+    """
+    lr, best, since_best, reference, since_cut = top, -math.inf, 0, -math.inf, 0
     for score in scores:
-        if score > best:
-            best, since_best, since_cut = score, 0, 0
+        since_best = 0 if score > best else since_best + 1
+        best = max(best, score)
+        if score > reference + schedule.min_delta:
+            reference, since_cut = score, 0
             continue
-        since_best += 1
         since_cut += 1
         if since_cut >= schedule.patience:
             lr, since_cut = max(lr * schedule.factor, schedule.min_lr), 0

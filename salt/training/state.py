@@ -36,7 +36,8 @@ class TrainingState:
     """What a training has produced so far, and leaves in the end.
 
     phase: the current phase, from 1
-    weights: by `Epoch.key`, on the CPU: those of the snapshots so far, and the best of the current phase
+    weights: by `Epoch.key`, on the CPU: those of the snapshots so far, and the best of the current phase and, if a
+        cycle starts from them, of the current cycle
     losses: of the finished steps of the current epoch, on the device
     seconds: spent up to the last save, over all parts of a training that was stopped and resumed
     """
@@ -61,13 +62,20 @@ class TrainingState:
         """The best epoch of the current phase; if nothing is held out, the latest."""
         return snapshots.best(self.epochs(self.phase), 1)[0]
 
+    @property
+    def best_of_cycle(self) -> Epoch:
+        """The best epoch of the latest cycle with an epoch; if nothing is held out, the latest."""
+        epochs = self.epochs(self.phase)
+        return snapshots.best([epoch for epoch in epochs if epoch.cycle == epochs[-1].cycle], 1)[0]
+
     def end_epoch(self, epoch: Epoch, network: nn.Module, phases: Sequence[Phase]) -> None:
         """Add an epoch; copy the network's weights if they are kept, and drop those they replace."""
         self.history.append(epoch)
         self.losses = []
         done = phases[: self.phase]
         chosen = [kept for number, phase in enumerate(done, 1) for kept in self._chosen(phase, number)]
-        wanted = {kept.key for kept in (*chosen, self.best)}
+        passed_on = [self.best, self.best_of_cycle] if done[-1].restarts_by_score else [self.best]
+        wanted = {kept.key for kept in (*chosen, *passed_on)}
         if epoch.key in wanted:
             self.weights[epoch.key] = copy_state(network)
         self.weights = {key: state for key, state in self.weights.items() if key in wanted}

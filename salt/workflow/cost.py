@@ -178,14 +178,14 @@ class Cost:
     def _checkpoints(self, name: str) -> int:
         """Maximum bytes of a training's checkpoints (salt/training/checkpoints.py).
 
-        Two are kept, each with the weights, the optimizer's state, an average, the best weights of the phase, and the
-        phase's snapshots that later epochs may replace. All other snapshots never change and are stored once.
+        Two are kept, each with the weights, the optimizer's state, an average, the best weights of the phase, and
+        the weights that later epochs may replace. All other snapshots never change and are stored once.
         """
         model = self.config.models[name]
         phases = [*model.phases, *(model.pretrain.phases if model.pretrain else ())]
         optimizer = 2 if any(phase.optimizer.name == "adamw" for phase in phases) else 1
         average = 1 if any(phase.average for phase in phases) else 0
-        replaced = max(phase.keep.rewritten for phase in phases)
+        replaced = max(phase.rewritten for phase in phases)
         return (2 * (1 + optimizer + average + 1 + replaced) + len(model.snapshots)) * (self.weights(name) or 0)
 
 

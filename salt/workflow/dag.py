@@ -85,8 +85,8 @@ class Plan:
 
     def train_settings(self, wildcards: Any) -> str:
         """Settings of train_fold."""
-        share = self._model(wildcards).labelled_share
-        return self._train_settings(wildcards.model, "phases", labelled_share=share)
+        tiles = self._model(wildcards).model_dump(mode="json", include={"constant_tiles", "labelled_share"})
+        return self._train_settings(wildcards.model, "phases", **tiles)
 
     def pretrain_settings(self, wildcards: Any) -> str:
         """Settings of pretrain."""

@@ -1,6 +1,11 @@
-"""Losses against hand-written numbers, and the Lovasz hinge against a twin that loops (Berman et al. 2018, alg. 1)."""
+"""Losses against hand-written numbers and the original's, the Lovasz hinge against a twin that loops.
+
+The twin is algorithm 1 of Berman et al. 2018.
+"""
 
 import inspect
+import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -116,6 +121,18 @@ def test_lovasz_over_non_empty_tiles_ignores_the_empty_ones():
     masks[1, 0, 0] = 1
     assert torch.equal(losses.lovasz_non_empty(logits, masks), losses.lovasz_relu(logits[1:2], masks[1:2]))
     assert losses.lovasz_non_empty(logits, torch.zeros_like(masks)).item() == 0
+
+
+@given(st.lists(st.floats(0.01, 1), min_size=3, max_size=3) | st.none())
+def test_empty_tiles_count_in_the_mean_of_deep_supervisions_pixel_term_as_zeros(weights):
+    outputs, masks = outputs_and_masks(side=3)  # the first is empty
+    given = None if weights is None else torch.tensor(weights, dtype=torch.float64)
+    others = losses.lovasz_relu(outputs["mask"], masks, given) + losses.bce(
+        outputs["empty"], torch.tensor([[1.0], [0], [0]]).double(), given
+    )
+    of_tiles = losses.lovasz_hinge_per_image(outputs["pixel"], masks).tolist()
+    expected = np.average([0, *of_tiles[1:]], weights=weights)
+    assert (losses.deep_supervision(outputs, masks, given) - others).item() == pytest.approx(expected)
 
 
 def test_deep_supervision_teaches_that_a_tile_is_empty():
@@ -264,3 +281,97 @@ def test_weighted_gradients_are_those_of_finite_differences(name):
         return losses.create_loss([KINDS[name]()])(dict(zip(outputs, logits, strict=True)), masks, weights)
 
     assert torch.autograd.gradcheck(loss, heads)
+
+
+# The original's numbers -----------------------------------------------------------------------------------------------
+
+GOLDEN = json.loads(Path("tests/golden/losses.json").read_text(encoding="utf-8"))
+NAMES = {"lovasz_relu": "lovasz_relu", "lovasz_elu_plus_one": "lovasz_elu", "bce_dice": "bce_dice"}
+VALUES, GRADIENTS, FLOAT32 = {"abs": 1e-10, "rel": 0}, {"abs": 1e-12, "rel": 0}, {"rel": 2e-5}
+ALL = list(range(6))
+
+
+def golden_masks():
+    i, j = np.mgrid[:33, :33]
+    masks = [
+        np.zeros_like(i),
+        np.ones_like(i),
+        j >= 16,
+        (i - 16) ** 2 + (j - 12) ** 2 <= 81,
+        (i == 20) & (j == 7),
+        ((3 * i + 2 * j) % 11 < 5) & (i >= 10),
+    ]
+    return torch.from_numpy(np.stack(masks)[:, None].astype(np.float64))
+
+
+def golden_outputs():
+    b, q = np.arange(6)[:, None], np.arange(33 * 33)
+    mask = 8 * (((587 * q + 101 * b) % 1089) + 0.25) / 1089 - 4
+    pixel = 6 * (((454 * q + 77 * b + 13) % 1089) + 0.25) / 1089 - 3
+    maps = {name: torch.from_numpy(logits).view(6, 1, 33, 33) for name, logits in (("mask", mask), ("pixel", pixel))}
+    return maps | {"empty": torch.from_numpy(-2 + 0.9 * b - 0.11 * b * b)}
+
+
+def golden_loss(name, images=ALL, dtype=torch.float64):
+    """The loss of some of the original's images, and the logits that it was made from."""
+    outputs = {head: logits[images].to(dtype).requires_grad_() for head, logits in golden_outputs().items()}
+    return losses.create_loss([KINDS[name]()])(outputs, golden_masks()[images].to(dtype)), outputs
+
+
+def golden_terms(images=ALL, dtype=torch.float64):
+    """Deep supervision and its terms, as the original lists them."""
+    total, outputs = golden_loss("deep_supervision", images, dtype)
+    masks = golden_masks()[images].to(dtype)
+    mask = losses.lovasz_relu(outputs["mask"], masks).item()
+    empty = losses.bce(outputs["empty"], 1 - masks.flatten(1).amax(dim=1, keepdim=True)).item()
+    terms = {"total": total.item(), "lovasz_of_mask": mask, "bce_of_empty": empty}
+    return terms | {"lovasz_of_pixel": total.item() - mask - empty}
+
+
+def assert_golden_gradient(gradient, golden):
+    p = np.arange(36)
+    assert gradient[p % 6, 0, (7 * p + 3) % 33, (11 * p + 5) % 33].tolist() == pytest.approx(
+        golden["values"], **GRADIENTS
+    )
+    found = {"sum": gradient.sum(), "l2_norm": gradient.norm(), "max_abs": gradient.abs().max()}
+    for key, value in found.items():
+        assert value.item() == pytest.approx(golden[key], **VALUES)
+
+
+@pytest.mark.parametrize("golden_name", NAMES)
+def test_a_loss_and_its_gradient_are_the_originals(golden_name):
+    golden, name = GOLDEN[golden_name], NAMES[golden_name]
+    loss, outputs = golden_loss(name)
+    assert loss.item() == pytest.approx(golden["value"], **VALUES)
+    loss.backward()
+    assert_golden_gradient(outputs["mask"].grad, golden["gradient"])
+    alone = [golden_loss(name, [image])[0].item() for image in ALL]
+    assert alone == pytest.approx(golden["value_of_each_image_alone"], **VALUES)
+    in_float32 = golden_loss(name, dtype=torch.float32)[0].item()
+    assert in_float32 == pytest.approx(golden["value_float32"], **FLOAT32)
+
+
+def test_both_halves_of_bce_dice_are_the_originals():
+    assert golden_loss("bce")[0].item() == pytest.approx(GOLDEN["bce_dice"]["bce"], **VALUES)
+    assert golden_loss("dice")[0].item() == pytest.approx(GOLDEN["bce_dice"]["one_minus_dice"], **VALUES)
+
+
+def test_deep_supervision_and_its_gradients_are_the_originals():
+    golden = GOLDEN["deep_supervision"]
+    found, in_float32 = golden_terms(), golden_terms(dtype=torch.float32)
+    assert found == pytest.approx({term: golden[term] for term in found}, **VALUES)
+    assert in_float32 == pytest.approx(golden["float32"], **FLOAT32)
+    loss, outputs = golden_loss("deep_supervision")
+    loss.backward()
+    for head in ("mask", "pixel"):
+        assert_golden_gradient(outputs[head].grad, golden[f"gradient_{head}_logits"])
+    assert outputs["empty"].grad.flatten().tolist() == pytest.approx(golden["gradient_empty_logits"], **GRADIENTS)
+
+
+def test_deep_supervision_of_single_images_and_small_batches_is_the_originals():
+    golden = GOLDEN["deep_supervision"]
+    alone = [golden_terms([image])["lovasz_of_pixel"] for image in ALL]
+    assert alone == pytest.approx(golden["lovasz_of_pixel_of_each_image"], **VALUES)
+    for batch in golden["batches_of_some_images"]:
+        found = golden_terms(batch["images"])
+        assert found == pytest.approx({term: batch[term] for term in found}, **VALUES)

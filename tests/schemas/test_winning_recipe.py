@@ -19,7 +19,7 @@ CONFIG = check_config(yaml.safe_load(Path("workflow_config.yaml").read_text()))
 # cosine: epochs of each cycle, least rate; plateau: most epochs, factor, patience, stop after, least rate
 PHASES = """
 stage1_resnext50 fold     | bce_dice         | rmsprop         | 0.0001 | 24 | 2 | plateau 125 x0.25 10 20 to 6.25e-06
-stage1_resnext50 fold     | lovasz_elu       | rmsprop         | 5e-05  | 24 | 2 | plateau 125 x0.5 7 15 to 0
+stage1_resnext50 fold     | lovasz_elu       | rmsprop         | 5e-05  | 24 | 2 | plateau 125 x0.5 7 15 to 6.25e-06
 stage1_resnext50 fold     | lovasz_elu       | rmsprop         | 0.0001 | 24 | 2 | cosine 40 40 40 to 0
 stage1_resnet34 fold      | lovasz_relu      | sgd 0.9 0.0001  | 0.012  | 18 | 1 | cosine 50 50 50 50 50 50 to 0.001
 stage2_resnext50 pretrain | bce_dice         | rmsprop         | 0.0001 | 28 | 2 | cosine 40 to 0
@@ -31,6 +31,13 @@ stage3_pad128 pretrain    | lovasz_relu      | sgd 0.9 0.0001  | 0.01   | 64 | 1
 stage3_pad128 fold        | lovasz_relu      | sgd 0.9 0.0001  | 0.01   | 64 | 1 | cosine 50 50 50 50 to 0.001
 stage3_resize128 pretrain | deep_supervision | sgd 0.9 0.0001  | 0.01   | 64 | 1 | cosine 50 50 50 to 0.001
 stage3_resize128 fold     | deep_supervision | sgd 0.9 0.0001  | 0.01   | 64 | 1 | cosine 50 50 50 50 to 0.001
+"""
+
+# the author's models | constant tiles | tiles of a batch | rate of a cosine | a new cycle starts from | the rise of the
+# score that keeps a plateau's rate
+AUTHORS = """
+resnext50                   | leave_out | with replacement    | once an epoch | best weights, fresh optimizer | 0.0001
+resnet34, pad128, resize128 | train     | without replacement | once an epoch | last weights, fresh optimizer | none
 """
 
 # model | network, its decoder if there is a choice, its first weights | input
@@ -103,6 +110,23 @@ def test_the_phases_are_the_published_ones():
         for part, phases in (("pretrain", model.pretrain.phases if model.pretrain else ()), ("fold", model.phases))
     ]
     assert [phase_cells(where, phase) for where, phases in parts for phase in phases] == cells(PHASES)
+
+
+@pytest.mark.parametrize("name", CONFIG.models)
+def test_each_model_is_trained_in_its_authors_way(name):
+    model = CONFIG.models[name]
+    phases = [*model.phases, *(model.pretrain.phases if model.pretrain else ())]
+    (row,) = [row for row in cells(AUTHORS) if name.split("_")[1] in row[0].split(", ")]
+    for phase in phases:
+        schedule = phase.schedule
+        plateau = isinstance(schedule, Plateau)
+        assert row[1:3] == [model.constant_tiles, f"{'with' if phase.with_replacement else 'without'} replacement"]
+        if plateau:
+            assert row[-1] == f"{schedule.min_delta:g}"
+        else:
+            assert row[3] == f"once an {schedule.interval}"
+        if len(schedule.cycle_suffixes) > 1:
+            assert row[4] == f"{schedule.restart.weights} weights, {schedule.restart.optimizer} optimizer"
 
 
 def test_networks_and_inputs_are_the_published_ones():

@@ -16,8 +16,9 @@ from stages import train_fold
 from tests.stages.conftest import COMPUTE, NETWORK, ON_ENCODER, train_settings
 
 
-def start(run, *more, cycles=(2,), fold=1, network=NETWORK, control=False, **phase):
-    settings = json.dumps(json.loads(train_settings(cycles, network, **phase)) | {"control": control})
+def start(run, *more, cycles=(2,), fold=1, network=NETWORK, control=False, constant_tiles="leave_out", **phase):
+    of_model = {"control": control, "constant_tiles": constant_tiles}
+    settings = json.dumps(json.loads(train_settings(cycles, network, **phase)) | of_model)
     train_fold.main(
         [
             *("--settings", settings, "--compute", COMPUTE, "--fold", str(fold)),
@@ -144,6 +145,20 @@ def test_pseudo_labels_of_the_fold_join_its_tiles(run, monkeypatch, fold, added)
     start(run, "--pseudo-labels", *files, fold=fold)
     labelled = {0: 6, 1: 5}[fold]  # 12 tiles, the first constant and of fold 0
     assert sizes == [(labelled + added, 11 - labelled)]
+
+
+@pytest.mark.parametrize("fold", [0, 1])  # the first tile is constant and of fold 0
+def test_constant_tiles_are_trained_on_if_a_model_asks_for_them_but_never_held_out(run, monkeypatch, fold):
+    tasks = []
+    fit = train_fold.fit
+    monkeypatch.setattr(train_fold, "fit", lambda task, *args: tasks.append(task) or fit(task, *args))
+    for choice in ("leave_out", "train"):
+        start(run, fold=fold, constant_tiles=choice)
+    without, given = tasks
+    constant = ["train000"] if fold == 1 else []
+    assert given.tiles.ids == [*constant, *without.tiles.ids]
+    assert given.held_out.ids == without.held_out.ids
+    assert "train000" not in without.tiles.ids + given.held_out.ids
 
 
 OF_ALL_FOLDS, BY_SIZE, OF_ONE_FOLD = [-1] * 6, [-1, 1, 1, 0, 0, 0], [1] * 6

@@ -182,6 +182,7 @@ def test_constant_tiles_have_a_fold_but_are_neither_trained_on_nor_held_out():
     assert len(result) == 5
     training, held_out = folds.split(table, result, 0)
     assert (training, held_out) == (["t03"], ["t00", "t02"])
+    assert folds.split(table, result, 0, train_constant=True) == (["t01", "t03"], held_out)
 
 
 def test_unknown_depths_are_an_error_that_names_the_remedy():

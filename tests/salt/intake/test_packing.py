@@ -34,7 +34,7 @@ def test_many_constant_tiles_are_warned_of(warnings):
     test = change(easy_tiles(4, "test"), constant=[True, True, False, True])
     assert warnings(check_tiles, easy_tiles(12), test) == [
         "tiles of test, more than half of them constant (3): test000, test001, test003. "
-        "Training skips them, and their predictions are empty."
+        "They are predicted empty; models skip them, except for those with constant_tiles: train."
     ]
 
 
@@ -42,7 +42,8 @@ def test_full_masks_and_masks_of_constant_tiles_are_warned_of(warnings):
     train = change(easy_tiles(4), coverage=[0.5, 1, 0, 0.2])
     assert warnings(check_tiles, train, easy_tiles(4, "test")) == [
         "masks that are entirely salt (1): train001. Check that salt and background are not swapped.",
-        "constant tiles with salt in their masks (1): train000. Training skips them.",
+        "constant tiles with salt in their masks (1): train000. "
+        "Models skip them, except for those with constant_tiles: train.",
     ]
 
 

@@ -105,13 +105,46 @@ def test_models_and_ensembles_take_the_order_of_the_scores():
 def test_the_methods_describe_the_winning_schedules():
     text = methods(winning())
     assert (
-        "the Lovász hinge loss using SGD (batches of 18, learning rate 0.012, in cosine cycles of 50, 50, 50," in text
+        "the Lovász hinge loss using SGD (batches of 18, learning rate 0.012, in cosine cycles of 50, 50, 50, 50, 50 "
+        "and 50 epochs down to 0.001, set once an epoch; each further cycle started with a fresh optimizer)" in text
     )
     assert (
-        "multiplied by 0.25 after 10 epochs without a better score; stopped after 20 such epochs or after 125 in"
-        in text
+        "multiplied by 0.25 after 10 epochs without a score that was better by more than 0.0001; stopped after 20 "
+        "epochs without any better score or after 125 in total)" in text
     )
+    assert (
+        "(batches of 24, drawn with replacement, learning rate 1 × 10⁻⁴, in cosine cycles of 40, 40 and 40 epochs "
+        "down to 0, set once an epoch; each further cycle started from the best weights of the one before with a fresh "
+        "optimizer)" in text
+    )
+    assert "in a cosine cycle of 40 epochs down to 0, set once an epoch)" in text
     assert "epochs were two passes over the data" in text or "an epoch was two passes over the data" in text
+
+
+def test_the_methods_describe_schedules_without_the_originals_habits():
+    plateau = {"name": "plateau", "epochs": 9, "factor": 0.5, "patience": 1, "stop_after": 2}
+    text = methods(winning(phases=[PHASE | {"schedule": plateau}], members={"phase1": 1}))
+    assert (
+        "(batches of 8, learning rate 0.01, multiplied by 0.5 after 1 epoch without a better score; stopped after 2 "
+        "such epochs or after 9 in total)" in text
+    )
+    best = {"name": "cosine", "cycles": [4, 2], "restart": {"weights": "best"}}
+    text = methods(winning(phases=[PHASE | {"schedule": best}], members={"phase1_cycle1": 1}))
+    assert "of 4 and 2 epochs down to 0; each further cycle started from the best weights of the one before)" in text
+    text = methods(winning(phases=[PHASE | {"schedule": best | {"restart": {}}}], members={"phase1_cycle1": 1}))
+    assert "(batches of 8, learning rate 0.01, in cosine cycles of 4 and 2 epochs down to 0)" in text
+
+
+def test_the_methods_say_which_models_learn_from_constant_tiles():
+    on_constant = "stage1_resnet34, stage2_resnet34, stage3_pad128 and stage3_resize128"
+    given = methods(winning())
+    assert f"excluded from training, except for the folds of {on_constant}, and from the out-of-fold scores" in given
+    raw = winning().model_dump(mode="json")
+    for model in raw["models"].values():
+        model["constant_tiles"] = "leave_out"
+    assert "Constant tiles were excluded from training and from the out-of-fold scores, and" in methods(
+        check_config(raw)
+    )
 
 
 def test_the_methods_name_the_pseudo_labels_that_leak():
@@ -210,6 +243,9 @@ def test_the_methods_mention_no_choice_if_the_held_out_fold_made_none():
     assert "optimistic" not in methods(check_config(raw))
     raw["models"]["only"]["phases"] *= 2
     assert "the held-out fold was used to choose the weights that a phase started from." in methods(check_config(raw))
+    cycles = {"name": "cosine", "cycles": [4, 4], "restart": {"weights": "best"}}
+    raw["models"]["only"]["phases"] = [model["phases"][0] | {"schedule": cycles}]
+    assert "the held-out fold was used to choose the weights that a cycle started from." in methods(check_config(raw))
 
 
 def learning(phase=None, model=None, labels=None):

@@ -35,6 +35,20 @@ def test_a_stochastic_average_by_hand_starts_with_the_weights_as_they_are():
     assert found == [9, 4, 4, 6, 6, 5]
 
 
+@pytest.mark.parametrize(
+    ("settings", "found"),
+    [(Ema(name="ema", decay=0.75), [4, 5, 5, 0, 3]), (Swa(name="swa", start=1), [4, 6, 6, 4, 6])],
+)
+def test_a_restart_begins_an_exponential_average_anew_and_continues_a_mean(settings, found):
+    network = one_weight()
+    average = WeightAverage(network, settings)
+    before = weights_after(average, network, [4, 8])
+    network.weight.data.fill_(5)
+    average.restart()
+    now = average.network.weight.item()
+    assert [*before, now, *weights_after(average, network, [0, 12])] == found
+
+
 def test_without_an_average_the_network_itself_is_kept():
     network = one_weight()
     assert WeightAverage(network, None).network is network

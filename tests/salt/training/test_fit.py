@@ -21,6 +21,7 @@ from schemas.augmentation import PRESETS, Mix, ShiftScale
 from schemas.config import Compute
 from schemas.errors import UserError
 from schemas.phases import Phase
+from schemas.snapshots import Every
 from schemas.training import TrainSettings
 from tests.easy_tiles import easy_tiles
 
@@ -223,9 +224,72 @@ def test_a_loss_that_is_no_number_stops_with_advice(tiles):
         train(tiles, [phase(lr=1e30)])
 
 
+class Remembering(Checkpoints):
+    """Checkpoints that remember the first: that of the end of the first cycle, if no other is due."""
+
+    first = None
+
+    def save(self, facts, states):
+        copies = {name: {key: value.clone() for key, value in state.items()} for name, state in states.items()}
+        self.first = self.first or copies
+        super().save(facts, states)
+
+
+RESTARTS = [(weights, optimizer) for weights in ("last", "best") for optimizer in ("kept", "fresh")]
+
+
+@pytest.mark.parametrize(("weights", "optimizer"), RESTARTS)
+@pytest.mark.parametrize(
+    ("keep", "average"),
+    [("best_of_cycle", None), ("last", None), ("best_of_cycle", AVERAGES[0]), ("last", AVERAGES[1])],
+    ids=["", "last", "ema", "swa and last"],
+)
+def test_a_cycle_starts_from_the_weights_and_the_optimizer_that_its_schedule_names(
+    tiles, tmp_path, monkeypatch, weights, optimizer, keep, average
+):
+    scores = [0.3, 0.6, 0.5, 0.9]
+    monkeypatch.setattr(fit.PhaseTraining, "_validate", lambda self: (0.1, scores[len(self.state.scores)]))
+    schedule = {"name": "cosine", "cycles": [3, 1], "restart": {"weights": weights, "optimizer": optimizer}}
+    given = phase(schedule, keep={"name": keep}, average=average)
+    every = train(tiles, [given.model_copy(update={"keep": Every(name="every", epochs=1)})])
+    with Remembering(tmp_path, "mine") as checkpoints:
+        fit.train(task(tiles, [given]), checkpoints)
+    started, kept = checkpoints.first, snapshots(every)
+    if weights == "best":
+        assert same(started["network"], kept["phase1_epoch2"])
+    elif average is None:
+        assert same(started["network"], kept["phase1_epoch3"])
+    else:
+        assert not any(same(started["network"], state) for state in kept.values())
+    assert bool(started["optimizer"]) == (optimizer == "kept")
+    if average:
+        goes_on = weights == "last" or average["name"] == "swa"
+        assert bool(started["average"]["n_averaged"] > 0) == goes_on
+
+
+def test_restarts_change_nothing_before_the_second_cycle_and_nothing_in_a_plateau(tiles):
+    plain, restarting = (
+        train(tiles, [phase({"name": "cosine", "cycles": [2, 1], **more})]).history
+        for more in ({}, {"restart": {"weights": "best", "optimizer": "fresh"}})
+    )
+    assert plain[:2].equals(restarting[:2])
+    assert not plain[2:].equals(restarting[2:])
+
+
+@pytest.mark.parametrize("interval", ["step", "epoch"])
+def test_the_steps_of_an_epoch_have_the_rates_of_the_schedules_interval(tiles, monkeypatch, interval):
+    rates = []
+    monkeypatch.setattr(fit, "set_learning_rate", lambda _, lr: rates.append(lr))
+    train(tiles, [phase({"name": "cosine", "cycles": [3], "interval": interval})])
+    assert len(rates) == 18
+    assert len(set(rates)) == (18 if interval == "step" else 3)
+    assert len(set(rates[::6])) == 3
+
+
 # Interrupted and continued ------------------------------------------------------------------------------------------
 
 SGD = {"optimizer": {"name": "sgd", "lr": 0.01}}
+FROM_BEST = {"weights": "best", "optimizer": "fresh"}
 EVERY_KIND = {  # trainings that need all that a checkpoint holds
     "plateau, then cosine": [phase(PLATEAU), phase(COSINE, loss="lovasz_elu")],
     "momentum and an exponential average": [
@@ -241,6 +305,27 @@ EVERY_KIND = {  # trainings that need all that a checkpoint holds
         phase({"name": "cosine", "cycles": [1, 1]}, average=AVERAGES[0], consistency=consistent(masks="soft")),
         phase({"name": "cosine", "cycles": [1]}, consistency=consistent(teacher="self", mix={"name": "cutmix"})),
     ],
+    "cycles from the best weights with a fresh optimizer": [
+        phase({"name": "cosine", "cycles": [1, 2, 1], "restart": FROM_BEST}, **SGD),
+        phase({"name": "cosine", "cycles": [2, 1], "restart": FROM_BEST}, keep={"name": "last"}),
+    ],
+    "cycles from the last weights with a fresh optimizer, with replacement": [
+        phase(
+            {"name": "cosine", "cycles": [1, 2], "interval": "epoch", "restart": {"optimizer": "fresh"}},
+            **SGD,
+            with_replacement=True,
+        )
+    ],
+    "cycles from the best average": [
+        phase({"name": "cosine", "cycles": [1, 2], "restart": FROM_BEST}, average=AVERAGES[0]),
+        phase({"name": "triangular2", "cycles": [1, 2, 1], "restart": FROM_BEST}, average=AVERAGES[1]),
+    ],
+    "consistency with a mean teacher that restarts": [
+        phase(
+            {"name": "cosine", "cycles": [1, 1], "restart": FROM_BEST}, average=AVERAGES[0], consistency=consistent()
+        ),
+    ],
+    "a share of labels, with replacement": [phase({"name": "cosine", "cycles": [1, 2]}, with_replacement=True)],
     "every other epoch": [phase(COSINE, keep={"name": "every", "epochs": 2})],
 }
 

@@ -67,6 +67,41 @@ def test_order_depends_on_seed_and_epoch_alone():
     assert rows[0] != rows[1]
 
 
+@given(SIZES, SIZES, st.integers(2, 20), st.integers(1, 3), st.integers(0, 2**32 - 1))
+def test_with_replacement_an_epoch_has_the_same_steps_and_every_draw_is_augmented_on_its_own(
+    tiles, draws, batch, passes, seed
+):
+    plain, drawn = (
+        EpochSampler(tiles, draws, batch, epochs=2, passes=passes, seed=seed, with_replacement=choice)
+        for choice in (False, True)
+    )
+    assert [len(batch) for batch in drawn.epoch(1)] == [len(batch) for batch in plain.epoch(1)]
+    of_epoch = [draw for batch in drawn.epoch(1) for draw in batch]
+    assert len(set(of_epoch)) == len(of_epoch)
+    assert all(epoch == 1 and 0 <= row < tiles for epoch, _, row in of_epoch)
+
+
+def test_with_replacement_all_tiles_are_as_likely_in_any_place_and_a_third_is_left_out_of_a_pass():
+    sampler = EpochSampler(50, 50, 10, epochs=200, passes=1, seed=5, with_replacement=True)
+    epochs = np.array([[row for batch in sampler.epoch(epoch) for _, _, row in batch] for epoch in range(200)])
+    times = np.bincount(epochs.flatten(), minlength=50)
+    assert (abs(times - 200) < 5 * 200**0.5).all()
+    drawn = np.mean([len(set(rows)) for rows in epochs.tolist()]) / 50
+    assert drawn == pytest.approx(1 - np.exp(-1), abs=0.02)
+
+
+@pytest.mark.parametrize("kind", ["all", "of two kinds"])
+def test_batches_with_replacement_are_the_same_from_any_start(kind):
+    given = {"epochs": 3, "seed": 5, "with_replacement": True}
+    if kind == "all":
+        whole, rest = (EpochSampler(20, 20, 5, passes=1, **given, start=start) for start in ((0, 0), (1, 2)))
+    else:
+        whole, rest = (QuotaSampler(((5, 2), (9, 3)), 4, **given, start=start) for start in ((0, 0), (1, 2)))
+        assert {sum(row < 5 for _, _, row in batch) for batch in whole} == {2}
+    assert list(rest) == list(whole)[6:]
+    assert whole.epoch(0) != whole.epoch(1)
+
+
 kinds = st.lists(st.tuples(st.integers(1, 20), st.integers(1, 6)), min_size=1, max_size=3).map(tuple)
 
 
@@ -92,8 +127,12 @@ def test_quotas_are_drawn_in_an_order_of_seed_and_epoch_alone_from_any_start():
     assert rows[:4] != rows[4:8] != rows[8:]
 
 
-def phase(batch):
-    given = {"loss": "bce", "optimizer": {"name": "sgd", "lr": 1}, "schedule": {"name": "cosine", "cycles": [2, 1]}}
+def phase(batch, **more):
+    given = more | {
+        "loss": "bce",
+        "optimizer": {"name": "sgd", "lr": 1},
+        "schedule": {"name": "cosine", "cycles": [2, 1]},
+    }
     return Phase.model_validate(given | {"batch": batch, "passes_per_epoch": 2})
 
 
@@ -107,6 +146,14 @@ def test_a_share_of_each_batch_is_labelled_and_an_epoch_is_as_long_as_without(sh
     assert {sum(row < 7 for _, _, row in batch) for batch in shared} == {labelled}
     assert {len(batch) for batch in shared} == {6}
     assert len(list(shared)) == len(list(plain)) == 27
+
+
+@pytest.mark.parametrize("share", [None, 0.5])
+def test_a_phase_says_whether_tiles_are_drawn_with_replacement(share):
+    pseudo = easy_tiles(20)
+    both = concatenate(easy_tiles(7), Tiles(pseudo.table.assign(split="pseudo"), *pseudo.arrays))
+    for choice in (False, True):
+        assert create_sampler(both, 27, phase(6, with_replacement=choice), share, 3, (0, 0)).with_replacement == choice
 
 
 def test_tiles_of_one_kind_are_alike_whatever_the_share():

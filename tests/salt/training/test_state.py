@@ -19,6 +19,7 @@ EVERY_KEEP = [
     {"name": "every", "epochs": 2},
 ]
 KEEPS = st.sampled_from(EVERY_KEEP)
+RESTARTS = st.sampled_from(["last", "best"])
 SCORES = st.lists(st.sampled_from([0.1, 0.2, 0.3, 0.4]), min_size=4, max_size=4) | st.just([math.nan] * 4)
 
 
@@ -32,6 +33,10 @@ def train(phases, scores, state=None):
             torch.nn.init.constant_(network.weight, 10 * number + epoch)
             state.end_epoch(Epoch(number, (epoch + 1) // 2, epoch, 0.1, 0.5, 0.5, score), network, phases)
             state = TrainingState.of(state.facts([]), dict(state.weights), torch.device("cpu"))
+            if phases[number - 1].restarts_by_score:
+                first = epoch - (epoch + 1) % 2  # of the cycle of two epochs
+                best = first - 1 + ranked(of_phase[first - 1 : epoch])[0]
+                assert float(state.weights[state.best_of_cycle.key]["weight"]) == 10 * number + best
     return state
 
 
@@ -60,9 +65,9 @@ def test_the_names_of_snapshots_are_tried_with_every_rule():
     assert {keep["name"] for keep in EVERY_KEEP} == variants(Keep).keys()
 
 
-@given(st.lists(st.tuples(KEEPS, SCORES), min_size=1, max_size=3))
-def test_what_is_kept_epoch_by_epoch_and_over_checkpoints_is_what_one_would_choose_at_the_end(drawn):
-    schedule = {"name": "cosine", "cycles": [2, 2]}
+@given(st.lists(st.tuples(KEEPS, SCORES), min_size=1, max_size=3), RESTARTS)
+def test_what_is_kept_epoch_by_epoch_and_over_checkpoints_is_what_one_would_choose_at_the_end(drawn, restart):
+    schedule = {"name": "cosine", "cycles": [2, 2], "restart": {"weights": restart}}
     phases = [Phase.model_validate(PHASE | {"schedule": schedule, "keep": keep}) for keep, _ in drawn]
     state = train(phases, [scores for _, scores in drawn])
     found = {kept.name: float(weights["weight"]) for kept, weights in state.kept(phases).items()}
@@ -75,7 +80,9 @@ def test_what_is_kept_epoch_by_epoch_and_over_checkpoints_is_what_one_would_choo
     assert list(found) == [name for number, phase in enumerate(phases, 1) for name in phase.snapshots(number)]
     assert state.best.epoch == ranked(drawn[-1][1])[0]
     assert float(state.weights[state.best.key]["weight"]) == 10 * len(drawn) + state.best.epoch
-    assert len(state.weights) <= len(found) + 1  # the best of the last phase beside them
+    assert len(state.weights) <= len(found) + 1 + (
+        restart == "best"
+    )  # the best of the last phase and of its last cycle
 
 
 def test_the_weights_are_copies():

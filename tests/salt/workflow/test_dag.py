@@ -153,6 +153,14 @@ def test_a_training_sees_only_its_own_settings(raw):
     assert not changed("pretrain_settings", model="stage3_pad128", scope="all_folds")
 
 
+def test_what_a_fold_does_with_labelled_tiles_is_no_setting_of_a_pretraining_on_pseudo_labels(raw):
+    plan = Plan(raw)
+    own = json.loads(plan.train_settings(wildcards(model="stage3_pad128")))
+    pretraining = json.loads(plan.pretrain_settings(wildcards(model="stage3_pad128", scope="all_folds")))
+    assert (own["constant_tiles"], own["labelled_share"]) == ("train", None)
+    assert not {"constant_tiles", "labelled_share"} & pretraining.keys()
+
+
 def encoder(slug):
     return Path(f"results/tgs/encoders/{slug}.safetensors")
 
