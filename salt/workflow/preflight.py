@@ -104,11 +104,11 @@ def _tiles(config: Config, models: Mapping[str, Model], tiles: TileCount) -> Ite
                     f"each fold trains on a part of them, found {phase.batch}; lower it"
                 )
     for name, labels in config.pseudo_labels.items():
-        asked = count * sum(size.count for size in labels.per_fold or ())
+        asked = sum(size.asked(range(count)) for size in labels.per_fold or ())
         if asked > tiles.test:
             yield Problem(
                 f"pseudo_labels.{name}.per_fold: expected at most {tiles.test} tiles, the size of the test split, "
-                f"found {asked} for {count} folds together; each fold will get fewer of some sizes",
+                f"found {asked} for {count} folds together; folds will get fewer of some sizes",
                 stops=False,
             )
 
