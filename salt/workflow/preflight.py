@@ -59,7 +59,7 @@ def must_have_inputs(plan: Plan) -> None:
 
     Called while the Snakefile is read: without these files, Snakemake cannot plan, and would name only the first.
     """
-    missing = [] if plan.config.predict else [*_data(plan), *_weights_files(plan)]
+    missing = [] if plan.config.predict else [*_data(plan), *_fold_file(plan), *_weights_files(plan)]
     if missing:
         report([*missing, *_results_folder(plan.config), *_device(plan.config)])
 
@@ -88,6 +88,16 @@ def _data(plan: Plan) -> Iterator[Problem]:
         plan.data_files()
     except UserError as error:
         yield Problem(str(error))
+
+
+def _fold_file(plan: Plan) -> Iterator[Problem]:
+    """A missing file of folds."""
+    for path in plan.fold_file():
+        if not path.is_file():
+            yield Problem(
+                f"folds.file: expected a CSV with the columns id and fold, found none at {path}; put it there, or set "
+                "another folds.by"
+            )
 
 
 def _tiles(config: Config, models: Mapping[str, Model], tiles: TileCount) -> Iterator[Problem]:

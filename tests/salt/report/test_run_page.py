@@ -197,6 +197,13 @@ def test_the_methods_mention_no_choice_if_the_held_out_fold_made_none():
     assert "the held-out fold was used to choose the weights that a phase started from." in methods(check_config(raw))
 
 
+def test_the_methods_say_where_the_folds_are_from():
+    raw = winning().model_dump(mode="json")
+    assert "tiles of equal depth such that folds were even), and every model" in methods(check_config(raw))
+    raw["folds"] |= {"by": "file", "file": "data/mine.csv"}
+    assert "five folds as listed in a file (data/mine.csv), and every model" in methods(check_config(raw))
+
+
 def learning(phase=None, model=None, labels=None):
     """The methods of the winning recipe with changes to a phase, to a model with pseudo-labels, and to their set."""
     raw = winning().model_dump(mode="json")

@@ -153,6 +153,14 @@ def test_no_rule_sees_a_hidden_mask(tiles, part):
         assert [changed[0].get(name) for name in hidden] == [changed[1].get(name) for name in hidden]
 
 
+def test_the_rules_do_not_use_masks_of_constant_tiles():
+    ids, masks, mosaics = vertical(10)
+    constant = np.arange(10) < 5
+    truth = scoring.out_of_fold_truth(ids, masks, constant, pd.DataFrame({"id": ids, "fold": 0}), mosaics)
+    assert set().union(*(view.known for view in truth.views)) == set(ids[5:].tolist())
+    assert set().union(*(view.hidden for view in truth.views)) == set(ids.tolist())
+
+
 @settings(max_examples=30)
 @given(columns_of_tiles())
 def test_scores_under_a_rule_are_those_of_the_repainted_masks(tmp_path_factory, tiles):

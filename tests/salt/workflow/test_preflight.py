@@ -227,6 +227,16 @@ def test_missing_files_are_reported_at_once_with_what_else_would_stop_the_run(ra
     assert device.startswith("Error: compute.device")
 
 
+def test_a_missing_file_of_folds_is_named_with_its_key(raw):
+    raw |= {"survey": {}, "folds": {"by": "file", "file": "nowhere/mine.csv"}}
+    with pytest.raises(SystemExit) as end:
+        preflight.must_have_inputs(Plan(raw))
+    assert str(end.value) == (
+        "Error: folds.file: expected a CSV with the columns id and fold, found none at nowhere/mine.csv; put it there, "
+        "or set another folds.by"
+    )
+
+
 def test_weights_that_an_earlier_run_has_read_may_be_gone(raw, tmp_path):
     raw["survey"] = {}
     raw["models"]["stage1_resnet34"]["network"]["weights"] = "nowhere/resnet34.safetensors"
