@@ -114,6 +114,7 @@ rule make_folds:
     input:
         tiles=rules.prepare_tiles.output.tiles,
         mosaics=plan.fold_inputs(),
+        file=plan.fold_file(),
     output:
         run.folds,
     log:

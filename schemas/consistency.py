@@ -63,6 +63,7 @@ def _misfit(config: Config) -> Iterator[str]:
         yield from _input_misfits(f"models.{name}.input", model, config)
         yield from _weights_misfits(f"models.{name}.network.weights", model)
     yield from _size_misfits(config)
+    yield from _count_misfits(config)
     height, width = config.data.shape or (0, 1)
     if config.survey and (config.data.layout == "folders" or height != width):
         yield (
@@ -82,6 +83,17 @@ def _size_misfits(config: Config) -> Iterator[str]:
                 yield (
                     f"pseudo_labels.{name}.per_fold.{number}.pixels: expected at most the {height * width} px of a "
                     f"tile of {height} x {width} px (data.tile), found {size.pixels[1]}; lower it"
+                )
+
+
+def _count_misfits(config: Config) -> Iterator[str]:
+    """Lists of pseudo-labels a fold that are too short for the folds."""
+    for name, labels in config.pseudo_labels.items():
+        for number, size in enumerate(labels.per_fold or ()):
+            if not isinstance(size.count, int) and len(size.count) < config.folds.count:
+                yield (
+                    f"pseudo_labels.{name}.per_fold.{number}.count: expected {config.folds.count} counts, one for each "
+                    f"fold (folds.count), found {len(size.count)}; add some, or write one number for all folds"
                 )
 
 

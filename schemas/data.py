@@ -118,11 +118,24 @@ class Folds(Section):
     """How the labelled tiles are split for cross-validation."""
 
     count: int = Field(5, ge=2, description="Number of folds, and so of trainings per model.")
-    by: Literal["depth", "coverage", "mosaic"] = Field(
+    by: Literal["depth", "coverage", "mosaic", "file"] = Field(
         "depth",
-        description="depth: sort by depth over train and test, deal round-robin (the original's). "
-        "coverage: the same by share of salt. mosaic: keep neighbours and copies in one fold.",
+        description="depth: sort by depth over train and test, deal round-robin (the original's), tiles of equal depth "
+        "such that folds are even. coverage: sort by share of salt, deal round-robin. mosaic: keep neighbours and "
+        "copies in one fold. file: as listed in `file`.",
     )
+    file: Text | None = Field(
+        None,
+        description="CSV with the columns id and fold (0 to count - 1), a row for each labelled tile; only with "
+        "`by: file`. The original's own folds can be had in this way alone: ties of depth decided them.",
+    )
+
+    @model_validator(mode="after")
+    def _file_with_by_file_only(self) -> Self:
+        if (self.by == "file") == (self.file is None):
+            found = "none" if self.file is None else f"{self.file} with by: {self.by}"
+            raise ValueError(f"expected a file with `by: file`, and none without, found {found}; add it, or remove it")
+        return self
 
 
 class Mosaics(Section):

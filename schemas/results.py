@@ -1,14 +1,27 @@
 """Sections of the config for what the models produce: pseudo-labels, the submission, the report, predictions."""
 
 import itertools
-from typing import Annotated, Literal, Self, get_args
+from collections.abc import Sequence
+from typing import Annotated, Any, Final, Literal, Self, get_args
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from schemas.base import Count, Folder, Name, Positive, Section, Share, Size, moved, must_ascend
 from schemas.data import Range
+from schemas.faults import shown
 from schemas.postprocess import DEFAULT, JigsawRule, Postprocess
 from schemas.training import NetworkSettings
+
+REST: Final = "rest"  # a fold's count: all tiles that the folds before leave
+COUNT = f"tiles per fold, at least 1, or a list of them, one for each fold, of which the last may be {REST}"
+
+
+def _known_count(given: Any) -> Any:
+    counts = list(given) if isinstance(given, list | tuple) else [given, given]
+    numbers = counts[:-1] if counts[-1:] == [REST] else counts
+    if len(counts) < 2 or not all(type(number) is int and number >= 1 for number in numbers):
+        raise ValueError(f"expected {COUNT}, found {shown(given)}")
+    return given
 
 
 class SizeClass(Section):
@@ -17,7 +30,15 @@ class SizeClass(Section):
     pixels: tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]] = Field(
         description="Smallest and largest mask, px of salt."
     )
-    count: Count = Field(description="Tiles per fold.")
+    count: Annotated[
+        Count | tuple[Count | Literal["rest"], ...],
+        BeforeValidator(_known_count),
+        Field(json_schema_extra={"expected": COUNT}),
+    ] = Field(
+        description="Tiles per fold. A number: for each fold; all get equally fewer if there are too few. A list, as "
+        "in the original: for the folds in turn, of which the later ones get fewer or none if there are too few; rest: "
+        "all that are left. Numbers beyond the last fold are not used."
+    )
     min_confidence: Share | None = Field(None, description="Overrides that of the set.")
     every: Count = Field(1, description="Take every n-th of the qualified tiles.")
 
@@ -25,6 +46,27 @@ class SizeClass(Section):
     def _smallest_before_largest(self) -> Self:
         must_ascend(self.pixels, "pixels from the smallest to the largest mask")
         return self
+
+    def asked(self, folds: Sequence[int]) -> int:
+        """How many tiles these folds ask for together in numbers; a rest asks for none."""
+        return sum(count for count in map(self._of_fold, folds) if count != REST)
+
+    def takes_rest(self, folds: Sequence[int]) -> bool:
+        """Whether one of these folds gets all tiles that are left."""
+        return REST in map(self._of_fold, folds)
+
+    def _of_fold(self, fold: int) -> int | Literal["rest"]:
+        return self.count if isinstance(self.count, int) else self.count[fold]
+
+    def sizes(self, tiles: int, folds: int) -> list[int]:
+        """How many of so many tiles of this class each fold gets."""
+        if isinstance(self.count, int):
+            return [min(self.count, tiles // folds)] * folds
+        sizes: list[int] = []
+        for count in self.count[:folds]:
+            left = tiles - sum(sizes)
+            sizes.append(left if count == REST else min(count, left))
+        return sizes
 
 
 class EqualWeight(Section):
@@ -103,9 +145,22 @@ class PseudoLabels(Section):
         """Names of all folders of the set: one shared by the folds, or one per fold."""
         return list(dict.fromkeys(self.folder(fold) for fold in range(folds)))
 
-    def most_tiles(self, test: int, folds: int) -> int:
-        """The most tiles that are selected from `test` of them, for so many folds together."""
-        return min(test, folds * sum(size.count for size in self.per_fold)) if self.per_fold else test
+    def most_tiles(self, test: int, folds: Sequence[int]) -> int:
+        """The most of so many test tiles that are selected for these folds together."""
+        if not self.per_fold or any(size.takes_rest(folds) for size in self.per_fold):
+            return test
+        return min(test, sum(size.asked(folds) for size in self.per_fold))
+
+    def most_words(self, folds: int) -> str:
+        """The most tiles that each fold gets by size, for the report: "at most 1580 per fold"."""
+        most = []
+        for fold in range(folds):
+            sizes = self.per_fold or ()
+            rest = any(size.takes_rest([fold]) for size in sizes)
+            most.append("all others" if rest else str(sum(size.asked([fold]) for size in sizes)))
+        if len(set(most)) == 1:
+            return f"at most {most[0]} per fold"
+        return f"at most {', '.join(most[:-1])} and {most[-1]} for the folds in turn,"
 
 
 class PseudoLabelSettings(PseudoLabels):

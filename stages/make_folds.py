@@ -6,6 +6,7 @@ from pathlib import Path
 
 from salt.data import folds
 from salt.data.tiles import load_table
+from salt.intake.fold_file import read_folds
 from salt.mosaics.duplicates import load_duplicates
 from salt.mosaics.layout import load_mosaics
 from salt.runtime import provenance
@@ -31,14 +32,18 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     settings = read_settings(Folds, args.settings)
     table = load_table(args.tiles)
-    families = None
+    families, listed = None, None
     if args.mosaics:
         mosaics, duplicates = args.mosaics
         families = folds.families(load_mosaics(mosaics), load_duplicates(duplicates))
-    dealt = folds.assign(table, families, settings)
+    file = Path(settings.file) if settings.file else None
+    if file:
+        listed = read_folds(file, table, settings.count)
+    dealt = folds.assign(table, families, settings, listed)
     with atomic_path(args.out) as path:
         dealt.to_csv(path, index=False)
-    provenance.write(args.out, args.settings, {"tiles": TileFiles(args.tiles).table, "mosaics": args.mosaics})
+    inputs = {"tiles": TileFiles(args.tiles).table, "mosaics": args.mosaics, "file": file}
+    provenance.write(args.out, args.settings, inputs)
     sizes = ", ".join(str(len(folds.split(table, dealt, fold)[1])) for fold in range(settings.count))
     logging.info("%d training tiles by %s; held out without constant ones: %s", len(dealt), settings.by, sizes)
 

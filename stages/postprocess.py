@@ -8,6 +8,7 @@ from salt.data.records import open_records
 from salt.data.tiles import load_table, load_tiles
 from salt.mosaics.layout import load_mosaics
 from salt.postprocess.final_masks import write_masks
+from salt.postprocess.jigsaw import usable_masks
 from salt.runtime import program, provenance
 from salt.runtime.atomic import atomic_path
 from schemas.postprocess import Postprocess
@@ -32,7 +33,7 @@ def main(argv: list[str] | None = None) -> None:
     settings = read_settings(Postprocess, args.settings)
     train, table, mosaics = load_tiles(args.tiles, "train"), load_table(args.tiles), load_mosaics(args.mosaics)
     probabilities, constant = open_records(args.probabilities), set(table.loc[table["constant"], "id"])
-    known = dict(zip(train.ids, train.arrays[1], strict=True))
+    known = usable_masks(train.ids, train.arrays[1], train.table["constant"])
     changes = write_masks(args.masks_out, probabilities, constant, known, mosaics, settings)
     with atomic_path(args.changes_out) as path:
         changes.to_csv(path, index=False)

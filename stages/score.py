@@ -14,6 +14,7 @@ from salt.data.folds import load_folds
 from salt.data.records import open_records
 from salt.data.tiles import load_table, load_tiles
 from salt.mosaics.layout import load_mosaics
+from salt.postprocess.jigsaw import usable_masks
 from salt.runtime import program, provenance
 from salt.runtime.atomic import atomic_path
 from salt.runtime.progress import say
@@ -94,12 +95,12 @@ def load_truths(args: argparse.Namespace) -> list[scoring.Truth]:
     labelled, mosaics = load_tiles(args.tiles, "train"), load_mosaics(args.mosaics)
     _, masks = labelled.arrays
     ids, constant = np.array(labelled.ids), load_table(args.tiles).set_index("id")["constant"]
-    known = known_masks.load(args.true_test_masks, args.hidden_masks, masks.shape[1:])
+    usable = usable_masks(ids.tolist(), masks, labelled.table["constant"])
     return [
         scoring.out_of_fold_truth(ids, masks, constant[ids].to_numpy(), load_folds(args.folds), mosaics),
         *(
-            scoring.test_truth(of.labels, of.ids, of.masks, constant[of.ids.tolist()].to_numpy(), ids, masks, mosaics)
-            for of in known
+            scoring.test_truth(of.labels, of.ids, of.masks, constant[of.ids.tolist()].to_numpy(), usable, mosaics)
+            for of in known_masks.load(args.true_test_masks, args.hidden_masks, masks.shape[1:])
         ),
     ]
 

@@ -1,5 +1,7 @@
 """Cross-validation: the fold that holds out each labelled tile (recipe 2)."""
 
+from collections.abc import Mapping
+from itertools import cycle, groupby
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +15,19 @@ from schemas.errors import UserError
 PLACE = ["mosaic", "row", "column"]
 
 
-def assign(table: pd.DataFrame, families: "pd.Series[int] | None", settings: Folds) -> pd.DataFrame:
+def assign(
+    table: pd.DataFrame,
+    families: "pd.Series[int] | None",
+    settings: Folds,
+    listed: Mapping[str, int] | None = None,
+) -> pd.DataFrame:
     """Assign to every training tile, even constant ones, the fold that holds it out.
 
     The assignment is deterministic: the same tiles get the same folds on every machine.
 
     table: id, split, z, constant, coverage of both splits (salt.data.tiles)
     families: from `families`; needed only for `by: mosaic`
+    listed: the fold of each training tile by id (salt.intake.fold_file); needed only for `by: file`
     Returns id, fold (int, 0 to count - 1) in the order of the table's training rows.
     Raises UserError if a depth is unknown or a fold would hold out nothing.
     """
@@ -33,8 +41,10 @@ def assign(table: pd.DataFrame, families: "pd.Series[int] | None", settings: Fol
         fold = _deal_by_depth(table, settings.count)
     elif settings.by == "coverage":
         fold = _deal_sorted(training, "coverage", settings.count)
-    else:
+    elif settings.by == "mosaic":
         fold = _deal_families(training["id"], families, settings.count)
+    else:
+        fold = training["id"].map(listed or {})
     folds = training[["id"]].assign(fold=fold).reset_index(drop=True)
     _check_held_out(table, folds, settings)
     return folds
@@ -105,14 +115,30 @@ def load_folds(path: Path | str) -> pd.DataFrame:
 
 
 def _deal_by_depth(table: pd.DataFrame, count: int) -> "pd.Series[int]":
-    """Deal the tiles of both splits, as the original did: folds differ in their number of training tiles."""
+    """Sort the tiles of both splits and deal 0, 1 ... count - 1, 0, 1 ..., as the original did.
+
+    Within a depth, each training tile, by id, gets the fold with the fewest of those that the depth is dealt; the test
+    tiles get the others. Depths with few test tiles leave little choice, so they come first. With as many equal depths
+    as in the competition, folds differ by one training tile at most.
+    Returns the folds of the training tiles, indexed like the table.
+    """
     unknown = table.loc[table["z"].isna(), "id"].tolist()
     if unknown:
         raise UserError(
             f"Expected the depth of every tile, since folds.by is depth, and found {len(unknown)} of {len(table)} "
             f"tiles without (the first is {unknown[0]}). Add them to depths.csv, or set folds.by: coverage."
         )
-    return _deal_sorted(table, "z", count)
+    ordered = table.sort_values(["z", "id"])
+    dealt = zip(ordered["z"], ordered.index, ordered["split"] == "train", cycle(range(count)), strict=False)
+    depths = [list(tiles) for _, tiles in groupby(dealt, key=lambda tile: tile[0])]
+    sizes, fold_of = [0] * count, {}
+    for tiles in sorted(depths, key=lambda tiles: sum(not labelled for _, _, labelled, _ in tiles)):
+        free = [fold for *_, fold in tiles]
+        for row in [row for _, row, labelled, _ in tiles if labelled]:
+            fold_of[row] = min(free, key=lambda fold: (sizes[fold], fold))
+            free.remove(fold_of[row])
+            sizes[fold_of[row]] += 1
+    return pd.Series(fold_of)
 
 
 def _deal_sorted(table: pd.DataFrame, column: str, count: int) -> "pd.Series[int]":

@@ -61,11 +61,10 @@ def select(table: pd.DataFrame, settings: PseudoLabels, folds: int, fold: int | 
     table = table.assign(selected=False, fold=ALL_FOLDS if fold is None else fold)
     if settings.per_fold is None:
         return table.assign(selected=(table["confidence"] >= least_confidence(table, settings)) & ~table["constant"])
-    for size in settings.per_fold:
-        for number, rows in enumerate(slices(qualified(table, size, settings.min_confidence), size.count, folds)):
-            if fold in (None, number):
-                table.loc[rows, "selected"] = True
-                table.loc[rows, "fold"] = number
+    for number, rows in enumerate(by_size(table, settings, folds)):
+        if fold in (None, number):
+            table.loc[rows, "selected"] = True
+            table.loc[rows, "fold"] = number
     return table
 
 
@@ -89,10 +88,17 @@ def qualified(table: pd.DataFrame, size: SizeClass, min_confidence: float) -> np
     return table.index[fits].to_numpy()[:: size.every]
 
 
-def slices(rows: npt.NDArray[np.int64], count: int, folds: int) -> Sequence[npt.NDArray[np.int64]]:
-    """Disjoint slices of `count` rows, one per fold; if there are too few rows, smaller slices of equal size."""
-    count = min(count, len(rows) // folds)
-    return [rows[fold * count : (fold + 1) * count] for fold in range(folds)]
+def by_size(table: pd.DataFrame, settings: PseudoLabels, folds: int) -> list[npt.NDArray[np.int64]]:
+    """Row labels for each fold: one slice after the other of each size class, in the order of classes and table.
+
+    The slices are disjoint; `SizeClass.sizes` gives their lengths.
+    """
+    parts = []
+    for size in settings.per_fold or ():
+        rows = qualified(table, size, settings.min_confidence)
+        ends = np.cumsum(size.sizes(len(rows), folds))
+        parts.append(np.split(rows, ends)[:folds])
+    return [np.concatenate(of_fold) for of_fold in zip(*parts, strict=True)]
 
 
 def load(masks: Path, table: Path, test: Tiles, fold: int | None = None) -> Tiles:

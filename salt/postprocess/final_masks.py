@@ -25,7 +25,8 @@ def write_masks(
 
     probabilities: records (id, plain, tta) of the test tiles; the masks keep their order
     constant: ids of tiles of one grey value
-    known: masks of the training tiles, (H, W) uint8 in {0, 1}, by id; mosaics: id, mosaic, row, column
+    known: the masks of training tiles that the jigsaw rule may use (salt.postprocess.jigsaw.usable_masks)
+    mosaics: id, mosaic, row, column
     """
     ids = probabilities["id"].tolist()
     with create_records(path, ids, {"mask": np.uint8}, *probabilities["tta"].shape[1:]) as masks:

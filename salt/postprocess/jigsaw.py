@@ -7,7 +7,7 @@ extended: in addition, salt that reaches the edge of its tile continues in the n
 `find_changes` needs training masks, mosaics and which predictions are empty; `apply_changes` then changes the masks.
 """
 
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 from pathlib import Path
@@ -22,7 +22,7 @@ from schemas.postprocess import JigsawRule
 
 Mask = npt.NDArray[np.uint8]
 
-MIN_ABOVE = 3  # tiles above a vertical one in its column that let the rule reach upwards
+FIRST_UPWARD = 3  # the row of a mosaic, from 0, from which on a vertical tile lets the rule reach upwards
 
 
 class Place(NamedTuple):
@@ -55,6 +55,14 @@ class Change:
         return self.place.id
 
 
+def usable_masks(ids: Iterable[str], masks: Iterable[Mask], constant: Iterable[bool]) -> dict[str, Mask]:
+    """The training masks that a rule may use, by id: those of tiles that are not constant, as in the original.
+
+    masks: (H, W) uint8 in {0, 1}; constant: whether the tile has a single grey value
+    """
+    return {name: mask for name, mask, flat in zip(ids, masks, constant, strict=True) if not flat}
+
+
 def find_changes(
     rule: JigsawRule,
     mosaics: pd.DataFrame,
@@ -65,14 +73,15 @@ def find_changes(
     """Find the tiles whose masks the rule determines. Known tiles are never changed.
 
     published: in each column of a mosaic, the first vertical or semi-vertical known tile from the top is the
-        source. Every target below it, beyond gaps too, gets the source's last row. If the source is vertical and at
-        least three tiles lie above it, the target directly above gets the source's first row.
+        source. Every target below it, beyond gaps too, gets the source's last row. If the source is vertical and in
+        row 3 of the mosaic or lower, whether tiles or gaps lie above it, the target directly above gets the source's
+        first row.
     extended: in addition, an empty target directly below a known tile gets that tile's last row if the row is partly
         salt. Otherwise, directly above a known tile, it gets that tile's first row on the same condition. A row that
         is all salt is no evidence: tiles wholly inside salt are labelled empty.
 
-    mosaics: id, mosaic, row, column
-    known: (H, W) uint8 in {0, 1} by id: the training masks that the rule may use
+    mosaics: id, mosaic, row, column, both from 0
+    known: (H, W) uint8 in {0, 1} by id: the training masks that the rule may use, from `usable_masks`
     targets: ids of the tiles to predict; empty: ids of the tiles predicted empty
     Returns the changes sorted by mosaic, column and row, at most one per target.
     """
@@ -113,11 +122,11 @@ def straightness(mask: Mask) -> str | None:
     """Classify straight vertical salt in an (H, W) mask: "vertical", "semi-vertical" or None.
 
     vertical: all rows are equal, and neither empty nor full
-    semi-vertical: the rows of the lower half (50 of 101) are equal and not full, and the tile is not empty;
-        if they are empty, the salt ended above, and by the rule none follows below
+    semi-vertical: the rows of the lower half (50 of 101) are equal, and neither empty nor full; the salt of a tile
+        whose lower half is empty has ended, which says nothing about the tiles below
     """
     last = mask[-1]
-    if last.all() or not mask.any() or (mask[-(len(mask) // 2) :] != last).any():
+    if not _is_partial(last) or (mask[-(len(mask) // 2) :] != last).any():
         return None
     return "vertical" if (mask == last).all() else "semi-vertical"
 
@@ -137,7 +146,7 @@ def _straight_down(column: list[Place], known: Mapping[str, Mask]) -> Iterator[C
     if kind is None:
         return
     source, mask = column[number], known[column[number].id]
-    if kind == "vertical" and number >= MIN_ABOVE and _adjoin(column[number - 1], source):
+    if kind == "vertical" and source.row >= FIRST_UPWARD and number > 0 and _adjoin(column[number - 1], source):
         yield _repeat(mask, 0, column[number - 1], "above a vertical tile", source)
     for place in column[number + 1 :]:
         yield _repeat(mask, -1, place, f"below a {kind} tile", source)

@@ -11,7 +11,7 @@ from salt.data.predictions import FIELDS
 from salt.data.records import Records, chunks
 from salt.data.tiles import rows_of
 from salt.postprocess import steps
-from salt.postprocess.jigsaw import Change, find_changes
+from salt.postprocess.jigsaw import Change, find_changes, usable_masks
 from salt.scores import metric
 from schemas.postprocess import JigsawRule, Postprocess
 
@@ -61,10 +61,10 @@ def out_of_fold_truth(
     The fifths are not the folds: folds by mosaic keep all neighbours together, so a rule would reach no tile.
     """
     fold = folds.set_index("id")["fold"].loc[ids.tolist()].to_numpy()
-    known = dict(zip(ids.tolist(), masks, strict=True))
+    known = usable_masks(ids.tolist(), masks, constant)
     views = tuple(
         View({name: mask for name, mask in known.items() if name not in hidden}, hidden)
-        for hidden in random_parts(known)
+        for hidden in random_parts(ids.tolist())
     )
     return Truth("out_of_fold", ids, masks, constant, fold, mosaics, views)
 
@@ -81,15 +81,14 @@ def test_truth(
     ids: npt.NDArray[np.str_],
     masks: Masks,
     constant: Bools,
-    known_ids: npt.NDArray[np.str_],
-    known_masks: Masks,
+    known: Mapping[str, Masks],
     mosaics: pd.DataFrame,
 ) -> Truth:
     """Some or all of the test tiles. The jigsaw rules see the masks of all labelled tiles, as in a submission.
 
-    labels: the kind of their masks; known_ids, known_masks: of the labelled tiles
+    labels: the kind of their masks; known: of the labelled tiles (salt.postprocess.jigsaw.usable_masks)
     """
-    view = View(dict(zip(known_ids.tolist(), known_masks, strict=True)), frozenset(ids.tolist()))
+    view = View(known, frozenset(ids.tolist()))
     return Truth(labels, ids, masks, constant, None, mosaics, (view,))
 
 

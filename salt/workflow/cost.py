@@ -102,11 +102,13 @@ class Cost:
         model, folds = self.config.models[job.wildcards["model"]], self.config.folds.count
         if job.rule == "pretrain" and model.pretrain:
             labels = self.config.pseudo_labels[model.pretrain.pseudo_labels]
-            return labels.most_tiles(self.tiles.test, folds if labels.scope == "ensemble" else 1)
+            served = [range(folds)] if labels.scope == "ensemble" else [[fold] for fold in range(folds)]
+            return max(labels.most_tiles(self.tiles.test, each) for each in served)
         labelled = self.tiles.train * (folds - 1) // folds
         if model.add_pseudo_labels is None:
             return labelled
-        return labelled + self.config.pseudo_labels[model.add_pseudo_labels].most_tiles(self.tiles.test, 1)
+        added = self.config.pseudo_labels[model.add_pseudo_labels]
+        return labelled + added.most_tiles(self.tiles.test, [int(job.wildcards["fold"])])
 
     # Bytes ----------------------------------------------------------------------------------------------------
 

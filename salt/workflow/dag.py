@@ -180,6 +180,10 @@ class Plan:
         """Mosaics and duplicates, if the folds keep mosaics together."""
         return [self.run.mosaics, self.run.duplicates] if self.config.folds.by == "mosaic" else []
 
+    def fold_file(self) -> list[Path]:
+        """The file that lists the folds, if one does: an edit deals them anew."""
+        return [Path(self.config.folds.file)] if self.config.folds.file else []
+
     def pretrain_pseudo_labels(self, wildcards: Any) -> list[Path]:
         """The pseudo-labels that a model is pretrained on, if any."""
         model = self._model(wildcards)

@@ -170,14 +170,17 @@ def pseudo_labels_for(config: Config, found: Findings, gpu: bool) -> Overlay:
 
 
 def size_classes(sizes: Sequence[SizeClass], tile: Shape, share: float) -> list[Overlay]:
-    """Classes of mask sizes scaled to the area of a tile; `share`: of the original number of tiles, scales counts."""
+    """Classes of mask sizes scaled to the area of a tile, with one count for all folds: the first fold's.
+
+    share: of the original number of tiles, scales counts
+    """
     area = tile[0] * tile[1] / (COMPETITION[0] * COMPETITION[1])
     classes, last = [], -1
     for size in sizes:
         low, high = (round(pixels * area) for pixels in size.pixels)
         low = max(low, last + 1)
         last = max(high, low)
-        scaled = {"pixels": [low, last], "count": max(1, round(size.count * share))}
+        scaled = {"pixels": [low, last], "count": max(1, round(size.asked([0]) * share))}
         classes.append(size.model_dump(mode="json", exclude_defaults=True) | scaled)
     return classes
 

@@ -59,7 +59,7 @@ def must_have_inputs(plan: Plan) -> None:
 
     Called while the Snakefile is read: without these files, Snakemake cannot plan, and would name only the first.
     """
-    missing = [] if plan.config.predict else [*_data(plan), *_weights_files(plan)]
+    missing = [] if plan.config.predict else [*_data(plan), *_fold_file(plan), *_weights_files(plan)]
     if missing:
         report([*missing, *_results_folder(plan.config), *_device(plan.config)])
 
@@ -90,6 +90,16 @@ def _data(plan: Plan) -> Iterator[Problem]:
         yield Problem(str(error))
 
 
+def _fold_file(plan: Plan) -> Iterator[Problem]:
+    """A missing file of folds."""
+    for path in plan.fold_file():
+        if not path.is_file():
+            yield Problem(
+                f"folds.file: expected a CSV with the columns id and fold, found none at {path}; put it there, or set "
+                "another folds.by"
+            )
+
+
 def _tiles(config: Config, models: Mapping[str, Model], tiles: TileCount) -> Iterator[Problem]:
     """Settings that require more tiles than there are."""
     count = config.folds.count
@@ -104,11 +114,11 @@ def _tiles(config: Config, models: Mapping[str, Model], tiles: TileCount) -> Ite
                     f"each fold trains on a part of them, found {phase.batch}; lower it"
                 )
     for name, labels in config.pseudo_labels.items():
-        asked = count * sum(size.count for size in labels.per_fold or ())
+        asked = sum(size.asked(range(count)) for size in labels.per_fold or ())
         if asked > tiles.test:
             yield Problem(
                 f"pseudo_labels.{name}.per_fold: expected at most {tiles.test} tiles, the size of the test split, "
-                f"found {asked} for {count} folds together; each fold will get fewer of some sizes",
+                f"found {asked} for {count} folds together; folds will get fewer of some sizes",
                 stops=False,
             )
 

@@ -103,5 +103,5 @@ def test_a_program_reports_faults_of_its_settings_the_same_way():
     with pytest.raises(UserError, match=r"^cuont: there is no such key; did you mean count\?$"):
         read_settings(Folds, '{"cuont": 3}')
     for text in ("{", "[]"):
-        with pytest.raises(UserError, match="the settings: expected a mapping with count, by, found"):
+        with pytest.raises(UserError, match="the settings: expected a mapping with count, by, file, found"):
             read_settings(Folds, text)

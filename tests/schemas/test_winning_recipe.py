@@ -60,14 +60,14 @@ stage3_pad128    | 1: 1 1 1 1
 stage3_resize128 | 1: 1 1 1 1
 """
 
-# mask size in px | tiles a fold | least confidence | every n-th
+# mask size in px | tiles of each fold | least confidence | every n-th
 SIZES = """
-0 0       | 600 | 0.97 | 2
-20 500    | 110 | 0.99 | 1
-501 2550  | 300 | 0.97 | 1
-2551 5100 | 240 | 0.97 | 1
-5101 7650 | 200 | 0.97 | 1
-7651 9180 | 130 | 0.97 | 1
+0 0       | 600 600 600 600 rest | 0.97 | 2
+20 500    | 110 110 110 110 rest | 0.99 | 1
+501 2550  | 300 300 300 300 rest | 0.97 | 1
+2551 5100 | 240 240 260 240 rest | 0.97 | 1
+5101 7650 | 200 200 200 200 rest | 0.97 | 1
+7651 9180 | 130 130 130 130 rest | 0.97 | 1
 """
 
 
@@ -182,11 +182,16 @@ def test_pseudo_labels_are_chosen_as_published(name, ensemble, min_confidence):
     assert (labels.ensemble, labels.low, labels.high, labels.min_confidence) == (ensemble, 0.2, 0.8, min_confidence)
 
 
-def test_each_fold_gets_1580_pseudo_labels_by_size():
+def test_folds_get_1580_pseudo_labels_by_size_but_the_third_1600_and_the_last_the_rest():
     labels = CONFIG.pseudo_labels["stage1_by_size"]
     found = [
-        [f"{size.pixels[0]} {size.pixels[1]}", str(size.count), f"{size.min_confidence or 0.97:g}", str(size.every)]
+        [
+            " ".join(map(str, size.pixels)),
+            " ".join(map(str, size.count)),
+            f"{size.min_confidence or labels.min_confidence:g}",
+            str(size.every),
+        ]
         for size in labels.per_fold
     ]
     assert found == cells(SIZES)
-    assert sum(size.count for size in labels.per_fold) == 1580
+    assert [sum(size.asked([fold]) for size in labels.per_fold) for fold in range(5)] == [1580, 1580, 1600, 1580, 0]

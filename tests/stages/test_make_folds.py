@@ -7,6 +7,7 @@ import pandas as pd
 
 from salt.data.folds import load_folds
 from salt.data.tiles import Tiles, save_tiles
+from salt.runtime import provenance
 
 
 def make_folds(folder, **settings):
@@ -52,6 +53,28 @@ def test_mosaics_and_duplicates_keep_tiles_together(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     fold_of = load_folds(tmp_path / "folds.csv").set_index("id")["fold"]
     assert fold_of["001"] == fold_of["004"] == fold_of["002"]
+
+
+def test_a_file_says_which_folds_hold_out_which_tiles(tmp_path):
+    save_six_tiles(tmp_path, depth=np.nan)
+    file = tmp_path / "mine.csv"
+    file.write_text("id,fold\n" + "".join(f"00{row},{int(row > 3)}\n" for row in range(6)))
+    done = make_folds(tmp_path, count=2, by="file", file=str(file))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert load_folds(tmp_path / "folds.csv")["fold"].tolist() == [0, 0, 0, 0, 1, 1]
+    assert list(provenance.read(tmp_path / "folds.csv")["inputs"]["file"]) == [str(file)]
+
+
+def test_a_file_of_other_tiles_ends_with_its_faults_and_no_file(tmp_path):
+    save_six_tiles(tmp_path, depth=np.nan)
+    file = tmp_path / "mine.csv"
+    file.write_text("id,fold\nx,0\n")
+    done = make_folds(tmp_path, count=2, by="file", file=str(file))
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "ids without a tile (1): x" in done.stderr
+    assert "labelled tiles without a row (6)" in done.stderr
+    assert not (tmp_path / "folds.csv").exists()
 
 
 def test_unknown_depths_end_with_one_paragraph_and_no_file(tmp_path):

@@ -15,15 +15,19 @@ LINE = np.array([0, 1, 1, 0, 0, 0], np.uint8)
 
 @pytest.fixture
 def run(tmp_path):
-    """Starts the program: train tiles a (vertical salt), e (salt in its last row); test tiles b, c (constant), d."""
+    """Starts the program: train tiles a (vertical salt), e (salt in its last row), f (as a, but constant).
+
+    Test tiles b, c (constant), d.
+    """
 
     def tiles(split, ids):
         images = np.zeros((len(ids), 6, 6), np.uint8)
         table = pd.DataFrame({"id": list(ids), "split": split, "z": 0.0, "coverage": 0.0})
-        masks = np.stack([np.tile(LINE, (6, 1)), np.outer(np.arange(6) == 5, LINE)]) if split == "train" else None
-        return Tiles(table.assign(constant=table["id"] == "c"), images, masks)
+        straight = np.tile(LINE, (6, 1))
+        masks = np.stack([straight, np.outer(np.arange(6) == 5, LINE), straight]) if split == "train" else None
+        return Tiles(table.assign(constant=table["id"].isin(["c", "f"])), images, masks)
 
-    save_tiles(tmp_path / "tiles", tiles("train", "ae"), tiles("test", "bcd"))
+    save_tiles(tmp_path / "tiles", tiles("train", "aef"), tiles("test", "bcd"))
     with create_records(tmp_path / "test.npy", list("dcb"), {"plain": np.float16, "tta": np.float16}, 6, 6) as out:
         out["plain"] = 0.9  # not what is submitted
         out["tta"][:, 0, 0] = 0.75
@@ -65,6 +69,10 @@ def test_other_tiles_are_thresholded_and_constant_ones_are_empty(run):
     masks, _, _ = run()
     assert masks["d"].sum() == masks["d"][0, 0] == 1
     assert masks["c"].sum() == 0
+
+
+def test_a_constant_training_tile_says_nothing(run):
+    assert run(mosaics="id,mosaic,row,column\nf,0,0,0\nb,0,1,0\n")[1] == HEADER
 
 
 EDGE = "id,mosaic,row,column\ne,0,0,0\nd,0,1,0\n"

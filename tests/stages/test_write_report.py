@@ -143,7 +143,7 @@ def write_scores(folder, config, true, folds, mosaics, test):
     split = {"true_test": slice(-HIDDEN), "hidden": slice(-HIDDEN, None)} if config.data.hide_labels else {}
     for labels, rows in (split or {"true_test": slice(None)}).items() if config.survey else ():
         of = [part[rows] for part in (test, true["test"], constant["test"])]
-        truths.append(("test", scoring.test_truth(labels, *of, *labelled, mosaics)))
+        truths.append(("test", scoring.test_truth(labels, *of, dict(zip(*labelled, strict=True)), mosaics)))
     scores, curves, tiles = [], [], []
     for stem, truth in truths:
         columns = {}

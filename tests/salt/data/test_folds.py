@@ -1,4 +1,5 @@
 import hashlib
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -67,12 +68,15 @@ def full_size(seed, feet):
     return table.assign(constant=False, coverage=np.where(table["split"] == "train", 0.5, np.nan))
 
 
-@pytest.mark.parametrize("feet", [22_000, 900], ids=["every depth once", "as many equal depths as in the competition"])
-def test_folds_of_a_full_size_table_have_the_originals_sizes_and_do_not_depend_on_the_order_of_rows(feet):
+@pytest.mark.parametrize(
+    ("feet", "sizes"),
+    [(22_000, ORIGINAL), (900, [800] * 5)],
+    ids=["every depth once", "as many equal depths as in the competition"],
+)
+def test_folds_of_a_full_size_table_are_even_where_depths_are_equal_and_do_not_depend_on_the_order_of_rows(feet, sizes):
     table = full_size(1, feet)
     result = folds.assign(table, None, Folds(count=5)).set_index("id")["fold"]
-    sizes = result.value_counts().sort_index().tolist()
-    assert all(abs(size - original) <= 5 for size, original in zip(sizes, ORIGINAL, strict=True))
+    assert result.value_counts().sort_index().tolist() == sizes
     for seed in range(3):
         shuffled = table.sample(frac=1, random_state=seed)
         assert (
@@ -83,9 +87,82 @@ def test_folds_of_a_full_size_table_have_the_originals_sizes_and_do_not_depend_o
         )
 
 
+@st.composite
+def tables_of_depths(draw, test_tiles):
+    """A table, and the number of folds. At each depth are up to 4 training tiles; test_tiles(l, count): for l of them.
+
+    Ids and rows are in an order of their own.
+    """
+    count = draw(st.integers(2, 5))
+    labelled = draw(st.lists(st.integers(0, 4), min_size=1, max_size=12).filter(lambda of: sum(of) >= count))
+    rows = [
+        (float(z), split)
+        for z, of in enumerate(labelled)
+        for split in ["train"] * of + ["test"] * draw(test_tiles(of, count))
+    ]
+    table = pd.DataFrame(draw(st.permutations(rows)), columns=["z", "split"])
+    ids = [f"t{number:03}" for number in draw(st.permutations(range(len(rows))))]
+    return table.assign(id=ids, constant=False, coverage=0.5), count
+
+
+def deal(table, count):
+    """The folds by depth; nothing if one holds out no tile."""
+    try:
+        return folds.assign(table, None, Folds(count=count))["fold"]
+    except UserError:
+        return None
+
+
+@settings(max_examples=50)
+@given(tables_of_depths(lambda labelled, count: st.integers(0, 6)))
+def test_folds_by_depth_are_a_deal_of_both_splits_in_the_order_of_depth(given_table):
+    table, count = given_table
+    fold = deal(table, count)
+    if fold is None:
+        return
+    dealt = table.sort_values("z").assign(fold=np.arange(len(table)) % count)
+    room = dealt.groupby(["z", "fold"]).size()
+    taken = table[table["split"] == "train"].reset_index(drop=True).assign(fold=fold).groupby(["z", "fold"]).size()
+    assert (room.reindex(taken.index, fill_value=0) >= taken).all()
+
+
+@settings(max_examples=50)
+@given(tables_of_depths(lambda labelled, count: st.integers(labelled * (count - 1), labelled * (count - 1) + 6)))
+def test_where_test_tiles_leave_a_choice_folds_by_depth_differ_by_one_labelled_tile_at_most(given_table):
+    table, count = given_table
+    fold = deal(table, count)
+    assert fold.nunique() == count
+    assert fold.value_counts().max() - fold.value_counts().min() <= 1
+
+
+REAL = Path("../shared/data/tgs")
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason=f"the competition's tiles are not at {REAL}")
+@pytest.mark.parametrize("count", [2, 5, 10])
+def test_folds_of_the_real_depths_differ_by_one_labelled_tile_at_most(count):
+    table, labelled = pd.read_csv(REAL / "depths.csv"), pd.read_csv(REAL / "train.csv")["id"]
+    split = np.where(table["id"].isin(labelled), "train", "test")
+    sizes = deal(table.assign(split=split, constant=False, coverage=0.5), count).value_counts()
+    assert len(sizes) == count
+    assert sizes.max() - sizes.min() <= 1
+
+
 def test_the_folds_of_a_full_size_table_are_the_same_on_every_machine():
     result = folds.assign(full_size(2, 900), None, Folds(count=5)).sort_values("id")
-    assert hashlib.sha256(result["fold"].to_numpy(np.uint8).tobytes()).hexdigest()[:16] == "e82c4c339a5be2ad"
+    assert hashlib.sha256(result["fold"].to_numpy(np.uint8).tobytes()).hexdigest()[:16] == "cbdc9227d46a47a8"
+
+
+def test_folds_from_a_file_are_as_listed():
+    table = tiles(5, train=4, z=np.nan)
+    listed = {"t03": 0, "t02": 0, "t01": 1, "t00": 0}
+    result = folds.assign(table, None, Folds(count=2, by="file", file="mine.csv"), listed)
+    assert result.to_dict("list") == {"id": ["t00", "t01", "t02", "t03"], "fold": [0, 1, 0, 0]}
+
+
+def test_a_listed_fold_that_holds_nothing_out_is_an_error():
+    with pytest.raises(UserError, match=r"in fold 1 of 2 \(folds.by: file\)"):
+        folds.assign(tiles(2), None, Folds(count=2, by="file", file="mine.csv"), {"t00": 0, "t01": 0})
 
 
 def test_coverage_is_dealt_over_training_tiles_alone():

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from salt.data import rle
+from tests import golden_masks
 
 masks = arrays(np.uint8, array_shapes(min_dims=2, max_dims=2, max_side=12), elements=st.integers(0, 1))
 numbers = st.integers(-3, 20) | st.sampled_from([2**63 - 1, 2**63, -(2**63), 10**40])
@@ -93,3 +94,14 @@ def test_runs_that_touch_are_one_area():
 def test_what_is_wrong_is_said(text, message):
     with pytest.raises(ValueError, match=message):
         rle.decode(text, 2, 3)
+
+
+def test_run_lengths_are_the_originals_both_ways():
+    truth, predicted = golden_masks.pairs()
+    for masks, name in ((truth, "truth"), (predicted, "predicted")):
+        texts = golden_masks.TABLE[f"run lengths of {name}"]
+        assert [rle.encode(mask) for mask in masks] == texts.tolist()
+        np.testing.assert_array_equal(
+            [rle.decode(text, *mask.shape) for text, mask in zip(texts, masks, strict=True)], masks
+        )
+        assert masks.sum(axis=(1, 2)).tolist() == golden_masks.TABLE[f"{name} px"].tolist()

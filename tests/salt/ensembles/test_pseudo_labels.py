@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import hypothesis
@@ -79,8 +80,10 @@ def test_slices_by_size_are_disjoint_equal_and_within_their_quota(count, folds, 
         assert sizes.max() <= quota
 
 
-WINNING = PseudoLabels.model_validate(
-    yaml.safe_load(Path("workflow_config.yaml").read_text())["pseudo_labels"]["stage1_by_size"]
+RAW = yaml.safe_load(Path("workflow_config.yaml").read_text())["pseudo_labels"]["stage1_by_size"]
+WINNING = PseudoLabels.model_validate(RAW)
+EQUAL = PseudoLabels.model_validate(
+    RAW | {"per_fold": [size | {"count": size["count"][0]} for size in RAW["per_fold"]]}
 )
 
 
@@ -95,16 +98,82 @@ def competition(seed):
 
 @hypothesis.settings(max_examples=10)
 @given(st.integers(0, 1000), st.integers(0, 101 * 101))
-def test_at_the_competitions_size_each_fold_gets_1580_tiles_of_its_own(seed, scarce):
+def test_at_the_competitions_size_equal_counts_give_each_fold_1580_tiles_of_its_own(seed, scarce):
     tiles = competition(seed)
-    found = pseudo_labels.select(tiles, WINNING, folds=5)
+    found = pseudo_labels.select(tiles, EQUAL, folds=5)
     chosen = found[found["selected"]]
     assert chosen["fold"].value_counts().to_dict() == dict.fromkeys(range(5), 1580)
-    for size in WINNING.per_fold:
+    for size in EQUAL.per_fold:
         assert set(chosen.loc[chosen["pixels"].between(*size.pixels), "fold"].value_counts()) == {size.count}
     assert chosen["confidence"].min() >= 0.97
-    fewer = pseudo_labels.select(tiles.assign(confidence=np.where(tiles["pixels"] > scarce, 0.5, 1)), WINNING, folds=5)
+    fewer = pseudo_labels.select(tiles.assign(confidence=np.where(tiles["pixels"] > scarce, 0.5, 1)), EQUAL, folds=5)
     assert fewer.loc[fewer["selected"], "fold"].value_counts().nunique() <= 1
+
+
+@given(
+    st.lists(st.integers(1, 9), min_size=2, max_size=6),
+    st.booleans(),
+    st.integers(0, 60),
+)
+def test_counts_of_folds_are_filled_from_the_first_on_and_a_rest_takes_what_is_left(counts, rest, tiles):
+    given = [*counts[:-1], "rest"] if rest else counts
+    settings = PseudoLabels(ensemble="any", per_fold=[{"pixels": [0, 0], "count": given}])
+    frame = pd.DataFrame({"id": range(tiles), "confidence": 1.0, "pixels": 0, "constant": False})
+    found = pseudo_labels.by_size(frame, settings, len(counts))
+    waiting = list(range(tiles))
+    for fold, rows in enumerate(found):
+        asked = len(waiting) if given[fold] == "rest" else given[fold]
+        assert rows.tolist() == waiting[:asked]
+        waiting = waiting[asked:]
+    assert not (rest and waiting)
+    fewer = pseudo_labels.by_size(frame, settings, len(counts) - 1)
+    assert [rows.tolist() for rows in fewer] == [rows.tolist() for rows in found[:-1]]
+
+
+GOLDEN = json.loads(Path("tests/golden/pseudo_labels.json").read_text())
+
+
+def golden_table(count):
+    """The made-up predictions of the golden file, by its formulas."""
+    r = np.arange(count, dtype=np.int64)
+    a, s = (31 * r * r + 17 * r + 5) % 65521, (57 * r * r + 91 * r + 11) % 32749 - 14400
+    sure = 10201 - (a * a * a) // (65521 * 65521 * 110)
+    salt = np.where(s < 0, 0, 1 + (10200 * s * (2 * s + 18349)) // (3 * 18349 * 18349))
+    sure[:14] = 10201
+    salt[:14] = [0, 19, 20, 500, 501, 2550, 2551, 5100, 5101, 7650, 7651, 9180, 9181, 10201]
+    sure[14:22] = [9894, 9895, 10098, 10099] * 2
+    salt[14:18], salt[18:22] = 100, 3000
+    ids = [f"t{row:05}" for row in r]
+    frame = pd.DataFrame({"id": ids, "confidence": sure / 10201, "pixels": salt})
+    return frame.assign(constant=(r % 41 == 7) & (salt == 0)), sure
+
+
+@pytest.mark.parametrize("name", GOLDEN["tables"])
+def test_the_winning_recipe_gives_each_fold_the_originals_tiles_in_its_order(name):
+    golden = GOLDEN["tables"][name]
+    frame, sure = golden_table(golden["rows"])
+    sums = {"sum_of_sure_pixels": sure.sum(), "sum_of_salt": frame["pixels"].sum(), "constant": frame["constant"].sum()}
+    assert sums == golden["checksums"]
+    qualified = [pseudo_labels.qualified(frame, size, WINNING.min_confidence) for size in WINNING.per_fold]
+    assert [len(rows) for rows in qualified] == golden["class_sizes_after_halving_class_0"]
+    found = pseudo_labels.by_size(frame, WINNING, folds=5)
+    assert [rows.tolist() for rows in found] == golden["rows_of_each_fold"]
+    assert [len(rows) for rows in found] == golden["tiles_of_each_fold"]
+    by_class = [[int(np.isin(rows, of_class).sum()) for of_class in qualified] for rows in found]
+    assert by_class == golden["tiles_of_each_fold_by_class"]
+    selected = pseudo_labels.select(frame, WINNING, folds=5)
+    for fold, rows in enumerate(golden["rows_of_each_fold"]):
+        assert selected.index[selected["selected"] & (selected["fold"] == fold)].tolist() == sorted(rows)
+
+
+def test_the_places_in_each_class_are_the_originals():
+    places = GOLDEN["rule_in_numbers"]["places_in_each_class_by_fold"]
+    for number, size in enumerate(WINNING.per_fold):
+        first = 0
+        for fold, length in enumerate(size.sizes(10_000, 5)):
+            last = f"{first}-{first + length - 1}" if fold < 4 else f"from {first}"
+            assert places[f"fold {fold}"][number] == last
+            first += length
 
 
 def test_in_the_scope_of_a_fold_it_alone_gets_its_slice():

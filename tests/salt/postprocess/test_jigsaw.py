@@ -1,3 +1,7 @@
+import json
+from collections import Counter
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -5,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from salt.data import rle
-from salt.postprocess.jigsaw import apply_changes, find_changes, load_changes, straightness
+from salt.intake.competition import read_competition
+from salt.mosaics.layout import load_mosaics
+from salt.postprocess.jigsaw import apply_changes, find_changes, load_changes, straightness, usable_masks
 
 # Masks of 6 x 4; the lower half is 3 rows.
 LINE = np.array([0, 1, 1, 0], np.uint8)
@@ -44,7 +50,7 @@ def extended(mosaics, empty, targets="abcdefgh", **known):
     [
         (VERTICAL, "vertical"),
         (SEMI, "semi-vertical"),
-        (ENDED, "semi-vertical"),
+        (ENDED, None),
         (EMPTY, None),
         (FULL, None),
         (BENT, None),
@@ -74,11 +80,7 @@ def test_below_a_semi_vertical_tile_its_last_row_goes_on():
     assert published(column("a", "b"), a=SEMI) == {"b": ("below a semi-vertical tile", "a", LINE.tolist())}
 
 
-def test_where_the_salt_has_ended_none_follows():
-    assert published(column("a", "b"), a=ENDED) == {"b": ("below a semi-vertical tile", "a", [0, 0, 0, 0])}
-
-
-@pytest.mark.parametrize("mask", [EMPTY, FULL, BENT, FULL_BELOW])
+@pytest.mark.parametrize("mask", [EMPTY, FULL, BENT, FULL_BELOW, ENDED])
 def test_other_masks_say_nothing(mask):
     assert published(column("a", "b"), a=mask) == {}
 
@@ -101,16 +103,18 @@ def test_columns_and_mosaics_do_not_mix():
     assert set(published(mosaics, a=VERTICAL)) == {"b"}
 
 
-def test_with_three_tiles_above_a_vertical_tile_the_next_above_gets_its_line():
-    assert published(column("a", "b", "c", "d"), d=VERTICAL) == {"c": ("above a vertical tile", "d", LINE.tolist())}
+@pytest.mark.parametrize("above", [("a", "b", "c"), (None, None, "c"), ("a", None, "c")])
+def test_from_row_three_on_the_tile_above_a_vertical_one_gets_its_line_whatever_lies_higher(above):
+    assert published(column(*above, "d"), d=VERTICAL) == {"c": ("above a vertical tile", "d", LINE.tolist())}
 
 
 @pytest.mark.parametrize(
     ("mosaics", "mask"),
     [
-        (column("a", "b", "d"), VERTICAL),  # two above
-        (column("a", None, "b", "d"), VERTICAL),  # two above and a gap
+        (column("d"), VERTICAL),  # row 0
+        (column("a", "b", "d"), VERTICAL),  # row 2
         (column("a", "b", "c", None, "d"), VERTICAL),  # nothing directly above
+        (column(None, None, None, "d"), VERTICAL),  # nothing above at all
         (column("a", "b", "c", "d"), SEMI),
     ],
 )
@@ -193,11 +197,11 @@ def recipe(tiles):
             continue
         some = 0 < mask.sum() < mask.size
         vertical = some and all((line == mask[0]).all() for line in mask)
-        semi = all((line == mask[-1]).all() for line in mask[3:]) and not mask[-1].all() and mask.sum() > 0
+        semi = all((line == mask[-1]).all() for line in mask[3:]) and not mask[-1].all() and mask[3:].sum() > 0
         if not vertical and not semi:
             continue
         lines = {below: mask[-1] for below, known in tiles[place + 1 :] if known is None}
-        if vertical and place >= 3:
+        if vertical and row >= 3:
             lines |= {above: mask[0] for above, known in tiles[:place] if known is None and above == row - 1}
         break
     return {row: line.tolist() for row, line in lines.items()}
@@ -206,7 +210,7 @@ def recipe(tiles):
 KINDS = st.sampled_from([VERTICAL, SEMI, ENDED, EMPTY, FULL, BENT, FULL_BELOW]) | st.none()
 
 
-@given(st.lists(st.tuples(st.integers(1, 2), KINDS), max_size=8))
+@given(st.lists(st.tuples(st.integers(1, 3), KINDS), max_size=8))
 def test_the_rule_is_the_recipes(steps):
     rows = np.cumsum([step for step, _ in steps], dtype=int).tolist()
     tiles = [(row, mask) for row, (_, mask) in zip(rows, steps, strict=True)]
@@ -235,7 +239,7 @@ def seams(tiles):
 KINDS_AT_SEAMS = KINDS | st.sampled_from([ABOVE, BELOW])
 
 
-@given(st.lists(st.tuples(st.integers(1, 2), KINDS_AT_SEAMS), max_size=8), st.randoms(use_true_random=False))
+@given(st.lists(st.tuples(st.integers(1, 3), KINDS_AT_SEAMS), max_size=8), st.randoms(use_true_random=False))
 def test_the_extended_rule_is_the_recipes_and_the_seams_for_any_order_of_the_tiles(steps, random):
     rows = np.cumsum([step for step, _ in steps], dtype=int).tolist()
     tiles = [(row, mask) for row, (_, mask) in zip(rows, steps, strict=True)]
@@ -247,3 +251,172 @@ def test_the_extended_rule_is_the_recipes_and_the_seams_for_any_order_of_the_til
     changes = find_changes("extended", mosaics, known, targets, targets)
     assert {change.place.row: change.mask[0].tolist() for change in changes} == seams(tiles)
     assert [change.place.row for change in changes] == sorted(change.place.row for change in changes)
+
+
+def test_the_masks_of_constant_tiles_are_not_used():
+    known = usable_masks(["a", "b"], [VERTICAL, SEMI], pd.Series([True, False]))
+    assert known.keys() == {"b"}
+    assert known["b"] is SEMI
+
+
+# The original's rule on made-up columns -----------------------------------------------------------------------------
+
+DOWN, RIGHT = np.mgrid[:101, :101]  # i and j of the golden file: row and column of a tile's pixels
+MADE_UP = {
+    "V": RIGHT >= 40,
+    "W": RIGHT % 20 < 7,
+    "S": np.where(DOWN <= 50, RIGHT < 30 + 2 * (51 - DOWN), RIGHT < 30),
+    "T": (RIGHT < 30) | (DOWN == 51),  # only the last 49 rows are equal
+    "U": DOWN < 40,
+    "F": DOWN >= 0,
+    "B": DOWN >= 51,
+    "E": DOWN < 0,
+    "C": RIGHT >= 40,  # of a constant tile
+    "H": np.where(DOWN <= 49, RIGHT >= 60, RIGHT >= 20),
+}
+# A column from the top (x: test tile, -: gap, other letters: training tiles with this mask) | what the original gives
+# its tiles: 3v2V is row 3, as the last row of the vertical tile V in row 2; ^: above a tile; s: semi-vertical.
+COLUMNS = """
+x x x V x x | 2^3V 4v3V 5v3V
+x x V x x x | 3v2V 4v2V 5v2V
+- - x V x x | 2^3V 4v3V 5v3V
+x x x - V x | 5v4V
+U x V x x - | 3v2V 4v2V
+S x - x x - | 1s0S 3s0S 4s0S
+E F B T W x | 3^4W 5v4W
+x x x S V x | 4s3S 5s3S
+x x x C V x | 3^4V 5v4V
+x x x V W x | 2^3V 4v3V 5v3V
+x x x H x x | 4s3H 5s3H
+x - - W x x | 4v3W 5v3W
+x x x x x V | 4^5V
+"""
+REASONS = {"^": "above a vertical tile", "v": "below a vertical tile", "s": "below a semi-vertical tile"}
+
+
+def named(columns):
+    """Tiles, by id, of columns that are given as words of kinds: a table of mosaics."""
+    return pd.DataFrame(
+        [
+            (f"c{number:02}r{row}{kind}", 0, row, number)
+            for number, kinds in enumerate(columns)
+            for row, kind in enumerate(kinds.split())
+            if kind != "-"
+        ],
+        columns=["id", "mosaic", "row", "column"],
+    )
+
+
+def covered(mosaics, known):
+    """{id: change} of all tiles that the published rule covers: of test tiles, and of training tiles but its sources.
+
+    known: the usable masks. A training tile is covered if it would get a mask as a test tile.
+    """
+    unknown = set(mosaics["id"]) - known.keys()
+    found = {change.id: change for change in find_changes("published", mosaics, known, unknown, set())}
+    for name in sorted(known.keys() & set(mosaics["id"]) - {change.source for change in found.values()}):
+        others = {other: mask for other, mask in known.items() if other != name}
+        found |= {change.id: change for change in find_changes("published", mosaics, others, {name}, set())}
+    return found
+
+
+def made_up_changes(columns):
+    """What the rule does to columns of made-up tiles: {id: (reason, source, run lengths)}."""
+    mosaics = named(columns)
+    kinds = {name: name[-1] for name in mosaics["id"] if name[-1] != "x"}
+    masks = [MADE_UP[kind].astype(np.uint8) for kind in kinds.values()]
+    known = usable_masks(kinds, masks, [kind == "C" for kind in kinds.values()])
+    changes = covered(mosaics, known).values()
+    return {change.id: (change.reason, change.source, rle.encode(change.mask)) for change in changes}
+
+
+def test_made_up_columns_get_what_the_original_gives_them():
+    columns, told = zip(*(line.split(" | ") for line in COLUMNS.strip().splitlines()), strict=True)
+    expected = {}
+    for number, words in enumerate(told):
+        for row, how, source_row, kind in map(tuple, words.split()):
+            line = MADE_UP[kind][0 if how == "^" else -1]
+            lengths = rle.encode(np.tile(line, (101, 1)))
+            cell = columns[number].split()[int(row)]
+            expected[f"c{number:02}r{row}{cell}"] = REASONS[how], f"c{number:02}r{source_row}{kind}", lengths
+    assert made_up_changes(columns) == expected
+
+
+GOLDEN, REAL = Path("../shared/fidelity/jigsaw.json"), Path("../shared/data/tgs")
+needs_golden = pytest.mark.skipif(not GOLDEN.is_file(), reason=f"the original's masks are not at {GOLDEN}")
+needs_tiles = pytest.mark.skipif(not REAL.is_dir(), reason=f"the competition's tiles are not at {REAL}")
+
+
+@needs_golden
+def test_the_made_up_columns_are_those_of_the_golden_file():
+    golden = json.loads(GOLDEN.read_text())["made_up_columns"]
+    assert [line.split(" | ")[0] for line in COLUMNS.strip().splitlines()] == golden["columns_from_the_top"]
+    words = {"none": None, "left out (constant image)": "vertical"}
+    for kind, found in golden["kinds_found"].items():
+        assert straightness(MADE_UP[kind].astype(np.uint8)) == words.get(found, found)
+    rows = {name: (reason, source, lengths) for name, _, reason, source, lengths in golden["changes"]}
+    found = made_up_changes(golden["columns_from_the_top"])
+    assert {name: (as_golden(reason), *rest) for name, (reason, *rest) in found.items()} == rows
+    assert {name: "test" if name[-1] == "x" else "train" for name in found} == {
+        name: split for name, split, *_ in golden["changes"]
+    }
+
+
+def as_golden(reason):
+    return reason.replace("a ", "").replace(" tile", "")
+
+
+@pytest.fixture(scope="module")
+def labelled():
+    """The labelled real tiles."""
+    return read_competition(REAL, (101, 101))[0]
+
+
+@needs_golden
+@needs_tiles
+def test_real_tiles_are_straight_where_the_originals_are(labelled):
+    golden = json.loads(GOLDEN.read_text())
+    usable = usable_masks(labelled.ids, labelled.masks, labelled.table["constant"])
+    kinds = {name: straightness(mask) for name, mask in usable.items()}
+    in_mosaics = set(load_mosaics(REAL / "known_mosaics.csv")["id"])
+    found = {
+        kind: sorted(name for name, of in kinds.items() if of == kind and name in in_mosaics)
+        for kind in ("vertical", "semi-vertical")
+    }
+    assert found == {
+        "vertical": golden["vertical_ids_in_mosaics"],
+        "semi-vertical": golden["semi_vertical_ids_in_mosaics"],
+    }
+    counts, of = golden["counts"], Counter(kinds.values())
+    assert (len(labelled), len(usable)) == (counts["labelled_tiles"], counts["of_these_not_constant"])
+    assert of["vertical"] == counts["vertical"]
+    assert of["semi-vertical"] == counts["semi_vertical_without_vertical"]
+
+
+@needs_golden
+@needs_tiles
+def test_real_tiles_get_the_originals_masks(labelled):
+    golden, mosaics = json.loads(GOLDEN.read_text()), load_mosaics(REAL / "known_mosaics.csv")
+    known = usable_masks(labelled.ids, labelled.masks, labelled.table["constant"])
+    rows = [
+        [
+            change.id,
+            "train" if change.id in known else "test",
+            *change.place[1:],
+            as_golden(change.reason),
+            change.source,
+            rle.encode(change.mask),
+        ]
+        for change in covered(mosaics, known).values()
+    ]
+    assert sorted(rows) == sorted(golden["changes"])
+    counts, splits = golden["counts"], Counter(split for _, split, *_ in rows)
+    reasons = {split: Counter(row[5] for row in rows if row[1] == split) for split in splits}
+    assert (counts["covered_test_tiles"], counts["covered_training_tiles"]) == (splits["test"], splits["train"])
+    for split in ("test", "train"):
+        told = counts["test_by_reason" if split == "test" else "training_by_reason"]
+        assert {reason: reasons[split][reason] for reason in told} == told
+    sources = mosaics[mosaics["id"].isin([row[6] for row in rows])]
+    assert len(sources) == counts["sources_vertical"] == counts["sources_that_say_something_on_another_tile"]
+    from_row_three_on = sorted(sources.loc[sources["row"] >= 3, "id"])
+    assert from_row_three_on == golden["sources_assigned_their_own_mask"]  # no change

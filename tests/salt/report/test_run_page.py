@@ -248,6 +248,13 @@ def test_the_methods_mention_no_choice_if_the_held_out_fold_made_none():
     assert "the held-out fold was used to choose the weights that a cycle started from." in methods(check_config(raw))
 
 
+def test_the_methods_say_where_the_folds_are_from():
+    raw = winning().model_dump(mode="json")
+    assert "tiles of equal depth such that folds were even), and every model" in methods(check_config(raw))
+    raw["folds"] |= {"by": "file", "file": "data/mine.csv"}
+    assert "five folds as listed in a file (data/mine.csv), and every model" in methods(check_config(raw))
+
+
 def learning(phase=None, model=None, labels=None):
     """The methods of the winning recipe with changes to a phase, to a model with pseudo-labels, and to their set."""
     raw = winning().model_dump(mode="json")
@@ -263,6 +270,9 @@ def test_the_methods_describe_what_pseudo_labels_teach():
     text = learning(model={"labelled_share": 0.25}, labels={"masks": "soft"})
     assert "were added to the training tiles of each fold; in each batch, 25.0 % of the tiles were labelled." in text
     assert "Networks learned the probability p of each of its pixels instead of the mask." in text
+    assert "at most 1580, 1580, 1600, 1580 and all others for the folds in turn, in six classes of mask size" in plain
+    equal = learning(labels={"per_fold": [{"pixels": [0, 0], "count": 600}, {"pixels": [20, 500], "count": 110}]})
+    assert "at most 710 per fold in two classes of mask size, different ones for each fold" in equal
     text = learning(labels={"weight": {"name": "confidence", "power": 2}})
     assert "The loss of each of its tiles was weighted by the tile's confidence to the power of 2." in text
 

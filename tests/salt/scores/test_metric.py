@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from salt.scores import metric
+from tests import golden_masks
 
 THRESHOLDS = [Fraction(percent, 100) for percent in range(50, 100, 5)]
 
@@ -110,3 +111,15 @@ def test_different_shapes_are_refused():
 def test_probabilities_that_would_be_rounded_are_refused():
     with pytest.raises(ValueError, match="float32, not float16"):
         metric.threshold_scores(np.zeros((1, 4, 4), np.float32), np.zeros((1, 4, 4), np.uint8), [0.5])
+
+
+def test_the_scores_are_the_originals():
+    golden, (truth, predicted) = golden_masks.TABLE, golden_masks.pairs()
+    scores = metric.score(predicted, truth)
+    assert len(scores) == 40
+    assert scores.tolist() == pytest.approx(golden["score"].tolist(), abs=1e-9)
+    assert scores.tolist() == pytest.approx(golden["score_in_training_of_bes"].tolist(), abs=1e-7)  # float32
+    assert scores.mean() == pytest.approx(golden_masks.CONTENT["mean_score"], abs=1e-9)
+    assert metric.tile_scores(golden["intersection"], golden["union"]).tolist() == scores.tolist()
+    assert (predicted & truth).sum(axis=(1, 2)).tolist() == golden["intersection"].tolist()
+    assert (predicted | truth).sum(axis=(1, 2)).tolist() == golden["union"].tolist()

@@ -153,6 +153,14 @@ def test_no_rule_sees_a_hidden_mask(tiles, part):
         assert [changed[0].get(name) for name in hidden] == [changed[1].get(name) for name in hidden]
 
 
+def test_the_rules_do_not_use_masks_of_constant_tiles():
+    ids, masks, mosaics = vertical(10)
+    constant = np.arange(10) < 5
+    truth = scoring.out_of_fold_truth(ids, masks, constant, pd.DataFrame({"id": ids, "fold": 0}), mosaics)
+    assert set().union(*(view.known for view in truth.views)) == set(ids[5:].tolist())
+    assert set().union(*(view.hidden for view in truth.views)) == set(ids.tolist())
+
+
 @settings(max_examples=30)
 @given(columns_of_tiles())
 def test_scores_under_a_rule_are_those_of_the_repainted_masks(tmp_path_factory, tiles):
@@ -180,7 +188,7 @@ def test_scores_under_a_rule_are_those_of_the_repainted_masks(tmp_path_factory, 
 
 def test_jigsaw_on_true_test_tiles_knows_all_training_masks(tmp_path):
     ids, masks, mosaics = vertical(4)
-    truth = scoring.test_truth("true_test", ids[1:], masks[1:], VARIED[:3], ids[:1], masks[:1], mosaics)
+    truth = scoring.test_truth("true_test", ids[1:], masks[1:], VARIED[:3], {ids[0]: masks[0]}, mosaics)
     rows = pd.DataFrame(summaries(wrong(tmp_path / "p.npy", ids[1:]), truth, STEPS))
     assert rows["score"].tolist() == [0, 1, 1] * 2
     assert rows["reached"].tolist() == [0, 3, 3] * 2
@@ -193,8 +201,7 @@ def test_the_truth_of_some_test_tiles_scores_these_as_if_there_were_no_others(pr
     """In more than one chunk, in another order than the predictions."""
     ids = predicted["id"][::-1][20:]
     places = [TILES.ids.index(name) for name in ids]
-    known = IDS[:0], TILES.masks[:0], NO_MOSAICS
-    truth = scoring.test_truth("hidden", ids, TILES.masks[places], VARIED[: len(ids)], *known)
+    truth = scoring.test_truth("hidden", ids, TILES.masks[places], VARIED[: len(ids)], {}, NO_MOSAICS)
     rows = pd.DataFrame(summaries(predicted, truth, STEPS))
     plain = predicted["plain"][[predicted["id"].tolist().index(name) for name in ids]]
     expected = metric.score((plain > 0.5).astype(np.uint8), TILES.masks[places])
@@ -206,16 +213,16 @@ def test_the_truth_of_some_test_tiles_scores_these_as_if_there_were_no_others(pr
 
 def test_a_test_tile_without_a_prediction_is_refused(predicted):
     (missing,) = set(TILES.ids) - set(predicted["id"])
-    truth = scoring.test_truth("hidden", IDS, TILES.masks, VARIED, IDS[:0], TILES.masks[:0], NO_MOSAICS)
+    truth = scoring.test_truth("hidden", IDS, TILES.masks, VARIED, {}, NO_MOSAICS)
     with pytest.raises(KeyError, match=missing):
         scoring.score(predicted, truth, STEPS, RULES)
 
 
 def test_the_rules_change_a_tile_with_a_hidden_mask_as_any_other_test_tile(tmp_path):
     ids, masks, mosaics = vertical(6)
-    labelled, predicted = (ids[:1], masks[:1]), wrong(tmp_path / "p.npy", ids[1:])
+    labelled, predicted = {ids[0]: masks[0]}, wrong(tmp_path / "p.npy", ids[1:])
     truths = {
-        labels: scoring.test_truth(labels, ids[first:], masks[first:], VARIED[first:6], *labelled, mosaics)
+        labels: scoring.test_truth(labels, ids[first:], masks[first:], VARIED[first:6], labelled, mosaics)
         for labels, first in (("true_test", 1), ("hidden", 4))
     }
     changes = {

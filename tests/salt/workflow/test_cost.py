@@ -139,7 +139,9 @@ def test_a_control_costs_what_its_model_costs(raw, scope):
 def test_pseudo_labels_that_join_a_fold_count_as_tiles(raw):
     config = check_config(raw)
     cost = Cost(config, TGS, [timing(config, "stage2_resnet34", 256)])
-    assert cost.seconds(train_fold("stage2_resnet34")) == pytest.approx(200 * (3200 + 1580) * 0.01)
+    seconds = [cost.seconds(train_fold("stage2_resnet34", fold)) for fold in FOLDS]
+    added = [1580, 1580, 1600, 1580, 18000]  # at most: how much the rest is, nobody knows yet
+    assert seconds == pytest.approx([200 * (3200 + tiles) * 0.01 for tiles in added])
 
 
 def test_another_network_or_input_is_no_basis(raw):

@@ -261,6 +261,13 @@ def test_folds_read_mosaics_and_duplicates_only_if_they_keep_mosaics_together(ra
     assert Plan(raw).fold_inputs() == [Path("results/tgs/mosaics.csv"), Path("results/tgs/duplicates.csv")]
 
 
+def test_only_folds_from_a_file_depend_on_it(raw):
+    assert Plan(raw).fold_file() == []
+    raw["folds"] |= {"by": "file", "file": "data/mine.csv"}
+    assert Plan(raw).fold_file() == [Path("data/mine.csv")]
+    assert Plan(raw).fold_inputs() == []
+
+
 def test_settings_do_not_depend_on_the_order_of_keys(raw):
     upside_down = copy.deepcopy(raw)
     model = upside_down["models"]["stage1_resnet34"]

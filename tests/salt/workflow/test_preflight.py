@@ -80,9 +80,9 @@ def test_a_batch_of_all_tiles_is_refused_unless_pseudo_labels_join_them(raw):
 
 
 def test_more_pseudo_labels_than_test_tiles_are_a_warning(raw):
-    (problem,) = found(raw, TileCount(4000, 7000, 101 * 101))
-    assert problem.startswith("Warning: pseudo_labels.stage1_by_size.per_fold: expected at most 7000 tiles")
-    assert "found 7900 for 5 folds together" in problem
+    (problem,) = found(raw, TileCount(4000, 6000, 101 * 101))
+    assert problem.startswith("Warning: pseudo_labels.stage1_by_size.per_fold: expected at most 6000 tiles")
+    assert "found 6340 for 5 folds together" in problem
 
 
 @pytest.mark.parametrize("device", ["cuda", "auto"])
@@ -225,6 +225,16 @@ def test_missing_files_are_reported_at_once_with_what_else_would_stop_the_run(ra
         "weights, found none at nowhere/resnet34.safetensors"
     )
     assert device.startswith("Error: compute.device")
+
+
+def test_a_missing_file_of_folds_is_named_with_its_key(raw):
+    raw |= {"survey": {}, "folds": {"by": "file", "file": "nowhere/mine.csv"}}
+    with pytest.raises(SystemExit) as end:
+        preflight.must_have_inputs(Plan(raw))
+    assert str(end.value) == (
+        "Error: folds.file: expected a CSV with the columns id and fold, found none at nowhere/mine.csv; put it there, "
+        "or set another folds.by"
+    )
 
 
 def test_weights_that_an_earlier_run_has_read_may_be_gone(raw, tmp_path):
