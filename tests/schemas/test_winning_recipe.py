@@ -33,14 +33,14 @@ stage3_resize128 pretrain | deep_supervision | sgd 0.9 0.0001  | 0.01   | 64 | 1
 stage3_resize128 fold     | deep_supervision | sgd 0.9 0.0001  | 0.01   | 64 | 1 | cosine 50 50 50 50 to 0.001
 """
 
-# model | network and its first weights | input
+# model | network and its first weights | input: geometry, channels, values, edges of masks
 MODELS = """
-stage1_resnext50 | unet_resnext50 imagenet  | resize 192 pad 224 reflect grey3
-stage1_resnet34  | res34_256 imagenet       | resize 202 pad 256 edge ramp
-stage2_resnext50 | unet_resnext50 imagenet  | resize 192 pad 224 reflect grey3
-stage2_resnet34  | res34_256_ds imagenet    | resize 202 pad 256 edge ramp
-stage3_pad128    | res34_pad128 imagenet    | resize None pad 128 edge ramp
-stage3_resize128 | res34_resize128 imagenet | resize 128 pad None edge ramp
+stage1_resnext50 | unet_resnext50 imagenet  | resize 192 pad 224 reflect grey3 raw fractions
+stage1_resnet34  | res34_256 imagenet       | resize 202 pad 256 edge ramp unit cut
+stage2_resnext50 | unet_resnext50 imagenet  | resize 192 pad 224 reflect grey3 raw fractions
+stage2_resnet34  | res34_256_ds imagenet    | resize 202 pad 256 edge ramp unit cut
+stage3_pad128    | res34_pad128 imagenet    | resize None pad 128 edge ramp unit cut
+stage3_resize128 | res34_resize128 imagenet | resize 128 pad None edge ramp unit cut
 """
 
 # model | phase: weight of its last snapshot, or of each of its cycles (0: not used)
@@ -109,7 +109,7 @@ def test_networks_and_inputs_are_the_published_ones():
     found = []
     for name, model in CONFIG.models.items():
         given, network = model.input.model_dump(), model.network
-        shape = "resize {resize} pad {pad} {pad_mode} {channels}".format(**given)
+        shape = "resize {resize} pad {pad} {pad_mode} {channels} {values} {mask_edges}".format(**given)
         found.append([name, f"{network.name} {network.weights}", shape])
         assert model.mix is None
     assert found == cells(MODELS)

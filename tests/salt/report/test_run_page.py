@@ -42,6 +42,8 @@ def test_there_are_words_for_every_choice_of_the_config():
     assert {"plateau", *known["cycle"]} == {name for kind in SCHEDULES for name in choices(kind, "name")}
     assert set(known["optimizer"]) == choices(phases.Optimizer, "name")
     assert set(known["channels"]) == choices(networks.Input, "channels")
+    assert set(known["values"]) == choices(networks.Input, "values")
+    assert set(known["mask_edges"]) == choices(networks.Input, "mask_edges")
     assert set(known["pad_mode"]) == choices(networks.Input, "pad_mode")
     assert set(known["folds"]) == choices(data.Folds, "by")
 
