@@ -115,6 +115,15 @@ def test_networks_and_inputs_are_the_published_ones():
     assert found == cells(MODELS)
 
 
+def test_the_resnet34_authors_predictions_are_stretched():
+    assert {name for name, model in CONFIG.models.items() if model.stretch} == {
+        "stage1_resnet34",
+        "stage2_resnet34",
+        "stage3_pad128",
+        "stage3_resize128",
+    }
+
+
 def test_members_are_the_published_ones():
     found = []
     for name, model in CONFIG.models.items():
