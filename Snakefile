@@ -223,13 +223,14 @@ rule blend:
     output:
         out_of_fold=ensemble.out_of_fold,
         test=ensemble.test,
+        stretch=ensemble.stretch,
     log:
         run.log("blend", "{name}"),
     params:
         settings=plan.blend_settings,
     shell:
         "{python} stages.blend --settings {params.settings:q} --labelled {input.labelled} --test {input.test}"
-        " --out-of-fold-out {output.out_of_fold} --test-out {output.test} 3>&2 > {log} 2>&1"
+        " --out-of-fold-out {output.out_of_fold} --test-out {output.test} --stretch-out {output.stretch} 3>&2 > {log} 2>&1"
 
 
 rule score:

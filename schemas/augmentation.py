@@ -41,43 +41,59 @@ class Brightness(RandomTransform):
 
 
 class Contrast(RandomTransform):
-    """Multiply the grey values, as albumentations does: about black, not about their mean."""
+    """Multiply the distances of the grey values from one that stays."""
 
-    words = "multiplying the grey values by 1 ± {0.limit:g}"
+    words = "multiplying the grey values by 1 ± {0.limit:g} about {0.about}"
     name: Literal["contrast"] = "contrast"
     limit: Share = Field(description="Factor between 1 - limit and 1 + limit.")
+    about: Literal["black", "mean", "triple_mean"] = Field(
+        "black",
+        description="The grey value that stays. black: the tile gets brighter or darker, as by its exposure. mean: its "
+        "mean stays. triple_mean: three times its mean, as in the library of the ResNeXt50 author, so that less "
+        "contrast makes the tile brighter.",
+    )
 
 
 class ShiftScale(RandomTransform):
     """Shift along both axes, and zoom about the centre."""
 
-    words = "shifting by up to ±{0.shift:g} of the side and zooming by 1 ± {0.scale:g}"
+    words = "shifting by up to ±{0.shift:g} of the side, in {0.pixels} pixels, and zooming by 1 ± {0.scale:g}"
     name: Literal["shift_scale"] = "shift_scale"
     shift: Share = Field(description="Largest shift along an axis, share of the tile's side.")
     scale: float = Field(ge=0, lt=1, description="Zoom factor between 1 - scale and 1 + scale.")
+    pixels: Literal["whole", "fractional"] = Field(
+        "whole",
+        description="whole: shifts are cut to whole pixels, and the middle of the tile stays where it zooms. "
+        "fractional: shifts are not cut, and half the side stays, as in the library of the ResNeXt50 author: of 101 "
+        "px, 50.5, with the middle pixel at 50.",
+    )
 
 
 class CropResize(RandomTransform):
-    """Crop each of the four sides by its own amount, and resize back to the tile's size."""
+    """Crop each of the four sides by its own number of pixels, and resize back to the tile's size."""
 
-    words = "cropping up to {0.share:g} per side and resizing back"
+    words = "cropping less than {0.share:g} per side and resizing back"
     name: Literal["crop_resize"] = "crop_resize"
-    share: float = Field(ge=0, lt=0.5, description="Largest crop of one side, share of the height or width.")
+    share: float = Field(ge=0, lt=0.5, description="A side loses fewer pixels than this share of the height or width.")
 
 
 class Shear(RandomTransform):
     """Shear: rows move sideways in proportion to their height above the centre."""
 
-    words = "shearing sideways by up to ±{0.share:g} of the height"
+    words = "shearing sideways by up to ±{0.share:g} of the height, in {0.pixels} pixels"
     name: Literal["shear"] = "shear"
     share: Share = Field(description="Largest shift of the top row against the bottom row, share of the height.")
+    pixels: Literal["whole", "fractional"] = Field(
+        "fractional",
+        description="whole: the top edge and the bottom edge move by whole pixels, as the ResNet34 author draws it.",
+    )
 
 
 Angle = Annotated[float, Field(ge=-180, le=180)]
 
 
 class Rotate(RandomTransform):
-    """Rotate about the centre."""
+    """Rotate about half the height and half the width."""
 
     words = "turning by {0.degrees[0]:g}° to {0.degrees[1]:g}° counter-clockwise"
     name: Literal["rotate"] = "rotate"
@@ -166,22 +182,31 @@ Transform = Annotated[
 OneOf.model_rebuild()
 
 PRESETS: dict[str, tuple[Transform, ...]] = {  # augmentations by name (recipe 4)
-    "write_up": (  # used by both authors
+    "write_up": (  # its list, by the same names in today's albumentations
         Flip(p=0.5),
         Brightness(p=0.2, limit=0.2),
         Contrast(p=0.1, limit=0.2),
         ShiftScale(p=0.7, shift=0.1625, scale=0.6),
     ),
-    "resnet34_author": (  # his own variant
+    "resnext50_author": (  # the same list as his code draws it: its brightness is a factor
         Flip(p=0.5),
-        OneOf(p=0.5, of=(CropResize(p=1, share=0.2), Shear(p=1, share=0.07), Rotate(p=1, degrees=(0, 15)))),
+        Contrast(p=0.2, limit=0.2),
+        Contrast(p=0.1, limit=0.2, about="triple_mean"),
+        ShiftScale(p=0.7, shift=0.1625, scale=0.6, pixels="fractional"),
+    ),
+    "resnet34_author": (  # his own list
+        Flip(p=0.5),
+        OneOf(
+            p=0.5,
+            of=(CropResize(p=1, share=0.2), Shear(p=1, share=0.14, pixels="whole"), Rotate(p=1, degrees=(-15, 0))),
+        ),
         OneOf(p=0.5, of=(Brightness(p=1, limit=0.1), Contrast(p=1, limit=0.08))),
     ),
     "none": (),
 }
 
 
-Preset = Literal["write_up", "resnet34_author", "none"]
+Preset = Literal["write_up", "resnext50_author", "resnet34_author", "none"]
 
 
 def _spell_out(augment: Any, check: ValidatorFunctionWrapHandler) -> tuple[Transform, ...]:

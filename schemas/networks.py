@@ -231,6 +231,18 @@ class Input(Section):
         "product. depth: as ramp, but the second channel is the tile's depth, 0..1 over all tiles (the 28th place's). "
         "rgb: the three colours, if data.colour keeps them; all other choices use luminance.",
     )
+    values: Literal["imagenet", "unit", "raw"] = Field(
+        "imagenet",
+        description="What becomes of the tile's 8 bits; the product has the same values times the ramp. imagenet: "
+        "minus ImageNet's mean, by its standard deviation, as pretrained encoders expect. unit: 0..1 (the ResNet34 "
+        "author's). raw: 0..255, for networks whose first layer normalises (the ResNeXt50 author's).",
+    )
+    mask_edges: Literal["cut", "fractions"] = Field(
+        "cut",
+        description="Pixels of a resized mask that hold both salt and background. cut: salt above 0.5 (the ResNet34 "
+        "author's). fractions: their share of salt (the ResNeXt50 author's); the Lovasz losses, which need zeros and "
+        "ones, still cut. Soft pseudo-labels keep fractions in any case.",
+    )
 
     def resized(self, tile: Shape) -> Shape:
         """Height and width of a tile after resizing, px."""

@@ -247,10 +247,29 @@ class SlidingWindows(Section):
     )
 
 
+class Stretch(Section):
+    """The probabilities that become 0 and 1 in a model's prediction; those between become linear in them."""
+
+    low: Share = 0.0
+    high: Share = 1.0
+
+    def of(self, probabilities: Any) -> Any:
+        """An array of probabilities, stretched; others than those that it was measured on may leave 0..1."""
+        return (probabilities - self.low) / (self.high - self.low)
+
+
+class BlendSettings(Section):
+    """The settings of blend."""
+
+    weights: dict[str, Positive] = Field(description="The weight of each member by name, in the order of the files.")
+    stretch: bool = Field(False, description="Whether the blend is stretched to 0..1.")
+
+
 class EnsembleMember(NetworkSettings):
-    """A model and its weight in an ensemble."""
+    """A model, its weight in an ensemble, and how its prediction is stretched."""
 
     weight: Positive
+    stretch: Stretch = Stretch()
 
 
 class PredictImagesSettings(Section):

@@ -75,6 +75,12 @@ class Model(Section):
         description="The snapshots in the model's prediction with their weights, {phase2: 1, phase3_cycle1: 1}, or a "
         "rule that chooses them, {name: equal}."
     )
+    stretch: bool = Field(
+        False,
+        description="Stretch the model's prediction, the mean over its folds, so that the least probability of all "
+        "unlabelled tiles becomes 0 and the largest 1, as the ResNet34 author did before blending. The same numbers "
+        "stretch predictions of labelled tiles and of other images. Pseudo-labels of scope fold take none of it.",
+    )
 
     @model_validator(mode="after")
     def _heads_for_the_loss(self) -> Self:

@@ -69,23 +69,35 @@ class Geometry:
         tiles: (B, H, W) grey or (B, H, W, 3) red, green, blue; uint8
         Only `channels: depth` uses depths; otherwise they may be NaN.
         """
-        mean, std = (torch.tensor(values, device=tiles.device).view(1, 3, 1, 1) for values in (MEAN, STD))
         if self.settings.channels == "rgb":
-            return (self.place(tiles.permute(0, 3, 1, 2).float() / 255) - mean) / std
-        grey = self.place(_luminance(tiles)[:, None] / 255)
-        if self.settings.channels == "grey3":
-            return (grey - mean) / std
-        grey = (grey - mean[:, :1]) / std[:, :1]
-        if self.settings.channels == "grey":
+            return self._values(tiles.permute(0, 3, 1, 2).float(), 3)
+        grey = self._values(_luminance(tiles)[:, None], 3 if self.settings.channels == "grey3" else 1)
+        if self.settings.channels in ("grey", "grey3"):
             return grey
         ramp = torch.linspace(0, 1, grey.shape[2], device=grey.device).view(1, 1, -1, 1).expand_as(grey)
         second = depths.view(-1, 1, 1, 1).expand_as(grey) if self.settings.channels == "depth" else ramp
         return torch.cat([grey, second, grey * ramp], dim=1)
 
+    def _values(self, tiles: Tensor, channels: int) -> Tensor:
+        """Tiles (B, 1 or channels, H, W) float in 0..255 -> what a network gets of them, (B, channels, h, w)."""
+        if self.settings.values == "raw":
+            return self.place(tiles).expand(-1, channels, -1, -1)
+        placed = self.place(tiles / 255).expand(-1, channels, -1, -1)
+        if self.settings.values == "unit":
+            return placed
+        mean, std = (torch.tensor(of[:channels], device=tiles.device).view(1, -1, 1, 1) for of in (MEAN, STD))
+        return (placed - mean) / std
+
     def masks(self, tiles: Tensor, soft: bool = False) -> Tensor:
-        """Masks (B, H, W) uint8 in {0, 1} -> (B, 1, height, width) float in {0, 1}; soft: in 0..255 -> in 0..1."""
+        """Masks (B, H, W) uint8 in {0, 1} -> (B, 1, height, width) float; soft: in 0..255 -> in 0..1.
+
+        Where resizing mixes salt and background, hard masks have values of {0, 1}, or in 0..1 if the settings keep
+        fractions.
+        """
         placed = self.place(tiles[:, None].float())
-        return placed / ONE_IN_8_BITS if soft else (placed > 0.5).float()
+        if soft:
+            return placed / ONE_IN_8_BITS
+        return placed if self.settings.mask_edges == "fractions" else (placed > 0.5).float()
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """Mask logits (B, 1, height, width) -> probabilities (B, H, W) float32."""

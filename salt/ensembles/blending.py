@@ -8,10 +8,13 @@ import numpy.typing as npt
 
 from salt.data.predictions import FIELDS
 from salt.data.records import Records, chunks, create_records
+from schemas.results import Stretch
+
+AS_IT_IS = Stretch()
 
 
-def blend(members: Sequence[Records], weights: Sequence[float], out: Path | str) -> int:
-    """Write the blend of several predictions, chunk by chunk; return its number of tiles.
+def blend(members: Sequence[Records], weights: Sequence[float], out: Path | str, stretch: Stretch = AS_IT_IS) -> int:
+    """Write the blend of several predictions, stretched and chunk by chunk; return its number of tiles.
 
     members: records (id, plain, tta). If all hold the same tiles in the same order (models of an ensemble, folds on
         the test tiles), the blend is their weighted mean. If no two share a tile (folds on their held-out tiles), it
@@ -24,10 +27,24 @@ def blend(members: Sequence[Records], weights: Sequence[float], out: Path | str)
     height, width = members[0]["tta"].shape[1:]
     with create_records(out, ids.tolist(), {name: np.float16 for name in FIELDS}, height, width) as records:
         if same:
-            _average(members, weights, records)
+            _average(members, weights, records, stretch)
         else:
-            _collect(members, records)
+            _collect(members, records, stretch)
     return len(ids)
+
+
+def extremes(members: Sequence[Records], weights: Sequence[float]) -> Stretch:
+    """The least and the largest probability of a blend of the same tiles, with mirror images.
+
+    Constant tiles, which have probabilities of 0 by definition, do not count; if there are no others, nothing is to be
+    stretched.
+    """
+    low, high = 1.0, 0.0
+    for rows in chunks(len(members[0])):
+        tiles = mean(members, weights, "tta", rows)
+        for tile in tiles[tiles.any(axis=(1, 2))]:
+            low, high = min(low, float(tile.min())), max(high, float(tile.max()))
+    return Stretch(low=low, high=min(high, 1)) if low < high else AS_IT_IS
 
 
 def same_tiles(members: Sequence[Records]) -> bool:
@@ -43,15 +60,19 @@ def mean(members: Sequence[Records], weights: Sequence[float], field: str, rows:
     return total
 
 
-def _average(members: Sequence[Records], weights: Sequence[float], records: Records) -> None:
+def _average(members: Sequence[Records], weights: Sequence[float], records: Records, stretch: Stretch) -> None:
     for rows in chunks(len(records)):
         for name in FIELDS:
-            records[name][rows] = mean(members, weights, name, rows)
+            records[name][rows] = _stretched(mean(members, weights, name, rows), stretch)
 
 
-def _collect(members: Sequence[Records], records: Records) -> None:
+def _collect(members: Sequence[Records], records: Records, stretch: Stretch) -> None:
     for member in members:
         targets = np.searchsorted(records["id"], member["id"])
         for rows in chunks(len(member)):
             for name in FIELDS:
-                records[name][targets[rows]] = member[name][rows]
+                records[name][targets[rows]] = _stretched(member[name][rows].astype(np.float32), stretch)
+
+
+def _stretched(probabilities: npt.NDArray[np.float32], stretch: Stretch) -> npt.NDArray[np.float32]:
+    return np.clip(stretch.of(probabilities), 0, 1)

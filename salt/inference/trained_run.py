@@ -21,7 +21,7 @@ from salt.runtime.paths import Run
 from salt.runtime.progress import Ticker
 from schemas.base import Shape
 from schemas.config import Compute
-from schemas.results import EnsembleMember
+from schemas.results import EnsembleMember, Stretch
 
 Floats = npt.NDArray[np.float32]
 
@@ -47,20 +47,22 @@ class Ensemble:
     def predict(self, tiles: npt.NDArray[np.uint8], ticker: Ticker, before: int = 0) -> Floats:
         """Probabilities (n, H, W) of tiles (n, H, W) or (n, H, W, 3) uint8; 0 for constant tiles.
 
+        They are stretched by the run's numbers, so those of other images than the run's tiles may exceed 1 slightly.
+
         ticker: gets, after each batch, the number of tiles done plus `before`; a tile counts once all networks
             have predicted it
         """
         total, done = np.zeros(tiles.shape[:3], np.float32), 0
         depths = np.full(len(tiles), np.nan, np.float32)  # unknown
-        for predictor, share in self._networks():
+        for predictor, share, stretch in self._networks():
             for rows in chunks(len(tiles), self.batch):
-                total[rows] += share * predictor.predict(tiles[rows], depths[rows]).tta
+                total[rows] += share * stretch.of(predictor.predict(tiles[rows], depths[rows]).tta)
                 done += rows.stop - rows.start
                 ticker.tick(before + done // len(self))
-        return total
+        return np.maximum(total, 0)
 
-    def _networks(self) -> Iterator[tuple[Predictor, np.float32]]:
-        """Yield each network alone, and its share in the mean."""
+    def _networks(self) -> Iterator[tuple[Predictor, np.float32, Stretch]]:
+        """Yield each network alone, its share in the mean, and how its model is stretched."""
         whole = sum(member.weight for member in self.members.values())
         for name, member in self.members.items():
             network = create_network(member.network, member.input.channel_count).eval()
@@ -68,7 +70,7 @@ class Ensemble:
             predictor = Predictor([network], [1], Geometry(member.input, self.tile), self.device)
             for path, share in self.shares[name].items():
                 load_weights(network, path)
-                yield predictor, np.float32(share * member.weight / whole)
+                yield predictor, np.float32(share * member.weight / whole), member.stretch
 
     def _shares(self, name: str) -> dict[Path, float]:
         """A model's files of weights and their shares: folds weigh equally, snapshots as in their fold's prediction."""

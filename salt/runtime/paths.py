@@ -112,6 +112,11 @@ class EnsembleFiles:
         """Predictions of the test tiles."""
         return self.folder / "test.npy"
 
+    @property
+    def stretch(self) -> Path:
+        """The probabilities that became 0 and 1 in both."""
+        return self.folder / "stretch.json"
+
 
 @dataclass(frozen=True)
 class PseudoLabelFiles:

@@ -4,7 +4,6 @@ import math
 import os
 import random
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 import cv2
@@ -31,7 +30,7 @@ def create_augmentation(transforms: Sequence[Transform]) -> Any:
 def augment(pipeline: Any, image: Bytes, mask: Bytes, seed: int) -> tuple[Bytes, Bytes]:
     """Draw once: image (H, W) or (H, W, 3) uint8 and mask (H, W) uint8 -> the same shapes and dtypes.
 
-    A mask keeps its values: every transformation takes each pixel of the mask from the nearest one.
+    A mask of two values keeps them: each pixel that moves gets the value of the nearest one, or a crop's nearest value.
     """
     # All transforms share one state, including those inside one_of. `set_random_seed` would seed each one alike, and
     # their draws would coincide.
@@ -43,7 +42,6 @@ def augment(pipeline: Any, image: Bytes, mask: Bytes, seed: int) -> tuple[Bytes,
 def _create(transform: Transform) -> Any:
     """Convert one transformation of the config to albumentations."""
     p = transform.p
-    affine = partial(Affine, border_mode=BORDER, p=p)
     match transform:
         case augmentation.Flip():
             return A.HorizontalFlip(p=p)
@@ -51,19 +49,23 @@ def _create(transform: Transform) -> Any:
             return A.VerticalFlip(p=p)
         case augmentation.Brightness(limit=limit):
             return A.RandomBrightnessContrast(brightness_limit=limit, contrast_limit=0, p=p)
-        case augmentation.Contrast(limit=limit):  # a factor about black, although its docstring speaks of the mean
-            return A.RandomBrightnessContrast(brightness_limit=0, contrast_limit=limit, p=p)
-        case augmentation.ShiftScale(shift=shift, scale=scale):
+        case augmentation.Contrast(limit=limit, about=about):
+            means = {"black": 0, "mean": 1, "triple_mean": 3}[about]
+            return Contrast((means, means), limit, brightness_by_max=False, p=p)
+        case augmentation.ShiftScale(shift=shift, scale=scale, pixels=pixels):
             moves = {"x": (-shift, shift), "y": (-shift, shift)}
-            return affine(translate_percent=moves, scale=(1 - scale, 1 + scale), keep_ratio=True)
+            kind = Affine if pixels == "whole" else HalfSideAffine
+            zooms = (1 - scale, 1 + scale)
+            return kind(translate_percent=moves, scale=zooms, keep_ratio=True, border_mode=BORDER, p=p)
         case augmentation.CropResize(share=share):
-            # Plain INTER_NEAREST rounds down when it resizes: the mask would shift against the image.
-            return A.CropAndPad(percent=(-share, 0.0), mask_interpolation=cv2.INTER_NEAREST_EXACT, p=p)
+            return CropResize(percent=(-share, 0.0), p=p)
+        case augmentation.Shear(share=share, pixels="whole"):
+            return WholeShear(shear={"x": (-share / 2, share / 2), "y": (0.0, 0.0)}, border_mode=BORDER, p=p)
         case augmentation.Shear(share=share):
             angle = math.degrees(math.atan(share))
-            return affine(shear={"x": (-angle, angle), "y": (0.0, 0.0)})
+            return Affine(shear={"x": (-angle, angle), "y": (0.0, 0.0)}, border_mode=BORDER, p=p)
         case augmentation.Rotate(degrees=degrees):
-            return affine(rotate=degrees)
+            return HalfSideAffine(rotate=degrees, border_mode=BORDER, p=p)
         case augmentation.Blur(sigma=sigma):
             return A.GaussianBlur(blur_limit=0, sigma_limit=(0.0, sigma), p=p)
         case augmentation.Noise(std=std):
@@ -95,7 +97,62 @@ class Affine(A.Affine):
 
     def _warp(self, tile: Bytes, matrix: npt.NDArray[np.float64], flags: int) -> Bytes:
         size = tile.shape[1::-1]
-        return np.asarray(cv2.warpAffine(tile, matrix[:2], size, flags=flags, borderMode=self.border_mode), np.uint8)
+        return np.asarray(cv2.warpAffine(tile, matrix[:2], size, flags=flags, borderMode=self.border_mode), tile.dtype)
+
+
+class HalfSideAffine(Affine):
+    """Affine as in both authors' libraries: about half the side, so half a pixel off the middle, without rounding."""
+
+    def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
+        """The matrix (2, 3) of a draw."""
+        height, width = params["shape"][:2]
+        moves = self.translate_percent or {"x": (0.0, 0.0), "y": (0.0, 0.0)}
+        right, down = (self.py_random.uniform(*moves[axis]) for axis in ("x", "y"))
+        angle, zoom = self.py_random.uniform(*self.rotate), self.py_random.uniform(*self.scale["x"])
+        matrix = cv2.getRotationMatrix2D((width / 2, height / 2), angle, zoom)  # counter-clockwise
+        matrix[:, 2] += right * width, down * height
+        return {"matrix": matrix}
+
+
+class WholeShear(Affine):
+    """The ResNet34 author's shear: top and bottom edge move by the same whole number of pixels, against each other."""
+
+    def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
+        """The matrix (2, 3) of a draw. shear: what the top edge moves right, share of the height, cut towards 0."""
+        height = params["shape"][0]
+        edge = int(self.py_random.uniform(*self.shear["x"]) * height)
+        return {"matrix": np.array([[1, -2 * edge / height, edge], [0, 1, 0]])}
+
+
+class CropResize(A.CropAndPad):
+    """A.CropAndPad that cuts every number of pixels equally often, and resizes masks as exactly as images."""
+
+    def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
+        """The rows and the columns that a draw keeps."""
+        height, width = params["shape"][:2]
+        top, bottom, left, right = (self._cut(side) for side in (height, height, width, width))
+        return {"kept": (slice(top, height - bottom), slice(left, width - right))}
+
+    def _cut(self, side: int) -> int:
+        return int(self.py_random.randrange(max(1, int(-self.percent[0] * side))))
+
+    def apply(self, img: Bytes, kept: tuple[slice, slice], **params: Any) -> Bytes:
+        """Crop the image (H, W) or (H, W, 3) and resize it back."""
+        return np.asarray(cv2.resize(img[kept], img.shape[1::-1]), img.dtype)
+
+    def apply_to_mask(self, mask: Bytes, kept: tuple[slice, slice], **params: Any) -> Bytes:
+        """Crop the mask (H, W) and resize it back; between two values, the nearer one wins, and the lower one a tie."""
+        resized = cv2.resize(mask[kept].astype(np.float32), mask.shape[::-1])
+        return np.ceil(resized - 0.5).astype(mask.dtype)
+
+
+class Contrast(A.RandomBrightnessContrast):
+    """A.RandomBrightnessContrast about a multiple of the tile's mean, its brightness_limit, instead of about black."""
+
+    def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
+        """Factor alpha and summand beta of a draw."""
+        drawn = super().get_params_dependent_on_data(params, data)
+        return drawn | {"beta": (1 - drawn["alpha"]) * drawn["beta"]}
 
 
 class GridDistortion(A.GridDistortion):

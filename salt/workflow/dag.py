@@ -104,8 +104,9 @@ class Plan:
         return _json(self._model(wildcards).model_dump(mode="json", include={"network", "input", "members"}))
 
     def blend_settings(self, wildcards: Any) -> str:
-        """Settings of blend: the weight of each member; folds have equal weights."""
-        return _json(self._weights(wildcards.name))
+        """Settings of blend: the weight of each member, and whether to stretch; folds have equal weights."""
+        model = self.config.models.get(wildcards.name)
+        return _json({"weights": self._weights(wildcards.name), "stretch": model is not None and model.stretch})
 
     def _weights(self, name: str) -> dict[str, float]:
         """Weights of a blend's members by name, sorted as in the JSON, so that weights and files match."""

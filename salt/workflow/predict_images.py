@@ -19,6 +19,7 @@ from schemas.base import Shape
 from schemas.config import Config
 from schemas.differences import differences
 from schemas.errors import UserError
+from schemas.results import Stretch
 from schemas.words import first_of
 
 SHOWN = 3
@@ -69,7 +70,10 @@ def settings(config: Config) -> dict[str, Any]:
     own_range = "tile" if config.data.layout == "competition" else config.data.range
     data = config.data.model_copy(update={"tile": _tile(config)}).model_dump(mode="json", include=DATA_KEYS)
     _must_match_training(config, data, folds)
-    models = {name: config.models[name].model_dump(mode="json", include=MODEL_KEYS) for name in weights}
+    models = {
+        name: config.models[name].model_dump(mode="json", include=MODEL_KEYS) | {"stretch": _stretch(config, name)}
+        for name in weights
+    }
     return {
         "images": str(images),
         "pictures": sources.fingerprint(found),
@@ -126,6 +130,20 @@ def _must_be_trained(config: Config, folds: Sequence[FoldFiles]) -> dict[Path, f
     return weights
 
 
+def _stretch(config: Config, name: str) -> dict[str, float]:
+    """How the run stretched a model's prediction: not measured anew, so that an image gets what a test tile gets."""
+    file = Run.of(config).ensemble(name).stretch
+    if not config.models[name].stretch:
+        return Stretch().model_dump()
+    if not file.is_file():
+        raise UserError(
+            f"To predict {config.predict}, expected {file}, which tells how the run stretched the prediction of {name} "
+            "(`stretch`), found no such file. Copy it beside the run's models, or type the same command without "
+            "`predict`; then repeat this command."
+        )
+    return Stretch.model_validate_json(file.read_bytes()).model_dump()
+
+
 def _digest(weights: Mapping[Path, float]) -> str:
     """Digest of the files of weights, with the method used for images, and of their weights in the means."""
     text = f"{sources.fingerprint(list(weights))} {list(weights.values())}"
@@ -141,6 +159,8 @@ def _must_match_training(config: Config, data: Mapping[str, Any], folds: Mapping
         for fold in of_model:
             found = [*_changes(fold.snapshots, model, MODEL_KEYS), *_changes(fold.held_out, model, {"members"})]
             changed += [f"models.{name}.{change}" for change in found]
+        blended = run.ensemble(name).out_of_fold
+        changed += [f"models.{name}.{change}" for change in _changes(blended, model, {"stretch"})]
     if changed := list(dict.fromkeys(changed)):
         raise UserError(
             f"To predict {config.predict}, expected the settings that the run {run.folder} was made with, found "

@@ -40,14 +40,14 @@ resnext50                   | leave_out | with replacement    | once an epoch | 
 resnet34, pad128, resize128 | train     | without replacement | once an epoch | last weights, fresh optimizer | none
 """
 
-# model | network, its decoder if there is a choice, its first weights | input
+# model | network, its decoder if there is a choice, its first weights | input: geometry, channels, values, mask edges
 MODELS = """
-stage1_resnext50 | unet_resnext50 published imagenet | resize 192 pad 224 reflect grey3
-stage1_resnet34  | res34_256 imagenet                | resize 202 pad 256 edge ramp
-stage2_resnext50 | unet_resnext50 published imagenet | resize 192 pad 224 reflect grey3
-stage2_resnet34  | res34_256_ds imagenet             | resize 202 pad 256 edge ramp
-stage3_pad128    | res34_pad128 imagenet             | resize None pad 128 edge ramp
-stage3_resize128 | res34_resize128 imagenet          | resize 128 pad None edge ramp
+stage1_resnext50 | unet_resnext50 published imagenet | resize 192 pad 224 reflect grey3 raw fractions
+stage1_resnet34  | res34_256 imagenet                | resize 202 pad 256 edge ramp unit cut
+stage2_resnext50 | unet_resnext50 published imagenet | resize 192 pad 224 reflect grey3 raw fractions
+stage2_resnet34  | res34_256_ds imagenet             | resize 202 pad 256 edge ramp unit cut
+stage3_pad128    | res34_pad128 imagenet             | resize None pad 128 edge ramp unit cut
+stage3_resize128 | res34_resize128 imagenet          | resize 128 pad None edge ramp unit cut
 """
 
 # model | phase: weight of its last snapshot, or of each of its cycles (0: not used)
@@ -133,11 +133,20 @@ def test_networks_and_inputs_are_the_published_ones():
     found = []
     for name, model in CONFIG.models.items():
         given, network = model.input.model_dump(), model.network
-        shape = "resize {resize} pad {pad} {pad_mode} {channels}".format(**given)
+        shape = "resize {resize} pad {pad} {pad_mode} {channels} {values} {mask_edges}".format(**given)
         parts = (network.name, getattr(network, "decoder", ""), network.weights)
         found.append([name, " ".join(filter(None, parts)), shape])
         assert model.mix is None
     assert found == cells(MODELS)
+
+
+def test_the_resnet34_authors_predictions_are_stretched():
+    assert {name for name, model in CONFIG.models.items() if model.stretch} == {
+        "stage1_resnet34",
+        "stage2_resnet34",
+        "stage3_pad128",
+        "stage3_resize128",
+    }
 
 
 def test_members_are_the_published_ones():

@@ -97,8 +97,8 @@ def probabilities(run):
     return {path.stem: read(path).astype(np.float64) / ONE for path in sorted(folder.glob("*.png"))}
 
 
-def predicted_in_the_run(run):
-    """The same tiles as test tiles: by fold, blended to models, blended to an ensemble."""
+def predicted_in_the_run(run, stretched=()):
+    """The same tiles as test tiles: by fold, blended to models, some of them stretched, blended to an ensemble."""
 
     def of_model(name):
         for fold in (0, 1):
@@ -112,13 +112,14 @@ def predicted_in_the_run(run):
                     *("--held-out", f"{folder}/held_out.npy", "--test", f"{folder}/test.npy"),
                 ]
             )
-        return blended(name, {f"models/{name}/fold{fold}/test.npy": 1 for fold in (0, 1)})
+        return blended(name, {f"models/{name}/fold{fold}/test.npy": 1 for fold in (0, 1)}, name in stretched)
 
-    def blended(name, members):
+    def blended(name, members, stretch=False):
         files = [f"{run}/{path}" for path in members]
         blend.main(
             [
-                *("--settings", json.dumps(members), "--labelled", *files, "--test", *files),
+                *("--settings", json.dumps({"weights": members, "stretch": stretch})),
+                *("--labelled", *files, "--test", *files, "--stretch-out", f"{run}/{name}_stretch.json"),
                 *("--out-of-fold-out", f"{run}/{name}_oof.npy", "--test-out", f"{run}/{name}.npy"),
             ]
         )
@@ -137,6 +138,20 @@ def test_test_tiles_get_the_prediction_that_they_have_in_the_run(trained, images
         assert np.abs(found[name] - there).max() <= ROUNDINGS
     assert found["test000"].max() == 0  # constant
     assert np.std(found["test001"]) > 0.05
+
+
+def test_images_are_stretched_by_the_numbers_of_the_run(trained, images):
+    expected = predicted_in_the_run(trained, stretched=["one"])
+    stretch = json.loads((trained / "one_stretch.json").read_text())
+    assert stretch["low"] > 0.01
+    few = [name for name in TILES.ids[:3] if not (images / f"{name}.png").unlink()]  # so their extremes are others
+    models = {name: model_settings(name) | {"weight": weight} for name, weight in WEIGHTS.items()}
+    models["one"]["stretch"] = stretch
+    start(trained, images, models=models)
+    found = probabilities(trained)
+    assert found.keys() == expected.keys() - set(few)
+    for name, there in found.items():
+        assert np.abs(expected[name] - there).max() <= ROUNDINGS / (stretch["high"] - stretch["low"])
 
 
 def test_masks_are_where_the_probabilities_are_above_the_threshold(trained, images):

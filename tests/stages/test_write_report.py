@@ -392,7 +392,7 @@ def test_methods_describe_the_rounds(page):
         in methods
     )
     assert (
-        "one of [adding up to ±0.1 of the grey range; multiplying the grey values by 1 ± 0.08] (p = 0.5); each"
+        "one of [adding up to ±0.1 of the grey range; multiplying the grey values by 1 ± 0.08 about black] (p = 0.5"
         in methods
     )
     assert "The pseudo-labels by_size were added to the training tiles of each fold." in methods

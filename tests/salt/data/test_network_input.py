@@ -1,6 +1,10 @@
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -9,6 +13,7 @@ from salt.data.network_input import MEAN, STD, Geometry
 from salt.data.tiles import Tiles
 from schemas.errors import UserError
 from schemas.networks import Input
+from schemas.reading import check_config
 
 UNKNOWN = torch.full((1,), torch.nan)  # depths
 RECIPE = {  # recipe 3: settings, side, padding before
@@ -160,3 +165,125 @@ def test_soft_masks_reach_the_network_as_probabilities(shape):
 def test_soft_masks_of_zeros_and_ones_are_hard_masks_where_nothing_is_resized():
     geometry, masks = Geometry(Input(pad=48), tile=(32, 32)), (torch.rand(3, 32, 32) > 0.5).to(torch.uint8)
     assert torch.equal(geometry.masks(255 * masks, soft=True), geometry.masks(masks))
+
+
+@pytest.mark.parametrize("channels", ["grey", "grey3", "ramp", "rgb"])
+def test_values_are_those_of_the_bytes_of_a_share_or_as_imagenet_has_them(channels):
+    tiles = torch.randint(0, 256, (2, 16, 24, 3), dtype=torch.uint8)
+    imagenet, unit, raw = (
+        Geometry(Input(channels=channels, values=values), (16, 24)).images(tiles, UNKNOWN)
+        for values in ("imagenet", "unit", "raw")
+    )
+    torch.testing.assert_close(unit[:, 0], raw[:, 0] / 255)
+    torch.testing.assert_close(imagenet[:, 0], (unit[:, 0] - MEAN[0]) / STD[0], rtol=0, atol=1e-5)
+    assert (imagenet.shape, raw.min() >= 0, 1 < raw.max() <= 255) == (unit.shape, True, True)
+    if channels == "ramp":
+        assert torch.equal(unit[:, 1], imagenet[:, 1])
+        assert torch.equal(unit[:, 2], unit[:, 0] * unit[:, 1])
+
+
+def test_edges_of_masks_are_cut_or_keep_their_fractions():
+    masks = torch.zeros(1, 101, 101, dtype=torch.uint8)
+    masks[:, :, 40:] = 1
+    cut, fractions = (Geometry(Input(resize=192, mask_edges=edges), (101, 101)) for edges in ("cut", "fractions"))
+    assert cut.masks(masks).unique().tolist() == [0, 1]
+    assert len(fractions.masks(masks).unique()) == 4  # both pixels of the resized edge lie between two of the tile's
+    assert torch.equal((fractions.masks(masks) > 0.5).float(), cut.masks(masks))
+    assert torch.equal(cut.masks(255 * masks, soft=True), fractions.masks(255 * masks, soft=True))
+
+
+# The original ------------------------------------------------------------------------------------------------------
+
+GOLDEN = json.loads(Path("tests/golden/geometry.json").read_text())
+MODELS = check_config(yaml.safe_load(Path("workflow_config.yaml").read_text())).models
+ROWS, COLUMNS = np.mgrid[:101, :101]
+TILES = np.stack(
+    [
+        (3 * ROWS + 5 * COLUMNS) % 256,
+        (ROWS**2 + 7 * COLUMNS**2 + ROWS * COLUMNS) % 251,
+        255 * ROWS * COLUMNS // 10000,
+    ]
+).astype(np.uint8)
+MASKS = np.stack([COLUMNS >= 40, (ROWS - 50) ** 2 + (COLUMNS - 60) ** 2 <= 900, (ROWS + 2 * COLUMNS) % 30 < 11]).astype(
+    np.uint8
+)
+
+each_network = pytest.mark.parametrize(
+    ("name", "model"),
+    [
+        ("resize202_pad256_edge", "stage1_resnet34"),
+        ("resize202_pad256_edge", "stage2_resnet34"),
+        ("pad128_edge", "stage3_pad128"),
+        ("resize192_pad224_reflect", "stage1_resnext50"),
+        ("resize192_pad224_reflect", "stage2_resnext50"),
+    ],
+)
+
+
+def at_positions(maps):
+    """Of each map (..., S, S), the values at 40 positions."""
+    side, p = maps.shape[-1], np.arange(40)
+    return np.asarray(maps)[..., (41 * p + 3) % side, (67 * p + 9) % side]
+
+
+@each_network
+def test_a_network_of_the_winning_recipe_sees_what_the_originals_saw(name, model):
+    golden, geometry = GOLDEN[name], Geometry(MODELS[model].input, (101, 101))
+    one = 255 if geometry.settings.values == "raw" else 1
+    tolerance = 1e-3 if one == 255 else 2e-6
+    images, mirrored = (
+        geometry.images(torch.from_numpy(tiles.copy()), UNKNOWN).numpy() for tiles in (TILES, TILES[:, :, ::-1])
+    )
+    assert geometry.resized == (golden["resized_to"],) * 2
+    assert geometry.before == (golden["pad_left_and_top"],) * 2
+    assert geometry.shape == (golden["resized_to"] + golden["pad_left_and_top"] + golden["pad_right_and_bottom"],) * 2
+    assert images.shape == (3, 3, golden["side"], golden["side"])
+    assert golden["pad_mode"].startswith(geometry.settings.pad_mode)
+    for tile, image, mirror in zip(golden["tiles"], images, mirrored, strict=True):
+        first = "grey" if one == 255 else "channel_0"
+        channels = [tile["grey"]] * 3 if one == 255 else [tile[f"channel_{channel}"] for channel in range(3)]
+        np.testing.assert_allclose(at_positions(image), channels, rtol=0, atol=tolerance)
+        np.testing.assert_allclose(
+            at_positions(mirror)[0], tile[f"{first}_of_the_mirrored_tile"], rtol=0, atol=tolerance
+        )
+        means = [tile["mean"]] * 3 if one == 255 else tile["means"]
+        np.testing.assert_allclose(image.mean(axis=(1, 2), dtype=np.float64), means, rtol=0, atol=tolerance)
+    ramp = {row: images[0, 1, int(row), 0] for row in golden.get("ramp_at_rows", {})}
+    assert ramp == pytest.approx(golden.get("ramp_at_rows", {}), rel=0, abs=2e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "model"), [("resize202_pad256_edge", "stage1_resnet34"), ("pad128_edge", "stage3_pad128")]
+)
+def test_the_resnet34s_learn_the_masks_of_the_original(name, model):
+    masks = Geometry(MODELS[model].input, (101, 101)).masks(torch.from_numpy(MASKS)).numpy()[:, 0]
+    for tile, mask in zip(GOLDEN[name]["tiles"], masks, strict=True):
+        assert at_positions(mask).tolist() == tile["mask"]
+        assert (mask.sum(), mask.max() == 0) == (tile["mask_pixels"], tile["is_empty_label"])
+
+
+def test_the_resnext50_learns_the_fractions_of_the_original():
+    """The original's masks were resized in 8 bits, so a fraction is that of ours to 1/255."""
+    geometry = Geometry(MODELS["stage1_resnext50"].input, (101, 101))
+    masks = geometry.masks(torch.from_numpy(MASKS)).numpy()[:, 0]
+    for tile, mask in zip(GOLDEN["resize192_pad224_reflect"]["tiles"], masks, strict=True):
+        np.testing.assert_allclose(at_positions(mask), tile["mask"], rtol=0, atol=1 / 255)
+        in_8_bits = np.round(255 * mask)
+        assert ((in_8_bits > 0) & (in_8_bits < 255)).sum() == pytest.approx(tile["mask_pixels_between_0_and_1"], abs=20)
+        assert (mask > 0.5).sum() == pytest.approx(tile["mask_pixels_above_0.5"], abs=5)
+        assert mask.sum(dtype=np.float64) == pytest.approx(tile["mask_sum"], abs=4)
+
+
+@each_network
+def test_predictions_come_back_as_those_of_the_original(name, model):
+    golden, geometry = GOLDEN[name]["way_back"], Geometry(MODELS[model].input, (101, 101))
+    n = np.arange(3).reshape(3, 1, 1, 1)
+    i, j = np.mgrid[: geometry.shape[0], : geometry.shape[1]]
+    plain = 4 * np.sin(0.05 * i + 0.3 * n) * np.cos(0.04 * j)
+    flipped = 4 * np.cos(0.03 * i + 0.2 * n) * np.sin(0.06 * j + 0.5)
+    plain, flipped = (geometry.probabilities(torch.from_numpy(x.astype(np.float32))) for x in (plain, flipped))
+    mean = ((plain + flipped.flip(2)) / 2).numpy()
+    np.testing.assert_allclose(at_positions(mean), golden["values"], rtol=0, atol=2e-6)
+    np.testing.assert_allclose(mean.mean(axis=(1, 2), dtype=np.float64), golden["means"], rtol=0, atol=2e-6)
+    for values, stored in zip(golden["values"], golden.get("as_stored_in_8_bits", []), strict=False):
+        assert np.floor(255 * np.array(values)).tolist() == stored

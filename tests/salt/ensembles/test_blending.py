@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 
 from salt.data.predictions import FIELDS
 from salt.data.records import create_records, open_records
-from salt.ensembles.blending import blend, mean
+from salt.ensembles.blending import blend, extremes, mean
+from schemas.results import Stretch
 
 
 def predictions(path, ids, seed):
@@ -61,3 +62,40 @@ def test_a_blend_of_one_prediction_with_itself_is_that_prediction(tmp_path_facto
     member = predictions(folder / "a.npy", IDS[:3], 0)
     blend([member] * len(weights), weights, folder / "out.npy")
     assert np.abs(open_records(folder / "out.npy")["tta"].astype(float) - member["tta"]).max() < 1e-3
+
+
+def test_the_extremes_of_a_blend_are_those_of_all_tiles_but_constant_ones(tmp_path):
+    members = [predictions(tmp_path / f"{seed}.npy", IDS, seed) for seed in range(2)]
+    whole = np.concatenate([mean(members, [3, 1], "tta", slice(start, start + 200)) for start in (0, 200, 400)])
+    found = extremes(members, [3, 1])
+    assert (found.low, found.high) == (whole.min(), whole.max())
+    alone = create_constant(tmp_path / "constant.npy")
+    assert extremes([alone], [1]) == Stretch(low=0.25, high=0.75)
+    assert extremes([alone[:1]], [1]) == Stretch()  # nothing to be stretched
+
+
+def create_constant(path):
+    """A constant tile, with a prediction of 0, and another one."""
+    with create_records(path, ["a", "b"], {name: np.float16 for name in FIELDS}, 4, 4) as records:
+        for name in FIELDS:
+            records[name][1] = np.linspace(0.25, 0.75, 16).reshape(4, 4)
+    return open_records(path)
+
+
+def test_a_stretched_blend_has_its_extremes_at_0_and_1_and_the_others_between(tmp_path):
+    members = [predictions(tmp_path / f"{seed}.npy", IDS[:50], seed) for seed in range(3)]
+    stretch = extremes(members, [1, 1, 1])
+    for out, by in (("plain.npy", Stretch()), ("out.npy", stretch)):
+        blend(members, [1, 1, 1], tmp_path / out, by)
+    plain, found = (open_records(tmp_path / out)["tta"].astype(np.float64) for out in ("plain.npy", "out.npy"))
+    assert (found.min(), found.max()) == (0, 1)
+    assert np.abs(found - (plain - stretch.low) / (stretch.high - stretch.low)).max() < 2e-3
+
+
+def test_tiles_beyond_the_extremes_are_cut_to_0_and_1(tmp_path):
+    ids = [IDS[fold::2] for fold in range(2)]
+    members = [predictions(tmp_path / f"{fold}.npy", ids[fold], fold) for fold in range(2)]
+    blend(members, [1, 1], tmp_path / "out.npy", Stretch(low=0.25, high=0.75))
+    found = open_records(tmp_path / "out.npy")
+    expected = np.clip((members[0]["plain"].astype(np.float32) - 0.25) / 0.5, 0, 1)
+    assert np.array_equal(found["plain"][0::2], expected.astype(np.float16))

@@ -301,7 +301,7 @@ def test_weights_of_a_blend_stay_with_their_members(raw):
     turned["ensembles"]["stage1"] = {"stage1_resnet34": 2, "stage1_resnext50": 1}
     which = wildcards(name="stage1")
     for plan in (Plan(raw), Plan(turned)):
-        weights = json.loads(plan.blend_settings(which))
+        weights = json.loads(plan.blend_settings(which))["weights"]
         assert [Path(path).parent.name for path in plan.test_members(which)] == list(weights)
         assert weights == {"stage1_resnet34": 2, "stage1_resnext50": 1}
 

@@ -14,7 +14,7 @@ from salt.runtime.paths import Run
 from salt.workflow import predict_images
 from schemas.errors import UserError
 from schemas.reading import check_config
-from schemas.results import PredictImagesSettings
+from schemas.results import PredictImagesSettings, Stretch
 
 WINNING = yaml.safe_load(Path("workflow_config.yaml").read_text())
 MODELS = ("stage2_resnext50", "stage3_pad128")  # of the ensemble `final`
@@ -41,6 +41,10 @@ def raw(tmp_path):
             for output, keys in ((files.snapshots, ("network", "input", "phases")), (files.held_out, ("members",))):
                 settings = {"seed": 13} | {key: was[key] for key in keys}
                 write_provenance(output, settings)
+        blended = Run(tmp_path / "results").ensemble(model)
+        blended.folder.mkdir(parents=True)
+        blended.stretch.write_text('{"low": 0.125, "high": 0.75}')
+        write_provenance(blended.out_of_fold, {"weights": {}, "stretch": was["stretch"]})
     (tmp_path / "lines").mkdir()
     (tmp_path / "lines" / "a.png").write_bytes(b"1")
     return raw
@@ -66,6 +70,16 @@ def test_the_settings_are_those_of_the_ensembles_models_with_their_weights(raw):
     found = PredictImagesSettings.model_validate(settings(raw))
     assert {name: member.weight for name, member in found.models.items()} == {MODELS[0]: 1, MODELS[1]: 3}
     assert (found.folds, found.tile, found.postprocess.threshold) == (2, (101, 101), 0.5)
+
+
+def test_a_model_is_stretched_as_the_run_stretched_it(raw, tmp_path):
+    found = PredictImagesSettings.model_validate(settings(raw)).models
+    assert found["stage2_resnext50"].stretch == Stretch()
+    assert found["stage3_pad128"].stretch == Stretch(low=0.125, high=0.75)
+    Run(tmp_path / "results").ensemble("stage3_pad128").stretch.unlink()
+    assert "ensembles/stage3_pad128/stretch.json, which tells how the run stretched" in fault(raw)
+    raw["models"]["stage3_pad128"]["stretch"] = False
+    assert "models.stage3_pad128.stretch: true -> false" in fault(raw)
 
 
 def test_a_prediction_has_the_steps_of_the_run_but_for_the_jigsaw_rule(raw):
