@@ -10,6 +10,7 @@ from typing import NamedTuple, Self
 
 from salt.intake import sources
 from salt.runtime import timings
+from salt.runtime.makespan import Load
 from salt.runtime.paths import Run
 from salt.runtime.timings import Timing
 from salt.workflow.snakemake_adapter import Job, size
@@ -73,6 +74,11 @@ class Cost:
         if basis is None or tiles is None:
             return None
         return self._passes(job) * tiles * basis.seconds / basis.tiles
+
+    def loads(self, jobs: Sequence[Job]) -> dict[int, Load]:
+        """What jobs take, by their numbers. Only trainings take time here, as far as their time is known."""
+        seconds = {job.number: self.seconds(job) or 0.0 for job in jobs if job.rule in TRAININGS}
+        return {job.number: Load(seconds.get(job.number, 0.0), job.cores, job.gpus, job.after) for job in jobs}
 
     def seconds_on_cpu(self, job: Job) -> float:
         """Rough seconds of a training on the CPU with this config's threads; 0 for networks without an encoder."""

@@ -5,6 +5,8 @@ They are not a public interface and change between versions, so an untested vers
 
 import ast
 import json
+import math
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
@@ -13,6 +15,7 @@ from typing import Any
 
 from snakemake.cli import get_argument_parser
 
+from salt.runtime.makespan import Limits
 from schemas.differences import differences
 
 TESTED = "9.27"  # minor version; its patches change no internals
@@ -23,6 +26,9 @@ WITHOUT_JOBS = (
     *("generate_unit_tests", "dag", "rulegraph", "filegraph", "d3dag", "summary", "detailed_summary"),
     *("list_changes", "list_input_changes", "list_params_changes", "list_untracked"),
 )
+
+GPU = "gpu"  # the resource that jobs on a GPU take
+SHARED = ("_cores", GPU)  # in the order of Limits
 
 MISSING, SETTINGS, RULE = "output missing", "settings changed", "rule changed in the Snakefile"
 FORCED, INPUT, FOLLOWS = "asked for on the command line", "input changed", "follows from another job"
@@ -36,6 +42,8 @@ class Job:
     why: one of REASONS
     changes: changes of its settings since it last ran: "phases.0.optimizer.lr: 0.002 -> 0.001"
     present: bytes of its existing outputs, which will be replaced
+    number: Snakemake's; after: numbers of the pending jobs that it waits for
+    cores, gpus: what it takes; log: its file
     """
 
     rule: str
@@ -43,6 +51,16 @@ class Job:
     why: str = MISSING
     changes: tuple[str, ...] = ()
     present: int = 0
+    number: int = 0
+    after: frozenset[int] = frozenset()
+    cores: int = 1
+    gpus: int = 0
+    log: Path = Path()
+
+    @property
+    def name(self) -> str:
+        """Rule and wildcards, as in the name of its log: `train_fold stage1_fold0`."""
+        return self.rule if self.log.stem in ("", self.rule) else f"{self.rule} {self.log.stem}"
 
 
 class Engine:
@@ -82,6 +100,12 @@ class Engine:
         """Whether this is a dry run with a complete DAG; only then has it a scheduler."""
         return bool(self._workflow.dryrun) and self._workflow.scheduler is not None
 
+    @property
+    def limits(self) -> Limits:
+        """What jobs share, by --cores and --resources gpu. Requires a complete DAG."""
+        shared = self._workflow.scheduler.global_resources
+        return Limits(*(math.inf if shared.get(name, sys.maxsize) == sys.maxsize else shared[name] for name in SHARED))
+
     def pending(self) -> list[Job]:
         """The jobs that need to run, in the order of their rules. Requires a complete DAG."""
         order = {rule.name: number for number, rule in enumerate(self._workflow.rules)}
@@ -96,8 +120,19 @@ class Engine:
         changed = self._workflow.persistence.params_changed(job)
         changes = tuple(differences(_settings(changed.only_old), _settings(changed.only_new))) if changed else ()
         present = sum(size(Path(path)) for path in job.output)
-        why = _why(self._workflow.dag.reason(job), changes)
-        return Job(job.rule.name, dict(job.wildcards_dict), why, changes, present)
+        dag = self._workflow.dag
+        return Job(
+            job.rule.name,
+            dict(job.wildcards_dict),
+            _why(dag.reason(job), changes),
+            changes,
+            present,
+            number=dag.jobid(job),
+            after=frozenset(dag.jobid(other) for other in dag.job_dependencies(job) if dag.needrun(other)),
+            cores=job.threads,
+            gpus=job.resources.get(GPU, 0),
+            log=Path(next(iter(job.log), "")),
+        )
 
 
 def must_be_tested(version: str) -> None:

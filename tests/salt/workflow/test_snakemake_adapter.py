@@ -22,10 +22,15 @@ def test_the_locked_snakemake_is_the_tested_one():
 def workflow_of(*params):
     """A workflow with one pending job that has such parameters."""
     rule = SimpleNamespace(name="score", norun=False, params=params)
-    job = SimpleNamespace(rule=rule, wildcards_dict={}, output=[])
+    job = SimpleNamespace(rule=rule, wildcards_dict={}, output=[], log=[], threads=1, resources={})
     causes = ("incomplete_output", "code_changed", "software_stack_changed", "forced", "updated_input", "input_changed")
     reason = SimpleNamespace(missing_output=True, **dict.fromkeys(causes, False))
-    dag = SimpleNamespace(needrun_jobs=lambda exclude_finished: [job], reason=lambda _: reason)
+    dag = SimpleNamespace(
+        needrun_jobs=lambda exclude_finished: [job],
+        reason=lambda _: reason,
+        jobid=lambda _: 1,
+        job_dependencies=lambda _: [],
+    )
     unchanged = SimpleNamespace(params_changed=lambda _: None)
     return SimpleNamespace(rules=[rule], dag=dag, persistence=unchanged)
 
