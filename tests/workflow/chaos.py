@@ -15,7 +15,7 @@ import numpy as np
 import psutil
 import yaml
 
-from tests.workflow.conftest import JOB, field_of, overlays, snakemake, start
+from tests.workflow.conftest import JOB, field_of, overlays, snakemake, snakemakes_log, start
 
 START = 4.0  # s until Snakemake's first job is running
 TRAINING = re.compile(r"stages\.(train_fold|pretrain)")
@@ -80,7 +80,7 @@ class Victim:
         hit = Hit(event, time.monotonic() - begin, jobs, lost)
         EVENTS[event](self, process)
         process.wait(timeout=300)
-        self.done |= outputs_of_finished_jobs(self.folder, self.output)
+        self.done |= outputs_of_finished_jobs(self.folder, snakemakes_log(self.folder))
         hit.ended = self.output.strip().rsplit("\n", 1)[-1]
         self.hits.append(hit)
         return True

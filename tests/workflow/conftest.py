@@ -62,11 +62,17 @@ def jobs(text: str) -> set[str]:
     return {f"{name} {field_of(block, 'wildcards')}".strip() for name, block in re.findall(JOB, text)}
 
 
+def snakemakes_log(folder: Path) -> str:
+    """What Snakemake wrote in its last run, with all that it says of each job."""
+    logs = sorted((folder / ".snakemake" / "log").glob("*.log"))
+    return logs[-1].read_text() if logs else ""
+
+
 def in_the_middle_of_a_training(results: Path, text: str) -> bool:
     """Whether a training is done and another one has finished an epoch."""
     logs = [log.read_text() for log in results.glob("logs/train_fold/*.log")]
     busy = [log for log in logs if "epoch 1/" in log and "trained fold" not in log]
-    return "(Rule: train_fold)" in text and bool(busy)
+    return bool(re.search(r"^train_fold \S+ \| done in", text, re.MULTILINE) and busy)
 
 
 def start(folder: Path, *options: str, output: Path) -> subprocess.Popen:

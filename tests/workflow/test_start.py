@@ -92,7 +92,7 @@ def test_a_run_that_does_not_fit_on_the_disk_does_not_start(repository, on_a_sma
         r"^Error: expected room for .*, about 19\.\d GB, and found 10\.\d MB free", done.stdout, re.MULTILINE
     )
     assert "Traceback" not in done.stdout
-    assert "rule fetch_weights" not in done.stdout
+    assert "fetch_weights" not in done.stdout
 
 
 def test_fold_honest_pseudo_labels_keep_the_folds_apart(repository):
