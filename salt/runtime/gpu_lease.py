@@ -29,7 +29,7 @@ from schemas.reading import read_settings
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 LISTED = re.compile(r"GPU (?P<index>\d+): (?P<model>.*) \(UUID: (?P<uuid>\S+)\)")  # by `nvidia-smi -L`
 LISTED_PART = re.compile(r"\s+MIG (?P<model>\S+)\s+Device\s+(?P<index>\d+): \(UUID: (?P<uuid>\S+)\)")
-TAKEN = re.compile(r"runs on (GPU [^,]+)")  # what a program's log says once it holds a GPU
+TAKEN = re.compile(r"runs on (GPU [^ ,]+)")  # what a program's log says once it holds a GPU
 POLL = 0.5  # s between two attempts
 REMIND = 600.0  # s between two lines about the wait
 

@@ -2,7 +2,7 @@
 
 import heapq
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from typing import NamedTuple
@@ -13,6 +13,13 @@ class Limits(NamedTuple):
 
     cores: float = math.inf
     gpus: float = math.inf
+
+    def at_once(self, sizes: Collection[tuple[int, int]]) -> int:
+        """How many jobs run side by side if there are as many as sizes, (cores, gpus), and each is as large as one."""
+        if not sizes:
+            return 0
+        room = min(min(self.cores / cores, self.gpus / gpus if gpus else math.inf) for cores, gpus in sizes)
+        return max(1, math.floor(min(len(sizes), room)))
 
 
 @dataclass(frozen=True)

@@ -49,11 +49,12 @@ def check(engine: Engine, config: Config) -> None:
 
     Ends the program if a problem would stop the run.
     """
-    jobs, cost, free = engine.pending(), Cost.of(config), free_bytes(config.pathvars.results)
-    room = too_little_room(cost.disk(jobs).total, free, config.pathvars.results) if config.compute.check_disk else ()
-    limits = engine.limits
+    jobs, limits, cost, results = engine.pending(), engine.limits, Cost.of(config), config.pathvars.results
+    free, needed = free_bytes(results), cost.disk(jobs, limits).total
+    room = too_little_room(needed, free, results) if config.compute.check_disk else ()
     preflight.report([*preflight.problems(config, cost, jobs, limits, engine.runs_here), *room])
-    print(f"This run: {len(jobs)} jobs; {_trainings(jobs, cost, limits)}; {_disk(jobs, cost, free)}", file=sys.stderr)
+    time, disk = _trainings(jobs, cost, limits), _disk(jobs, cost, free, limits)
+    print(f"This run: {len(jobs)} jobs; {time}; {disk}", file=sys.stderr)
 
 
 def too_little_room(needed: int, free: int, results: str) -> Iterator[Problem]:
@@ -86,8 +87,8 @@ def summary(jobs: Sequence[Job], cost: Cost, free: int, limits: Limits) -> Itera
     yield from _reasons(jobs)
     yield ""
     yield f"Time: {_trainings(jobs, cost, limits)}"
-    yield f"Disk: {_disk(jobs, cost, free)}"
-    for kind, amount in cost.disk(jobs).kinds.items():
+    yield f"Disk: {_disk(jobs, cost, free, limits)}"
+    for kind, amount in cost.disk(jobs, limits).kinds.items():
         yield f"{_bytes(amount):>10}  {kind}"
 
 
@@ -163,8 +164,8 @@ def _with(limits: Limits, trainings: Sequence[Job]) -> str:
     return f"with {'any number of GPUs' if math.isinf(limits.gpus) else f'gpu={limits.gpus}'} and {cores}"
 
 
-def _disk(jobs: Sequence[Job], cost: Cost, free: int) -> str:
-    disk = cost.disk(jobs)
+def _disk(jobs: Sequence[Job], cost: Cost, free: int, limits: Limits) -> str:
+    disk = cost.disk(jobs, limits)
     text = f"about {_bytes(disk.total)} in {cost.config.pathvars.results}"
     if disk.unknown:
         text += f" and the weights of {', '.join(disk.unknown)}, {UNKNOWN}"

@@ -4,7 +4,6 @@ Errors stop the run, warnings do not. `schemas` checks the config on its own.
 """
 
 import json
-import math
 import os
 import subprocess
 import sys
@@ -278,9 +277,11 @@ def _gpus(config: Config, jobs: Sequence[Job], limits: Limits) -> Iterator[Probl
 def _cores(config: Config, jobs: Sequence[Job], limits: Limits) -> Iterator[Problem]:
     """More threads or processes than cores, over all jobs that run side by side."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    jobs_at_once = _side_by_side(jobs, limits, cores)
+    on_gpus = bool(jobs[0].gpus)
+    here = limits if on_gpus else limits._replace(cores=min(limits.cores, cores))
+    jobs_at_once = here.at_once([(job.cores, job.gpus) for job in jobs])
     each = f", for each of {jobs_at_once} jobs side by side" if jobs_at_once > 1 else ""
-    waiting = "the GPUs would wait for tiles" if each and jobs[0].gpus else "more would wait for each other"
+    waiting = "the GPUs would wait for tiles" if each and on_gpus else "more would wait for each other"
     for key in ("threads", "loader_workers"):
         if (found := getattr(config.compute, key)) * jobs_at_once > cores:
             yield Problem(
@@ -288,10 +289,3 @@ def _cores(config: Config, jobs: Sequence[Job], limits: Limits) -> Iterator[Prob
                 f"found {found}; lower it: {waiting}",
                 stops=False,
             )
-
-
-def _side_by_side(jobs: Sequence[Job], limits: Limits, cores: int) -> int:
-    """How many of these jobs run at once, within the limits and, if they compute on the CPU, its cores."""
-    on_gpus = min((limits.gpus / job.gpus for job in jobs if job.gpus), default=math.inf)
-    on_cores = min(min(limits.cores, math.inf if job.gpus else cores) / job.cores for job in jobs)
-    return max(1, math.floor(min(len(jobs), on_gpus, on_cores)))

@@ -30,7 +30,6 @@ WITHOUT_JOBS = (
 )
 
 GPU = "gpu"  # the resource that jobs on a GPU take
-SHARED = ("_cores", GPU)  # in the order of Limits
 
 # What Snakemake says of each job, which a watched run shows in its own way. Errors are none of these.
 OF_JOBS = (
@@ -132,9 +131,10 @@ class Engine:
 
     @property
     def limits(self) -> Limits:
-        """What jobs share, by --cores and --resources gpu. Requires a complete DAG."""
+        """What jobs share, by --cores and --resources gpu, or --jobs on a cluster. Requires a complete DAG."""
         shared = self._workflow.scheduler.global_resources
-        return Limits(*(math.inf if shared.get(name, sys.maxsize) == sys.maxsize else shared[name] for name in SHARED))
+        cores, gpus, nodes = (shared.get(name, sys.maxsize) for name in ("_cores", GPU, "_nodes"))
+        return Limits(*(math.inf if limit == sys.maxsize else limit for limit in (cores, min(gpus, nodes))))
 
     def pending(self) -> list[Job]:
         """The jobs that need to run, in the order of their rules. Requires a complete DAG."""

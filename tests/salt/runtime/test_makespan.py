@@ -38,6 +38,21 @@ def test_a_job_that_needs_more_than_there_is_runs_alone_and_done_ones_are_not_wa
     assert makespan({}, Limits()) == critical_path({}) == 0
 
 
+@pytest.mark.parametrize(
+    ("limits", "size", "count"),
+    [
+        (Limits(cores=8, gpus=4), (1, 1), 4),
+        (Limits(cores=2, gpus=4), (1, 1), 2),
+        (Limits(cores=5, gpus=1), (2, 0), 2),
+        (Limits(cores=1, gpus=1), (4, 0), 1),
+        (Limits(), (1, 1), 6),
+    ],
+)
+def test_as_many_jobs_run_at_once_as_cores_and_gpus_have_room_for(limits, size, count):
+    assert limits.at_once([size] * 6) == count
+    assert limits.at_once([]) == 0
+
+
 @st.composite
 def loads(draw):
     """Up to five jobs, each after some earlier ones."""

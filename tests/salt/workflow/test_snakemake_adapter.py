@@ -127,9 +127,10 @@ def test_a_dry_run_and_another_display_are_left_alone(terminal, monkeypatch):
     ("shared", "limits"),
     [
         ({"_cores": 8, "gpu": 2}, Limits(8, 2)),
-        ({"_cores": sys.maxsize}, Limits(math.inf, math.inf)),
+        ({"_cores": 8}, Limits(8, math.inf)),
+        ({"_cores": sys.maxsize, "_nodes": 30}, Limits(math.inf, 30)),
     ],
 )
-def test_limits_are_those_of_the_command_line_and_none_on_a_cluster(shared, limits):
+def test_limits_are_those_of_the_command_line_and_on_a_cluster_the_number_of_jobs(shared, limits):
     workflow = SimpleNamespace(scheduler=SimpleNamespace(global_resources=shared))
     assert Engine(workflow).limits == limits

@@ -79,9 +79,9 @@ def test_without_a_terminal_each_line_of_a_log_is_a_line_with_its_job_and_gpu(jo
     clock[0] += 61
     seen.finished(1)
     assert out.getvalue().splitlines() == [
-        "GPU 3 (NVIDIA H200) | train_fold stage1_fold0 | runs on GPU 3 (NVIDIA H200), GPU-1a2b",
-        "GPU 3 (NVIDIA H200) | train_fold stage1_fold0 | epoch 1/2 | 7 images/s",
-        "GPU 3 (NVIDIA H200) | train_fold stage1_fold0 | done in 01:01 | 1 of 3 jobs done, 0 running | time left "
+        "GPU 3 | train_fold stage1_fold0 | runs on GPU 3 (NVIDIA H200), GPU-1a2b",
+        "GPU 3 | train_fold stage1_fold0 | epoch 1/2 | 7 images/s",
+        "GPU 3 | train_fold stage1_fold0 | done in 01:01 | 1 of 3 jobs done, 0 running | time left "
         "unknown until a first training is done",
     ]
 
@@ -125,19 +125,19 @@ def test_on_a_terminal_the_last_line_of_each_job_is_drawn_again_below_what_is_do
     with jobs[0].log.open("a") as log:
         log.write(f"{STAMP} epoch 1/2\n{STAMP} epoch 2/2 with a very long line that does not fit\n")
     seen.look()
-    warnings = [f"GPU {2 - n} (H200) | train_fold stage1_fold{n - 1} | warning: skipped" for n in (1, 2)]
+    warnings = [f"GPU {2 - n} | train_fold stage1_fold{n - 1} | warning: skipped" for n in (1, 2)]
     assert screen_of(out.getvalue()) == [
         *warnings,
         "0 of 3 jobs done, 2 running | time left unknown until a fir",
-        "GPU 0 (H200) | train_fold stage1_fold1 | warning: skipped",
-        "GPU 1 (H200) | train_fold stage1_fold0 | epoch 2/2 with a v",
+        "GPU 0 | train_fold stage1_fold1 | warning: skipped",
+        "GPU 1 | train_fold stage1_fold0 | epoch 2/2 with a very lon",
     ]
     seen.clear()
     assert screen_of(out.getvalue()) == warnings
     clock[0] += 5
     seen.finished(2)
     seen.failed(1)
-    done = "GPU 0 (H200) | train_fold stage1_fold1 | done in 00:05 | warning: skipped"
+    done = "GPU 0 | train_fold stage1_fold1 | done in 00:05 | warning: skipped"
     assert screen_of(out.getvalue()) == [*warnings, done]
 
 
