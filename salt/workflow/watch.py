@@ -28,6 +28,7 @@ from schemas.config import Config
 
 EVERY = 1.0  # s between two looks at the logs
 ESTIMATES = 10.0  # s between two estimates of the time left
+END = 14  # characters of a line that is too long: "| 1:12:10 left"
 LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} (.*)")  # of a program itself (salt/runtime/program.py)
 
 
@@ -53,7 +54,7 @@ class Screen:
         """Draw lines in the place of those that are drawn, as far as the terminal has room."""
         self.clear()
         columns, rows = shutil.get_terminal_size()
-        shown = [line[: columns - 1] for line in lines[: rows - 1]]
+        shown = [_fitted(line, columns - 1) for line in lines[: rows - 1]]
         self._write("".join(f"{line}\n" for line in shown))
         self.drawn = len(shown)
 
@@ -61,6 +62,11 @@ class Screen:
         with contextlib.suppress(OSError):  # the terminal may be gone
             self.out.write(text)
             self.out.flush()
+
+
+def _fitted(line: str, width: int) -> str:
+    """A line without its middle if it is too long: the time left of a job stands at its end."""
+    return line if len(line) <= width else f"{line[: max(0, width - END - 1)]}…{line[-END:]}"[:width]
 
 
 @dataclass

@@ -123,14 +123,14 @@ def test_on_a_terminal_the_last_line_of_each_job_is_drawn_again_below_what_is_do
         job.log.write_text(f"{STAMP} runs on GPU {2 - number} (H200), GPU-{number}\n{STAMP} warning: skipped\n")
         seen.look()
     with jobs[0].log.open("a") as log:
-        log.write(f"{STAMP} epoch 1/2\n{STAMP} epoch 2/2 with a very long line that does not fit\n")
+        log.write(f"{STAMP} epoch 1/2\n{STAMP} epoch 2/2 with a very long line | 1:12:10 left\n")
     seen.look()
     warnings = [f"GPU {2 - n} | train_fold stage1_fold{n - 1} | warning: skipped" for n in (1, 2)]
     assert screen_of(out.getvalue()) == [
         *warnings,
-        "0 of 3 jobs done, 2 running | time left unknown until a fir",
+        "0 of 3 jobs done, 2 running | time left unkn…aining is done",
         "GPU 0 | train_fold stage1_fold1 | warning: skipped",
-        "GPU 1 | train_fold stage1_fold0 | epoch 2/2 with a very lon",
+        "GPU 1 | train_fold stage1_fold0 | epoch 2/2 …| 1:12:10 left",
     ]
     seen.clear()
     assert screen_of(out.getvalue()) == warnings
