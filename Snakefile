@@ -1,6 +1,6 @@
 # The whole workflow, in the order in which it runs. salt/workflow/dag.py determines the inputs and settings of a rule,
-# salt/runtime/paths.py the places of its files, stages/<rule>.py is its program. A program's output goes to its log;
-# descriptor 3 is the terminal (salt/runtime/progress.py).
+# salt/runtime/paths.py the places of its files, stages/<rule>.py is its program. A program's output goes to its log,
+# which salt/workflow/watch.py reads. Where it does not, a program itself reports to the terminal, its descriptor 3.
 
 import shlex
 import sys
@@ -9,6 +9,7 @@ from salt.workflow import dry_run, preflight, run_hooks, run_lock
 from salt.workflow.dag import Plan
 from salt.workflow.recipes import Recipes
 from salt.workflow.snakemake_adapter import Engine
+from salt.workflow.watch import Watch
 
 
 configfile: "workflow_config.yaml"
@@ -19,7 +20,8 @@ plan = Plan(config, Recipes(engine.config_files, engine.config_options))
 preflight.must_have_inputs(plan)
 run_lock.hold(engine)
 dry_run.summarize_at_exit(engine, plan.config)
-python = f"PROGRESS_TO=3 exec {shlex.quote(sys.executable)} -m"
+watch = Watch.of(engine)
+python = f"PROGRESS_TO={watch.descriptor} exec {shlex.quote(sys.executable)} -m"
 
 # The files of the run, and those of the fold, the pretraining etc. that a job's wildcards name.
 run = plan.run
@@ -358,6 +360,7 @@ if plan.config.predict:
 onstart:
     dry_run.check(engine, plan.config)
     run_hooks.save_config(plan.config)
+    watch.begin(engine, plan.config)
 
 
 onsuccess:

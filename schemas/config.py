@@ -14,6 +14,11 @@ class Compute(Section):
     """How the machine is used. A change reruns nothing; `device` and `threads` can change the last bits of a result."""
 
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: the GPU if there is one.")
+    jobs_per_gpu: Count = Field(
+        1,
+        description="Jobs that share a GPU, each with its part of the memory; 2 pays for small networks. Snakemake "
+        "starts as many with `--resources gpu=<GPUs x jobs_per_gpu>`.",
+    )
     threads: Count = Field(2, description="CPU threads of one program (torch).")
     loader_workers: int = Field(
         4, ge=0, description="Processes that augment tiles; 0: the training process augments them itself."

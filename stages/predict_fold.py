@@ -3,6 +3,11 @@
 It chooses the snapshots, once, and records them for all later predictions.
 """
 
+from salt.runtime import gpu_lease, program
+
+if __name__ == "__main__":
+    gpu_lease.start_program()  # before torch is imported, which then sees one GPU
+
 import argparse
 from pathlib import Path
 
@@ -10,7 +15,7 @@ from salt.data import folds
 from salt.data.network_input import Geometry
 from salt.data.tiles import load_tiles, rows_of
 from salt.inference import fold_prediction, snapshots
-from salt.runtime import device, program, provenance
+from salt.runtime import device, provenance
 from salt.runtime.progress import say
 from schemas.config import Compute
 from schemas.reading import read_settings
@@ -56,4 +61,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    program.run(main)
+    program.finish(main)

@@ -1,5 +1,10 @@
 """Predict other images of any size with a trained run: a mask and the probabilities of each."""
 
+from salt.runtime import gpu_lease, program
+
+if __name__ == "__main__":
+    gpu_lease.start_program()  # before torch is imported, which then sees one GPU
+
 import argparse
 import shutil
 from pathlib import Path
@@ -8,7 +13,7 @@ from salt.inference.image_predictions import write_predictions
 from salt.inference.input_images import find_images, open_images
 from salt.inference.trained_run import Ensemble
 from salt.inference.window_blocks import Blocks, Windows
-from salt.runtime import device, program, provenance
+from salt.runtime import device, provenance
 from salt.runtime.paths import Run
 from salt.runtime.progress import say
 from schemas.config import Compute
@@ -55,4 +60,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    program.run(main)
+    program.finish(main)

@@ -3,6 +3,11 @@
 A control is trained on a fold's labelled tiles instead, for as many steps.
 """
 
+from salt.runtime import gpu_lease, program
+
+if __name__ == "__main__":
+    gpu_lease.start_program()  # before torch is imported, which then sees one GPU
+
 import argparse
 from pathlib import Path
 
@@ -10,7 +15,7 @@ from salt.data import folds
 from salt.data.tiles import Tiles, load_tiles, rows_of
 from salt.ensembles import pseudo_labels
 from salt.inference.weight_files import save_weights
-from salt.runtime import program, provenance
+from salt.runtime import provenance
 from salt.runtime.progress import say
 from salt.training.fit import fit
 from salt.training.task import Task
@@ -74,4 +79,4 @@ def read_tiles(args: argparse.Namespace, settings: PretrainSettings) -> tuple[Ti
 
 
 if __name__ == "__main__":
-    program.run(main)
+    program.finish(main)

@@ -1,5 +1,10 @@
 """Train one model on one fold: writes its snapshots, a table of them, and one row of history per epoch."""
 
+from salt.runtime import gpu_lease, program
+
+if __name__ == "__main__":
+    gpu_lease.start_program()  # before torch is imported, which then sees one GPU
+
 import argparse
 from pathlib import Path
 
@@ -8,7 +13,7 @@ import numpy as np
 from salt.data import folds
 from salt.data.tiles import Tiles, concatenate, load_tiles, rows_of
 from salt.ensembles import pseudo_labels
-from salt.runtime import program, provenance
+from salt.runtime import provenance
 from salt.runtime.progress import say
 from salt.training.fit import fit
 from salt.training.task import Task
@@ -88,4 +93,4 @@ def read_unlabelled(folder: Path) -> Tiles:
 
 
 if __name__ == "__main__":
-    program.run(main)
+    program.finish(main)

@@ -10,7 +10,8 @@ import os
 import shlex
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import NoReturn
 
 from salt.runtime import provenance
@@ -33,12 +34,30 @@ MEMORY = (
 
 def run(main: Callable[[], None]) -> NoReturn:
     """Run a stage's `main` and exit: 0 if it returns, 1 with just the message after a user's mistake."""
+    start()
+    finish(main)
+
+
+def start() -> None:
+    """Set up the process of a stage, and begin its log."""
     end_with_parent()
     provenance.origin()
     print(command(), flush=True)
     logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(asctime)s %(message)s")
-    try:
+
+
+def finish(main: Callable[[], None]) -> NoReturn:
+    """Run the `main` of a stage that has started, and exit as `run` does."""
+    with faults_in_words():
         main()
+    sys.exit(0)
+
+
+@contextmanager
+def faults_in_words() -> Iterator[None]:
+    """Turn a user's mistake, a signal or a machine that is too small into an exit with just the message."""
+    try:
+        yield
     except UserError as error:
         logging.shutdown()
         sys.exit(f"Error: {error}")
@@ -50,7 +69,6 @@ def run(main: Callable[[], None]) -> NoReturn:
         sys.exit(unwritable(error))
     except MemoryError as error:
         sys.exit(f"Error: this machine's memory is full ({error}). {MEMORY}")
-    sys.exit(0)
 
 
 def command() -> str:

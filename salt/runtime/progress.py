@@ -1,7 +1,7 @@
-"""Progress of long work: an occasional line in the log and on the terminal of the run.
+"""Progress of long work: an occasional line in the log.
 
-A program's log is a file, which a self-redrawing bar would fill. So each line also goes to the terminal of the run:
-the Snakefile passes it as a file descriptor, its number in the environment variable PROGRESS_TO.
+A program's log is a file, which a self-redrawing bar would fill. The run reads it (salt/workflow/watch.py). Where it
+does not, each line also goes to the terminal: the environment variable PROGRESS_TO names its file descriptor.
 """
 
 import contextlib

@@ -10,6 +10,7 @@ from typing import NamedTuple, Self
 
 from salt.intake import sources
 from salt.runtime import timings
+from salt.runtime.makespan import Limits, Load
 from salt.runtime.paths import Run
 from salt.runtime.timings import Timing
 from salt.workflow.snakemake_adapter import Job, size
@@ -74,6 +75,11 @@ class Cost:
             return None
         return self._passes(job) * tiles * basis.seconds / basis.tiles
 
+    def loads(self, jobs: Sequence[Job]) -> dict[int, Load]:
+        """What jobs take, by their numbers. Only trainings take time here, as far as their time is known."""
+        seconds = {job.number: self.seconds(job) or 0.0 for job in jobs if job.rule in TRAININGS}
+        return {job.number: Load(seconds.get(job.number, 0.0), job.cores, job.gpus, job.after) for job in jobs}
+
     def seconds_on_cpu(self, job: Job) -> float:
         """Rough seconds of a training on the CPU with this config's threads; 0 for networks without an encoder."""
         model, tiles = self.config.models[job.wildcards["model"]], self._tiles_of(job)
@@ -112,8 +118,8 @@ class Cost:
 
     # Bytes ----------------------------------------------------------------------------------------------------
 
-    def disk(self, jobs: Sequence[Job]) -> Disk:
-        """Peak bytes that jobs add to the disk, less those that they replace, with one training at a time."""
+    def disk(self, jobs: Sequence[Job], limits: Limits) -> Disk:
+        """Peak bytes that jobs add to the disk, less those that they replace. limits: of what runs side by side."""
         kinds: dict[str, int] = defaultdict(int)
         number, folds = rounds.numbers(self.config), dict[int, int]()
         for job in jobs:
@@ -123,9 +129,11 @@ class Cost:
                 # All folds of a round may wait to be blended.
                 of_round = number[job.wildcards["model"]]
                 folds[of_round] = folds.get(of_round, 0) + self._predictions(kept=False)
-        trained = list(dict.fromkeys(job.wildcards["model"] for job in jobs if job.rule in TRAININGS))
-        checkpoints = max((self._checkpoints(model) for model in trained), default=0)
-        kinds["checkpoints, while a training runs"] = max(0, checkpoints - self.checkpoints)
+        trainings = [job for job in jobs if job.rule in TRAININGS]
+        trained = list(dict.fromkeys(job.wildcards["model"] for job in trainings))
+        largest = sorted((self._checkpoints(job.wildcards["model"]) for job in trainings), reverse=True)
+        checkpoints = sum(largest[: limits.at_once([(job.cores, job.gpus) for job in trainings])])
+        kinds["checkpoints, while trainings run"] = max(0, checkpoints - self.checkpoints)
         kinds["predictions of folds, until they are blended"] = max(folds.values(), default=0)
         unknown = [model for model in trained if self.weights(model) is None]
         return Disk({kind: amount for kind, amount in kinds.items() if amount}, tuple(unknown))

@@ -2,12 +2,14 @@
 
 import atexit
 import contextlib
+import math
 import shutil
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from salt.runtime.makespan import Limits, critical_path, makespan
 from salt.workflow import preflight
 from salt.workflow.cost import TRAININGS, Cost
 from salt.workflow.preflight import Problem
@@ -37,9 +39,9 @@ def _print_summary(engine: Engine, config: Config, folder: Path) -> None:
         return
     with contextlib.chdir(folder):  # `snakemake --directory` has changed back
         if jobs := engine.pending():
-            cost = Cost.of(config)
-            print("\n".join(["", *summary(jobs, cost, free_bytes(config.pathvars.results)), ""]))
-            print(*preflight.errors_first(preflight.problems(config, cost, jobs)), sep="\n")
+            cost, limits = Cost.of(config), engine.limits
+            print("\n".join(["", *summary(jobs, cost, free_bytes(config.pathvars.results), limits), ""]))
+            print(*preflight.errors_first(preflight.problems(config, cost, jobs, limits)), sep="\n")
 
 
 def check(engine: Engine, config: Config) -> None:
@@ -47,10 +49,12 @@ def check(engine: Engine, config: Config) -> None:
 
     Ends the program if a problem would stop the run.
     """
-    jobs, cost, free = engine.pending(), Cost.of(config), free_bytes(config.pathvars.results)
-    room = too_little_room(cost.disk(jobs).total, free, config.pathvars.results) if config.compute.check_disk else ()
-    preflight.report([*preflight.problems(config, cost, jobs, engine.runs_here), *room])
-    print(f"This run: {len(jobs)} jobs; {_trainings(jobs, cost)}; {_disk(jobs, cost, free)}", file=sys.stderr)
+    jobs, limits, cost, results = engine.pending(), engine.limits, Cost.of(config), config.pathvars.results
+    free, needed = free_bytes(results), cost.disk(jobs, limits).total
+    room = too_little_room(needed, free, results) if config.compute.check_disk else ()
+    preflight.report([*preflight.problems(config, cost, jobs, limits, engine.runs_here), *room])
+    time, disk = _trainings(jobs, cost, limits), _disk(jobs, cost, free, limits)
+    print(f"This run: {len(jobs)} jobs; {time}; {disk}", file=sys.stderr)
 
 
 def too_little_room(needed: int, free: int, results: str) -> Iterator[Problem]:
@@ -71,8 +75,8 @@ def free_bytes(results: str) -> int:
 # Text -------------------------------------------------------------------------------------------------------------
 
 
-def summary(jobs: Sequence[Job], cost: Cost, free: int) -> Iterator[str]:
-    """The last lines of a dry run; `free`: bytes on the disk of the results."""
+def summary(jobs: Sequence[Job], cost: Cost, free: int, limits: Limits) -> Iterator[str]:
+    """The last lines of a dry run. free: bytes on the disk of the results; limits: of what runs side by side."""
     yield f"What this run takes: {len(jobs)} jobs"
     for rule, count in Counter(job.rule for job in jobs).items():
         yield f"{count:6}  {rule}"
@@ -82,9 +86,9 @@ def summary(jobs: Sequence[Job], cost: Cost, free: int) -> Iterator[str]:
     yield "Why"
     yield from _reasons(jobs)
     yield ""
-    yield f"Time: {_trainings(jobs, cost)}"
-    yield f"Disk: {_disk(jobs, cost, free)}"
-    for kind, amount in cost.disk(jobs).kinds.items():
+    yield f"Time: {_trainings(jobs, cost, limits)}"
+    yield f"Disk: {_disk(jobs, cost, free, limits)}"
+    for kind, amount in cost.disk(jobs, limits).kinds.items():
         yield f"{_bytes(amount):>10}  {kind}"
 
 
@@ -92,7 +96,7 @@ def _by_model(jobs: Sequence[Job], cost: Cost) -> Iterator[str]:
     """Trainings of one rule, one line per model."""
     for model, count in Counter(job.wildcards["model"] for job in jobs).items():
         seconds = _sum([cost.seconds(job) for job in jobs if job.wildcards["model"] == model])
-        time = UNKNOWN if seconds is None else f"at most about {_time(seconds)}"
+        time = UNKNOWN if seconds is None else f"at most about {format_time(seconds)}"
         yield f"{count:12}  {model:24} {time}"
 
 
@@ -132,8 +136,8 @@ def _names(jobs: Sequence[Job]) -> str:
     return " ".join([rules, *(f"{key}={value}" for key, value in jobs[0].wildcards.items() if (key, value) in shared)])
 
 
-def _trainings(jobs: Sequence[Job], cost: Cost) -> str:
-    """A phrase for the number of trainings and their time."""
+def _trainings(jobs: Sequence[Job], cost: Cost, limits: Limits) -> str:
+    """A phrase for the number of trainings and their time: together, side by side, and of the longest chain."""
     trainings = [job for job in jobs if job.rule in TRAININGS]
     pretrainings = sum(job.rule == "pretrain" for job in trainings)
     if not trainings:
@@ -144,11 +148,24 @@ def _trainings(jobs: Sequence[Job], cost: Cost) -> str:
         return f"{text}, {UNKNOWN}"
     devices = dict.fromkeys(basis.device for job in trainings if (basis := cost.basis(job)))
     of_them = "" if len(known) == len(trainings) else f" for {len(known)} of them, the others {UNKNOWN}"
-    return f"{text}, at most about {_time(sum(known))} of training ({', '.join(devices)}){of_them}"
+    side_by_side, longest = makespan(loads := cost.loads(jobs), limits), critical_path(loads)
+    return (
+        f"{text}, at most about {format_time(sum(known))} of training ({', '.join(devices)}){of_them}; "
+        f"{format_time(side_by_side)} {_with(limits, trainings)}, {format_time(longest)} on the critical path, which "
+        "no number of GPUs shortens"
+    )
 
 
-def _disk(jobs: Sequence[Job], cost: Cost, free: int) -> str:
-    disk = cost.disk(jobs)
+def _with(limits: Limits, trainings: Sequence[Job]) -> str:
+    """A phrase for the limits of what runs side by side."""
+    cores = "any number of cores" if math.isinf(limits.cores) else f"--cores {limits.cores}"
+    if not any(job.gpus for job in trainings):
+        return f"with {cores}"
+    return f"with {'any number of GPUs' if math.isinf(limits.gpus) else f'gpu={limits.gpus}'} and {cores}"
+
+
+def _disk(jobs: Sequence[Job], cost: Cost, free: int, limits: Limits) -> str:
+    disk = cost.disk(jobs, limits)
     text = f"about {_bytes(disk.total)} in {cost.config.pathvars.results}"
     if disk.unknown:
         text += f" and the weights of {', '.join(disk.unknown)}, {UNKNOWN}"
@@ -157,7 +174,8 @@ def _disk(jobs: Sequence[Job], cost: Cost, free: int) -> str:
     return f"{text}; {_bytes(free)} are free" + ("" if disk.total <= free else ", which is too little")
 
 
-def _time(seconds: float) -> str:
+def format_time(seconds: float) -> str:
+    """Minutes, or hours."""
     return (
         f"{max(1, seconds / 60):.0f} min" if seconds < 6000 else f"{seconds / 3600:.{1 if seconds < 36000 else 0}f} h"
     )

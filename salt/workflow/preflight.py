@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from salt.runtime import gpu_count
+from salt.runtime import gpu_count, gpu_lease
+from salt.runtime.makespan import Limits
 from salt.runtime.paths import REPOSITORY
 from salt.runtime.program import CAUSES
 from salt.workflow.cost import TRAININGS, Cost, TileCount
@@ -64,8 +65,13 @@ def must_have_inputs(plan: Plan) -> None:
         report([*missing, *_results_folder(plan.config), *_device(plan.config)])
 
 
-def problems(config: Config, cost: Cost, jobs: Sequence[Job], runs_here: bool = True) -> Iterator[Problem]:
-    """All problems of a run of these jobs except for disk space. runs_here: the jobs run on this machine."""
+def problems(
+    config: Config, cost: Cost, jobs: Sequence[Job], limits: Limits, runs_here: bool = True
+) -> Iterator[Problem]:
+    """All problems of a run of these jobs except for disk space.
+
+    limits: of what runs side by side; runs_here: the jobs run on this machine
+    """
     yield from _results_folder(config)
     names = dict.fromkeys(job.wildcards["model"] for job in jobs if job.rule in TRAININGS)
     trained = {name: config.models[name] for name in names}
@@ -73,10 +79,11 @@ def problems(config: Config, cost: Cost, jobs: Sequence[Job], runs_here: bool = 
         yield from _tiles(config, trained, cost.tiles)
     yield from _networks(trained, config.data.shape)
     yield from _sources(trained, jobs)
-    if runs_here and any(job.rule in ON_DEVICE for job in jobs):
+    if runs_here and (computing := [job for job in jobs if job.rule in ON_DEVICE]):
         yield from _long_trainings(cost, jobs)
         yield from _device(config)
-        yield from _cores(config)
+        yield from _gpus(config, computing, limits)
+        yield from _cores(config, computing, limits)
 
 
 # Data ---------------------------------------------------------------------------------------------------------------
@@ -248,13 +255,37 @@ def _long_trainings(cost: Cost, jobs: Sequence[Job]) -> Iterator[Problem]:
         )
 
 
-def _cores(config: Config) -> Iterator[Problem]:
-    """More threads or processes than cores."""
+def _gpus(config: Config, jobs: Sequence[Job], limits: Limits) -> Iterator[Problem]:
+    """More jobs on GPUs than have room there, or too few cores to give each GPU a job."""
+    asked = min(limits.gpus, sum(job.gpus for job in jobs))
+    if config.compute.device == "cpu" or not asked or not (gpus := len(gpu_lease.visible())):
+        return
+    if asked > (places := gpus * config.compute.jobs_per_gpu):
+        yield Problem(
+            f"--resources gpu: expected at most {places}, for {gpus} GPUs and compute.jobs_per_gpu "
+            f"{config.compute.jobs_per_gpu}, found {asked}; lower it: the other jobs would wait for a GPU",
+            stops=False,
+        )
+    if limits.cores < min(asked, places):
+        yield Problem(
+            f"--cores: expected at least {min(asked, places)}, one for each job on a GPU, found {limits.cores}; raise "
+            "it: GPUs would idle",
+            stops=False,
+        )
+
+
+def _cores(config: Config, jobs: Sequence[Job], limits: Limits) -> Iterator[Problem]:
+    """More threads or processes than cores, over all jobs that run side by side."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    on_gpus = bool(jobs[0].gpus)
+    here = limits if on_gpus else limits._replace(cores=min(limits.cores, cores))
+    jobs_at_once = here.at_once([(job.cores, job.gpus) for job in jobs])
+    each = f", for each of {jobs_at_once} jobs side by side" if jobs_at_once > 1 else ""
+    waiting = "the GPUs would wait for tiles" if each and on_gpus else "more would wait for each other"
     for key in ("threads", "loader_workers"):
-        if (found := getattr(config.compute, key)) > cores:
+        if (found := getattr(config.compute, key)) * jobs_at_once > cores:
             yield Problem(
-                f"compute.{key}: expected at most {cores}, the cores of this machine, found {found}; lower it: more "
-                "would wait for each other",
+                f"compute.{key}: expected at most {max(1, cores // jobs_at_once)}, the cores of this machine{each}, "
+                f"found {found}; lower it: {waiting}",
                 stops=False,
             )

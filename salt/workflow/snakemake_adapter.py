@@ -5,14 +5,19 @@ They are not a public interface and change between versions, so an untested vers
 
 import ast
 import json
+import logging
+import math
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from snakemake.cli import get_argument_parser
+from snakemake_interface_logger_plugins.common import LogEvent
 
+from salt.runtime.makespan import Limits
 from schemas.differences import differences
 
 TESTED = "9.27"  # minor version; its patches change no internals
@@ -23,6 +28,15 @@ WITHOUT_JOBS = (
     *("generate_unit_tests", "dag", "rulegraph", "filegraph", "d3dag", "summary", "detailed_summary"),
     *("list_changes", "list_input_changes", "list_params_changes", "list_untracked"),
 )
+
+GPU = "gpu"  # the resource that jobs on a GPU take
+
+# What Snakemake says of each job, which a watched run shows in its own way. Errors are none of these.
+OF_JOBS = (
+    *(LogEvent.WORKFLOW_STARTED, LogEvent.RUN_INFO, LogEvent.RESOURCES_INFO, LogEvent.JOB_INFO, LogEvent.GROUP_INFO),
+    *(LogEvent.JOB_STARTED, LogEvent.JOB_FINISHED, LogEvent.PROGRESS),
+)
+OF_SCHEDULING = ("Select jobs to execute", "Removing temporary output", "Building DAG", "Using shell", "Assuming unres")
 
 MISSING, SETTINGS, RULE = "output missing", "settings changed", "rule changed in the Snakefile"
 FORCED, INPUT, FOLLOWS = "asked for on the command line", "input changed", "follows from another job"
@@ -36,6 +50,8 @@ class Job:
     why: one of REASONS
     changes: changes of its settings since it last ran: "phases.0.optimizer.lr: 0.002 -> 0.001"
     present: bytes of its existing outputs, which will be replaced
+    number: Snakemake's; after: numbers of the pending jobs that it waits for
+    cores, gpus: what it takes; log: its file
     """
 
     rule: str
@@ -43,6 +59,25 @@ class Job:
     why: str = MISSING
     changes: tuple[str, ...] = ()
     present: int = 0
+    number: int = 0
+    after: frozenset[int] = frozenset()
+    cores: int = 1
+    gpus: int = 0
+    log: Path = Path()
+
+    @property
+    def name(self) -> str:
+        """Rule and wildcards, as in the name of its log: `train_fold stage1_fold0`."""
+        return self.rule if self.log.stem in ("", self.rule) else f"{self.rule} {self.log.stem}"
+
+
+class Watcher(Protocol):
+    """Learns what happens to jobs, by their numbers, and makes room for what Snakemake writes itself."""
+
+    def started(self, number: int) -> None: ...  # noqa: D102
+    def finished(self, number: int) -> None: ...  # noqa: D102
+    def failed(self, number: int) -> None: ...  # noqa: D102
+    def clear(self) -> None: ...  # noqa: D102
 
 
 class Engine:
@@ -82,6 +117,25 @@ class Engine:
         """Whether this is a dry run with a complete DAG; only then has it a scheduler."""
         return bool(self._workflow.dryrun) and self._workflow.scheduler is not None
 
+    def watched_by(self, watcher: Watcher) -> bool:
+        """Tell a watcher of all jobs, instead of the terminal; Snakemake's own log still gets all.
+
+        Returns False if this command runs no jobs, or asks for another display: --quiet, --verbose or --logger.
+        """
+        settings, handlers = self._workflow.output_settings, logging.getLogger("snakemake.logging").handlers
+        terminal = next((handler for handler in handlers if handler.name == "DefaultStreamHandler"), None)
+        if terminal is None or settings.quiet or settings.verbose or not self.runs_jobs(sys.argv[1:]):
+            return False
+        terminal.addFilter(_Watched(watcher))
+        return True
+
+    @property
+    def limits(self) -> Limits:
+        """What jobs share, by --cores and --resources gpu, or --jobs on a cluster. Requires a complete DAG."""
+        shared = self._workflow.scheduler.global_resources
+        cores, gpus, nodes = (shared.get(name, sys.maxsize) for name in ("_cores", GPU, "_nodes"))
+        return Limits(*(math.inf if limit == sys.maxsize else limit for limit in (cores, min(gpus, nodes))))
+
     def pending(self) -> list[Job]:
         """The jobs that need to run, in the order of their rules. Requires a complete DAG."""
         order = {rule.name: number for number, rule in enumerate(self._workflow.rules)}
@@ -96,8 +150,41 @@ class Engine:
         changed = self._workflow.persistence.params_changed(job)
         changes = tuple(differences(_settings(changed.only_old), _settings(changed.only_new))) if changed else ()
         present = sum(size(Path(path)) for path in job.output)
-        why = _why(self._workflow.dag.reason(job), changes)
-        return Job(job.rule.name, dict(job.wildcards_dict), why, changes, present)
+        dag = self._workflow.dag
+        return Job(
+            job.rule.name,
+            dict(job.wildcards_dict),
+            _why(dag.reason(job), changes),
+            changes,
+            present,
+            number=dag.jobid(job),
+            after=frozenset(dag.jobid(other) for other in dag.job_dependencies(job) if dag.needrun(other)),
+            cores=job.threads,
+            gpus=job.resources.get(GPU, 0),
+            log=Path(next(iter(job.log), "")),
+        )
+
+
+class _Watched(logging.Filter):
+    """Passes records about jobs to a watcher, and everything else to the terminal."""
+
+    def __init__(self, watcher: Watcher) -> None:
+        super().__init__()
+        self.watcher = watcher
+
+    def filter(self, record: Any) -> bool:
+        """Whether the terminal gets the record."""
+        event = getattr(record, "event", None)
+        if event == LogEvent.JOB_INFO:
+            self.watcher.started(record.jobid)
+        elif event == LogEvent.JOB_FINISHED:
+            self.watcher.finished(record.job_id)
+        elif event == LogEvent.JOB_ERROR:
+            self.watcher.failed(record.jobid)
+        if event in OF_JOBS or (event is None and str(record.msg).startswith(OF_SCHEDULING)):
+            return False
+        self.watcher.clear()
+        return True
 
 
 def must_be_tested(version: str) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 import psutil
 import yaml
 
-from tests.workflow.conftest import JOB, field_of, overlays, snakemake, start
+from tests.workflow.conftest import JOB, field_of, overlays, snakemake, snakemakes_log, start, with_fake_gpus
 
 START = 4.0  # s until Snakemake's first job is running
 TRAINING = re.compile(r"stages\.(train_fold|pretrain)")
@@ -42,13 +42,16 @@ class Hit:
 
 @dataclass
 class Victim:
-    """A run of the workflow in a folder, restarted after each event."""
+    """A run of the workflow in a folder, restarted after each event. Its jobs take leases of two GPUs."""
 
     folder: Path
     rng: np.random.Generator
     hits: list[Hit] = field(default_factory=list)
     started: int = 0  # number of starts
     done: dict[Path, int] = field(default_factory=dict)  # outputs of finished jobs and their mtimes, ns
+
+    def __post_init__(self) -> None:
+        self.environment = with_fake_gpus(self.folder, 2)
 
     @property
     def results(self) -> Path:
@@ -62,14 +65,15 @@ class Victim:
         """The same command each time, except for the use of the machine, which must change nothing."""
         self.started += 1
         workers = (0, 1, 4)[self.started % 3] if workers is None else workers
-        compute = {"loader_workers": workers, "checkpoint_seconds": (0.1, 2)[self.started // 2 % 2]}
+        compute = {"device": "auto", "loader_workers": workers, "checkpoint_seconds": (0.1, 2)[self.started // 2 % 2]}
         (self.folder / "compute.yaml").write_text(yaml.safe_dump({"compute": compute}))
-        return ["--cores", str(1 + self.started % 2), "--resources", "gpu=1", *overlays("compute.yaml")]
+        return ["--cores", str(1 + self.started % 2), "--resources", "gpu=2", *overlays("compute.yaml")]
 
     def disturb(self, event: str, wait: float) -> bool:
         """Run until the event. Returns False if the run was done before."""
         needs_workers = event == "kill a loader worker"
-        process = start(self.folder, *self.command(2 if needs_workers else None), output=self.folder / "output.txt")
+        command, output = self.command(2 if needs_workers else None), self.folder / "output.txt"
+        process = start(self.folder, *command, output=output, env=self.environment)
         begin = time.monotonic()
         while time.monotonic() - begin < wait or (needs_workers and not workers_of(process)):
             if process.poll() is not None:
@@ -80,14 +84,14 @@ class Victim:
         hit = Hit(event, time.monotonic() - begin, jobs, lost)
         EVENTS[event](self, process)
         process.wait(timeout=300)
-        self.done |= outputs_of_finished_jobs(self.folder, self.output)
+        self.done |= outputs_of_finished_jobs(self.folder, snakemakes_log(self.folder))
         hit.ended = self.output.strip().rsplit("\n", 1)[-1]
         self.hits.append(hit)
         return True
 
     def finish(self) -> None:
         """Type the command once more, and wait for the end."""
-        done = snakemake(self.folder, *self.command()[2:], "--cores", "2")
+        done = snakemake(self.folder, *self.command()[2:], "--cores", "2", env=self.environment)
         assert done.returncode == 0, done.stdout
         again = {path for path, changed in self.done.items() if path.exists() and path.stat().st_mtime_ns != changed}
         assert again == set()  # no finished job has run again
@@ -208,7 +212,7 @@ def forbid_writing(victim: Victim, process: subprocess.Popen) -> None:
     process.wait()
     remount(victim.results, "ro")
     try:
-        done = snakemake(victim.folder, *victim.command(), timeout=120)
+        done = snakemake(victim.folder, *victim.command(), timeout=120, env=victim.environment)
     finally:
         remount(victim.results, "rw")
     assert done.returncode != 0

@@ -1,5 +1,6 @@
 """One whole, undisturbed run of the workflow on a tiny survey; all tests here share it."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -62,14 +63,20 @@ def jobs(text: str) -> set[str]:
     return {f"{name} {field_of(block, 'wildcards')}".strip() for name, block in re.findall(JOB, text)}
 
 
+def snakemakes_log(folder: Path) -> str:
+    """What Snakemake wrote in its last run, with all that it says of each job."""
+    logs = sorted((folder / ".snakemake" / "log").glob("*.log"))
+    return logs[-1].read_text() if logs else ""
+
+
 def in_the_middle_of_a_training(results: Path, text: str) -> bool:
     """Whether a training is done and another one has finished an epoch."""
     logs = [log.read_text() for log in results.glob("logs/train_fold/*.log")]
     busy = [log for log in logs if "epoch 1/" in log and "trained fold" not in log]
-    return "(Rule: train_fold)" in text and bool(busy)
+    return bool(re.search(r"^train_fold \S+ \| done in", text, re.MULTILINE) and busy)
 
 
-def start(folder: Path, *options: str, output: Path) -> subprocess.Popen:
+def start(folder: Path, *options: str, output: Path, **kwargs) -> subprocess.Popen:
     """Start Snakemake in a process group of its own."""
     with output.open("w") as file:
         return subprocess.Popen(
@@ -78,7 +85,18 @@ def start(folder: Path, *options: str, output: Path) -> subprocess.Popen:
             stdout=file,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            **kwargs,
         )
+
+
+def with_fake_gpus(folder: Path, count: int) -> dict[str, str]:
+    """The environment of a machine with GPUs that nvidia-smi lists and torch does not find: jobs compute on the CPU."""
+    lines = "".join(f"echo 'GPU {number}: Fake (UUID: GPU-fake{number})'\n" for number in range(count))
+    (folder / "bin").mkdir()
+    (folder / "bin" / "nvidia-smi").write_text(f"#!/bin/sh\n{lines}")
+    (folder / "bin" / "nvidia-smi").chmod(0o755)
+    environment = {name: value for name, value in os.environ.items() if name != "CUDA_VISIBLE_DEVICES"}
+    return environment | {"PATH": f"{folder / 'bin'}:{os.environ['PATH']}", "TMPDIR": str(folder)}
 
 
 def overlays(*more: str) -> list[str]:

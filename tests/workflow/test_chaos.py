@@ -1,6 +1,7 @@
 """However a run is disturbed, repeating its command completes it with the same bytes as an undisturbed run.
 
-The disturbed run is in another folder; the numbers of cores and of loader workers change from start to start.
+The disturbed run is in another folder; the numbers of cores and of loader workers change from start to start. Its jobs
+take leases of two GPUs, which kills must free.
 `make chaos` does the same with 50 events.
 """
 

@@ -20,7 +20,7 @@ from salt.inference.predictor import Predictor
 from salt.runtime import paths, provenance
 from schemas.networks import Input, PlainUnet
 from schemas.reading import check_config
-from tests.workflow.conftest import copy_of_the_repository, jobs, snakemake
+from tests.workflow.conftest import copy_of_the_repository, jobs, snakemake, snakemakes_log
 
 pytestmark = pytest.mark.slow
 
@@ -156,7 +156,7 @@ def test_other_images_are_predicted_from_the_weights_alone_like_the_runs_own_til
     cv2.imwrite(str(images / "section.png"), np.hstack(test.images[rows]))
     done = snakemake(folder, *run.command, "--config", f"predict={images.name}")
     assert done.returncode == 0, done.stdout
-    assert jobs(done.stdout) == {"predict_images", "all"}
+    assert jobs(snakemakes_log(folder)) == {"predict_images", "all"}
     assert "3 images are predicted" in done.stdout
     predicted = open_records(run.results / "ensembles" / "final" / "test.npy")["tta"]
     read = folder / "results" / "tiny" / "predictions" / "my__odd__images" / "probabilities"

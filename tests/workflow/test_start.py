@@ -7,7 +7,12 @@ import sys
 import zlib
 
 import pytest
+import yaml
 
+from salt.runtime import timings
+from salt.runtime.paths import Run
+from salt.runtime.timings import Timing
+from schemas.reading import check_config
 from tests.workflow.conftest import copy_of_the_repository, jobs, overlays, snakemake
 
 
@@ -81,6 +86,29 @@ def test_a_dry_run_of_the_winning_recipe_summarizes_its_cost(repository):
     assert "Traceback" not in done.stdout
 
 
+def test_once_timings_exist_a_dry_run_tells_the_hours_on_eight_gpus_and_of_the_critical_path(repository):
+    write_competition_layout(repository / "data" / "tgs")
+    write_tables_of_the_competition(repository / "data" / "tgs")
+    config = check_config(yaml.safe_load((repository / "workflow_config.yaml").read_text()))
+    folder = Run(repository / "results" / "earlier").timings
+    folder.mkdir(parents=True)
+    for name, model in config.models.items():
+        shape = model.input.known_shape(config.data.shape)
+        timing = Timing(timings.kind(model.network), shape, tiles=1_000_000, seconds=3600, weights=10**8, device="H200")
+        timing.write(folder / f"{name}.json")
+    one, eight = (
+        snakemake(repository, "-n", "--cores", "32", "--resources", f"gpu={gpus}").stdout.partition("Time: ")[2]
+        for gpus in (1, 8)
+    )
+    hours = (
+        r"at most about ([\d.]+) h of training \(H200\); ([\d.]+) h with gpu=%d and --cores 32, ([\d.]+) h on the cri"
+    )
+    total, alone, longest = map(float, re.search(hours % 1, one).groups())
+    assert alone == total
+    assert re.search(hours % 8, eight)[1] == str(f"{total:g}")
+    assert longest < float(re.search(hours % 8, eight)[2]) < total / 4
+
+
 def test_a_run_that_does_not_fit_on_the_disk_does_not_start(repository, on_a_small_disk):
     write_competition_layout(repository / "data" / "tgs")
     (repository / "results").mkdir()
@@ -92,7 +120,7 @@ def test_a_run_that_does_not_fit_on_the_disk_does_not_start(repository, on_a_sma
         r"^Error: expected room for .*, about 19\.\d GB, and found 10\.\d MB free", done.stdout, re.MULTILINE
     )
     assert "Traceback" not in done.stdout
-    assert "rule fetch_weights" not in done.stdout
+    assert "fetch_weights" not in done.stdout
 
 
 def test_fold_honest_pseudo_labels_keep_the_folds_apart(repository):

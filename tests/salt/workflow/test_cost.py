@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from salt.runtime import timings
+from salt.runtime.makespan import Limits
 from salt.runtime.timings import Timing
 from salt.workflow.cost import Cost, TileCount, count_tiles
 from salt.workflow.snakemake_adapter import Job
@@ -13,6 +14,7 @@ from schemas.reading import check_config
 
 WINNING = yaml.safe_load(Path("workflow_config.yaml").read_text())
 TGS = TileCount(4000, 18000, 101 * 101)
+ONE_GPU = Limits(cores=1, gpus=1)
 FOLDS = [str(fold) for fold in range(5)]
 
 
@@ -46,9 +48,9 @@ def test_weights_of_an_encoder_of_unknown_size_are_unknown_until_a_training_is_m
     raw["models"]["stage1_resnet34"]["network"] = {"name": "unet", "encoder": "resnet18"}
     config = check_config(raw)
     jobs = [train_fold("stage1_resnet34"), train_fold("stage1_resnext50")]
-    assert Cost(config, TGS).disk(jobs).unknown == ("stage1_resnet34",)
+    assert Cost(config, TGS).disk(jobs, ONE_GPU).unknown == ("stage1_resnet34",)
     measured = [timing(config, "stage1_resnet34", 64)]
-    assert Cost(config, TGS, measured).disk(jobs[:1]).kinds["weights"] == 6 * 7_000_000
+    assert Cost(config, TGS, measured).disk(jobs[:1], ONE_GPU).kinds["weights"] == 6 * 7_000_000
 
 
 # Disk
@@ -59,12 +61,14 @@ def test_the_winning_recipe_takes_tens_of_gigabytes(raw):
     jobs = [train_fold(model, fold) for model in config.models for fold in FOLDS]
     jobs += [Job("predict_fold", job.wildcards) for job in jobs]
     jobs += [Job("blend", {"name": name}) for name in (*config.models, *config.ensembles)]
-    kinds = Cost(config, TGS).disk(jobs).kinds
+    kinds = Cost(config, TGS).disk(jobs, ONE_GPU).kinds
     assert kinds["weights"] == pytest.approx(17e9, rel=0.05)  # 4 to 6 snapshots of each of 30 folds
     assert kinds["predictions of models and ensembles"] == 9 * 22000 * 101 * 101 * 4
     waiting = kinds["predictions of folds, until they are blended"]
     assert waiting == 2 * 5 * (800 + 18000) * 101 * 101 * 4  # of the two models of one round
-    assert kinds["checkpoints, while a training runs"] == pytest.approx(14 * 142e6, rel=0.01)
+    assert kinds["checkpoints, while trainings run"] == pytest.approx(14 * 142e6, rel=0.01)
+    side_by_side = Cost(config, TGS).disk(jobs, Limits(cores=4)).kinds
+    assert side_by_side["checkpoints, while trainings run"] > 3.5 * kinds["checkpoints, while trainings run"]
 
 
 @pytest.mark.parametrize(
@@ -81,10 +85,10 @@ def test_weights_and_checkpoints_take_what_the_phases_keep(raw, keep, sets, repl
     model["phases"][0]["keep"], model["members"] = keep, {"name": "equal"}
     config = check_config(raw)
     cost = Cost(config, TGS, [timing(config, "stage1_resnet34", 256)])
-    kinds = cost.disk([train_fold("stage1_resnet34")]).kinds
+    kinds = cost.disk([train_fold("stage1_resnet34")], ONE_GPU).kinds
     assert kinds["weights"] == sets * 7_000_000
     # two checkpoints: weights, momentum, the best of the phase, those that another epoch may replace
-    assert kinds["checkpoints, while a training runs"] == (2 * (3 + replaced) + sets) * 7_000_000
+    assert kinds["checkpoints, while trainings run"] == (2 * (3 + replaced) + sets) * 7_000_000
 
 
 def test_predictions_that_pseudo_labels_of_a_fold_are_made_of_stay(raw):
@@ -92,7 +96,7 @@ def test_predictions_that_pseudo_labels_of_a_fold_are_made_of_stay(raw):
     raw["pseudo_labels"]["stage1_confident"]["scope"] = "fold"
     raw["pseudo_labels"]["stage1_by_size"]["scope"] = "fold"
     raw["pseudo_labels"]["stage2_confident"]["scope"] = "fold"
-    kinds = Cost(check_config(raw), TGS).disk(jobs).kinds
+    kinds = Cost(check_config(raw), TGS).disk(jobs, ONE_GPU).kinds
     assert kinds == {
         "predictions of folds, kept for pseudo-labels": 18000 * 101 * 101 * 4,
         "predictions of folds, until they are blended": 800 * 101 * 101 * 4,
@@ -101,18 +105,21 @@ def test_predictions_that_pseudo_labels_of_a_fold_are_made_of_stay(raw):
 
 def test_what_is_replaced_takes_no_more_room(raw):
     cost = Cost(check_config(raw), TGS, checkpoints=10**12)
-    assert cost.disk([train_fold("stage1_resnet34", present=10**12)]).total == 0
+    assert cost.disk([train_fold("stage1_resnet34", present=10**12)], ONE_GPU).total == 0
 
 
 def test_without_a_number_of_tiles_only_weights_and_checkpoints_are_known(raw):
     jobs = [train_fold("stage1_resnet34"), Job("blend", {"name": "stage1"})]
-    assert set(Cost(check_config(raw), None).disk(jobs).kinds) == {"weights", "checkpoints, while a training runs"}
+    assert set(Cost(check_config(raw), None).disk(jobs, ONE_GPU).kinds) == {
+        "weights",
+        "checkpoints, while trainings run",
+    }
 
 
 def test_predictions_of_images_are_estimated_from_their_files_and_windows(raw, tmp_path):
     (tmp_path / "line.png").write_bytes(bytes(1000))
     raw["predict"], raw["windows"] = str(tmp_path), {"overlap": 0.5}
-    assert Cost(check_config(raw), None).disk([Job("predict_images", {})]).total == 2 * (1 + 4) * 1000
+    assert Cost(check_config(raw), None).disk([Job("predict_images", {})], ONE_GPU).total == 2 * (1 + 4) * 1000
 
 
 # Time
@@ -216,7 +223,7 @@ def test_prepared_tiles_are_counted_with_their_labels_hidden_already(run, tmp_pa
 
 def test_hidden_masks_take_room_beside_the_others(raw):
     def tiles_and_masks(tiles):
-        return Cost(check_config(raw), tiles).disk([Job("prepare_tiles", {})]).total
+        return Cost(check_config(raw), tiles).disk([Job("prepare_tiles", {})], ONE_GPU).total
 
     before = tiles_and_masks(TGS)
     raw["data"]["hide_labels"] = {"share": 0.3}

@@ -3,6 +3,7 @@ from pathlib import Path
 import yaml
 
 from salt.runtime import timings
+from salt.runtime.makespan import Limits
 from salt.runtime.timings import Timing
 from salt.workflow.cost import Cost, TileCount
 from salt.workflow.dry_run import summary, too_little_room
@@ -11,14 +12,17 @@ from schemas.reading import check_config
 
 CONFIG = check_config(yaml.safe_load(Path("workflow_config.yaml").read_text()))
 TGS = TileCount(4000, 18000, 101 * 101)
+ONE_GPU = Limits(cores=1, gpus=1)
 
 
-def train_folds(model, **more):
-    return [Job("train_fold", {"model": model, "fold": str(fold)}, **more) for fold in range(5)]
+def train_folds(model, first=0, **more):
+    return [
+        Job("train_fold", {"model": model, "fold": str(fold)}, number=first + fold, gpus=1, **more) for fold in range(5)
+    ]
 
 
-def text(jobs, measured=(), free=10**14):
-    return "\n".join(summary(jobs, Cost(CONFIG, TGS, measured), free))
+def text(jobs, measured=(), free=10**14, limits=ONE_GPU):
+    return "\n".join(summary(jobs, Cost(CONFIG, TGS, measured), free, limits))
 
 
 def test_trainings_are_listed_by_model():
@@ -37,6 +41,18 @@ def test_hours_are_reported_with_where_they_were_measured():
     assert "at most about 5.0 h of training (NVIDIA H200)" in text(jobs, measured)
     half_known = text([*jobs, *train_folds("stage1_resnext50")], measured)
     assert "(NVIDIA H200) for 5 of them, the others unknown" in half_known
+
+
+def test_hours_side_by_side_and_on_the_critical_path_are_those_of_the_graph_of_jobs():
+    network = timings.kind(CONFIG.models["stage1_resnet34"].network)
+    measured = [Timing(network, (256, 256), tiles=960_000, seconds=3600, weights=142_000_000, device="NVIDIA H200")]
+    first = train_folds("stage1_resnet34")
+    blend = Job("blend", {"name": "stage1"}, number=9, after=frozenset(range(5)))
+    jobs = [*first, blend, *train_folds("stage1_resnet34", first=10, after=frozenset({9}))]
+    assert "about 10 h of training (NVIDIA H200); 10 h with gpu=1 and --cores 1, 2.0 h on the" in text(jobs, measured)
+    assert "; 4.0 h with gpu=4 and --cores 8, 2.0 h on" in text(jobs, measured, limits=Limits(cores=8, gpus=4))
+    assert "; 10 h with gpu=4 and --cores 1" in text(jobs, measured, limits=Limits(cores=1, gpus=4))
+    assert "; 2.0 h with any number of GPUs and any number of cores" in text(jobs, measured, limits=Limits())
 
 
 def test_a_change_that_many_jobs_share_is_one_line_with_what_they_have_in_common():

@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from salt.runtime import gpu_count
+from salt.runtime import gpu_count, gpu_lease
+from salt.runtime.gpu_lease import Gpu
+from salt.runtime.makespan import Limits
 from salt.workflow import preflight
 from salt.workflow.cost import Cost, TileCount, count_tiles
 from salt.workflow.dag import Plan
@@ -17,6 +19,7 @@ from tests.schemas.conftest import merge
 
 WINNING = yaml.safe_load(Path("workflow_config.yaml").read_text())
 TGS = TileCount(4000, 18000, 101 * 101)
+ONE_GPU = Limits(cores=1, gpus=1)
 
 
 @pytest.fixture(autouse=True)
@@ -24,6 +27,7 @@ def a_machine(tmp_path, monkeypatch):
     """A machine with 64 cores, a GPU and the usual weights in its cache of downloads."""
     monkeypatch.setattr(preflight.os, "sched_getaffinity", lambda _: range(64), raising=False)
     monkeypatch.setattr(gpu_count, "count", lambda: 1)
+    monkeypatch.setattr(gpu_lease, "visible", lambda: [Gpu("0", "GPU-0", "GPU 0")])
     for name in ("resnet34", "resnext50_32x4d"):
         (tmp_path / "cache" / f"models--smp-hub--{name}.imagenet").mkdir(parents=True)
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "cache"))
@@ -36,7 +40,7 @@ def raw(tmp_path):
     return raw
 
 
-def found(raw, tiles=TGS, rules=("fetch_weights", "train_fold"), runs_here=True):
+def found(raw, tiles=TGS, rules=("fetch_weights", "train_fold"), runs_here=True, limits=ONE_GPU, gpus=1):
     """Problems of a run of these rules for all models."""
     config = check_config(raw)
     encoders = {model.network.pretrained for model in config.models.values()}
@@ -45,8 +49,8 @@ def found(raw, tiles=TGS, rules=("fetch_weights", "train_fold"), runs_here=True)
         "train_fold": [{"model": model, "fold": "0"} for model in config.models],
         "predict_fold": [{"model": model, "fold": "0"} for model in config.models],
     }
-    jobs = [Job(rule, values) for rule in rules for values in wildcards.get(rule, [{}])]
-    return [str(problem) for problem in problems(config, Cost(config, tiles), jobs, runs_here)]
+    jobs = [Job(rule, values, gpus=gpus) for rule in rules for values in wildcards.get(rule, [{}])]
+    return [str(problem) for problem in problems(config, Cost(config, tiles), jobs, limits, runs_here)]
 
 
 def test_the_winning_recipe_has_no_problems_on_a_machine_for_it(raw):
@@ -137,6 +141,34 @@ def test_more_threads_and_workers_than_cores_are_warnings(raw, monkeypatch):
     ]
 
 
+def test_more_jobs_than_gpus_have_room_for_are_a_warning(raw):
+    many = Limits(cores=8, gpus=4)
+    assert found(raw, limits=many) == [
+        "Warning: --resources gpu: expected at most 1, for 1 GPUs and compute.jobs_per_gpu 1, found 4; lower it: the "
+        "other jobs would wait for a GPU"
+    ]
+    raw["compute"]["jobs_per_gpu"] = 4
+    assert found(raw, limits=many) == []
+    assert found(raw, limits=Limits(cores=8)) != []  # without a limit, all six trainings start
+
+
+def test_gpus_that_would_idle_for_lack_of_cores_are_a_warning(raw, monkeypatch):
+    monkeypatch.setattr(gpu_lease, "visible", lambda: [Gpu(str(n), f"GPU-{n}", f"GPU {n}") for n in range(4)])
+    (problem,) = found(raw, limits=Limits(cores=2, gpus=4))
+    assert problem.startswith("Warning: --cores: expected at least 4, one for each job on a GPU, found 2; raise it")
+    assert found(raw, limits=Limits(cores=4, gpus=4)) == []
+
+
+def test_loader_workers_of_all_jobs_side_by_side_share_the_cores(raw, monkeypatch):
+    monkeypatch.setattr(preflight.os, "sched_getaffinity", lambda _: range(16))
+    monkeypatch.setattr(gpu_lease, "visible", lambda: [Gpu(str(n), f"GPU-{n}", f"GPU {n}") for n in range(6)])
+    assert found(raw, limits=Limits(cores=16, gpus=4)) == []
+    assert found(raw, limits=Limits(cores=16, gpus=6)) == [
+        "Warning: compute.loader_workers: expected at most 2, the cores of this machine, for each of 6 jobs side by "
+        "side, found 4; lower it: the GPUs would wait for tiles"
+    ]
+
+
 def test_weights_that_will_be_downloaded_are_a_warning(raw, monkeypatch):
     monkeypatch.delenv("HF_HUB_CACHE")
     monkeypatch.setenv("HF_HOME", "/nowhere")
@@ -199,12 +231,13 @@ def test_a_read_only_file_system_is_reported_in_one_line(raw, tmp_path, on_a_sma
     (tmp_path / "results").mkdir()
     code = f"""
 import yaml
+from salt.runtime.makespan import Limits
 from salt.workflow.cost import Cost
 from salt.workflow.preflight import problems
 from schemas.reading import check_config
 from tests.schemas.conftest import merge
 config = check_config(yaml.safe_load(open("{tmp_path}/config.yaml")))
-print(*problems(config, Cost(config, None), []))
+print(*problems(config, Cost(config, None), [], Limits()))
 """
     done = on_a_small_disk(tmp_path / "results", "ro", [sys.executable, "-c", code])
     (line,) = done.stdout.splitlines()
