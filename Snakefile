@@ -5,6 +5,8 @@
 import shlex
 import sys
 
+from salt.cluster import slurm_queue
+from salt.cluster.claims import Claims
 from salt.workflow import dry_run, preflight, run_hooks, run_lock
 from salt.workflow.dag import Plan
 from salt.workflow.recipes import Recipes
@@ -18,7 +20,9 @@ engine = Engine(workflow)
 plan = Plan(config, Recipes(engine.config_files, engine.config_options))
 preflight.must_have_inputs(plan)
 run_lock.hold(engine)
+slurm_queue.wait_for_left_over(engine)
 dry_run.summarize_at_exit(engine, plan.config)
+claims = Claims(plan.config)  # of a job on a cluster
 python = f"PROGRESS_TO=3 exec {shlex.quote(sys.executable)} -m"
 
 # The files of the run, and those of the fold, the pretraining etc. that a job's wildcards name.
@@ -38,6 +42,23 @@ wildcard_constraints:
     encoder="|".join(plan.encoders) or "none",
     fold=r"\d+",
     scope=r"all_folds|fold\d+",  # the folds that learn from a set of pseudo-labels
+
+
+# On a cluster, these run beside Snakemake: they take seconds or minutes, and fetch_weights needs the internet.
+localrules:
+    all,
+    make_survey,
+    fetch_weights,
+    prepare_tiles,
+    assemble_mosaics,
+    make_folds,
+    make_pseudo_labels,
+    blend,
+    score,
+    score_pseudo_labels,
+    postprocess,
+    write_submission,
+    write_report,
 
 
 rule all:
@@ -156,6 +177,9 @@ rule pretrain:
     threads: plan.threads
     resources:
         gpu=plan.gpus,
+        cpus_per_task=claims.cores,
+        mem_mb=claims.megabytes,
+        runtime=claims.pretrain_minutes,
     params:
         settings=plan.pretrain_settings,
     shell:
@@ -182,6 +206,9 @@ rule train_fold:
     threads: plan.threads
     resources:
         gpu=plan.gpus,
+        cpus_per_task=claims.cores,
+        mem_mb=claims.megabytes,
+        runtime=claims.train_minutes,
     params:
         settings=plan.train_settings,
     shell:
@@ -207,6 +234,9 @@ rule predict_fold:
     threads: plan.threads
     resources:
         gpu=plan.gpus,
+        cpus_per_task=claims.cores,
+        mem_mb=claims.megabytes,
+        runtime=claims.predict_minutes,
     params:
         settings=plan.predict_settings,
     shell:
@@ -346,6 +376,9 @@ if plan.config.predict:
         threads: plan.threads
         resources:
             gpu=plan.gpus,
+            cpus_per_task=claims.cores,
+            mem_mb=claims.megabytes,
+            runtime=claims.image_minutes,
         params:
             settings=plan.image_settings,
         shell:

@@ -74,6 +74,14 @@ class Cost:
             return None
         return self._passes(job) * tiles * basis.seconds / basis.tiles
 
+    def prediction_seconds(self, model: str) -> float | None:
+        """Maximum seconds of a fold's prediction: a tile takes less than in training, twice for each snapshot."""
+        basis = self.basis(Job("predict_fold", {"model": model}))
+        if basis is None or self.tiles is None:
+            return None
+        tiles = self.tiles.train // self.config.folds.count + 1 + self.tiles.test
+        return 2 * len(self.config.models[model].snapshots) * tiles * basis.seconds / basis.tiles
+
     def seconds_on_cpu(self, job: Job) -> float:
         """Rough seconds of a training on the CPU with this config's threads; 0 for networks without an encoder."""
         model, tiles = self.config.models[job.wildcards["model"]], self._tiles_of(job)

@@ -69,7 +69,7 @@ def in_the_middle_of_a_training(results: Path, text: str) -> bool:
     return "(Rule: train_fold)" in text and bool(busy)
 
 
-def start(folder: Path, *options: str, output: Path) -> subprocess.Popen:
+def start(folder: Path, *options: str, output: Path, **kwargs) -> subprocess.Popen:
     """Start Snakemake in a process group of its own."""
     with output.open("w") as file:
         return subprocess.Popen(
@@ -78,6 +78,7 @@ def start(folder: Path, *options: str, output: Path) -> subprocess.Popen:
             stdout=file,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            **kwargs,
         )
 
 
