@@ -5,7 +5,7 @@
 import shlex
 import sys
 
-from salt.cluster import slurm_queue
+from salt.cluster import left_over, slurm_queue
 from salt.cluster.claims import Claims
 from salt.workflow import dry_run, preflight, run_hooks, run_lock
 from salt.workflow.dag import Plan
@@ -388,6 +388,7 @@ if plan.config.predict:
 
 
 onstart:
+    left_over.adopt(engine)
     dry_run.check(engine, plan.config)
     run_hooks.save_config(plan.config)
 

@@ -1,1 +1,1 @@
-"""Runs on a cluster: claims of their jobs, and jobs that a killed run leaves in a queue. Imports workflow."""
+"""Runs on a cluster: claims of their jobs, and what a killed run leaves there. Imports workflow, runtime."""
