@@ -7,7 +7,9 @@ checkpoint, so the next attempt continues it.
 import math
 from typing import Any
 
-from salt.workflow.cost import Cost
+from salt.runtime import timings
+from salt.runtime.paths import Run
+from salt.workflow.cost import Cost, TileCount, count_tiles
 from salt.workflow.snakemake_adapter import Job
 from schemas.config import Config
 
@@ -24,6 +26,12 @@ class Claims:
 
     def __init__(self, config: Config) -> None:
         self.config = config
+        self._tiles: TileCount | None = None
+
+    def cost(self) -> Cost:
+        """The cost of jobs by the timings that exist now. Tiles are counted once, because there may be millions."""
+        self._tiles = self._tiles or count_tiles(self.config)
+        return Cost(self.config, self._tiles, timings.load(Run.of(self.config)))
 
     @property
     def cores(self) -> int:
@@ -32,21 +40,21 @@ class Claims:
 
     def megabytes(self, wildcards: Any, attempt: int) -> int:
         """Memory of a job, which holds the tiles."""
-        tiles, channels = Cost.of(self.config).tiles, 3 if self.config.data.colour == "rgb" else 1
+        tiles, channels = self.cost().tiles, 3 if self.config.data.colour == "rgb" else 1
         held = COPIES * (tiles.train + tiles.test) * tiles.pixels * (channels + 1) // 10**6 if tiles else 0
         return (PROGRAM + WORKER * self.config.compute.loader_workers + held) * 2 ** (attempt - 1)
 
     def pretrain_minutes(self, wildcards: Any, attempt: int) -> int:
         """Time of a pretraining."""
-        return self._minutes(Cost.of(self.config).seconds(Job("pretrain", dict(wildcards.items()))), attempt)
+        return self._minutes(self.cost().seconds(Job("pretrain", dict(wildcards.items()))), attempt)
 
     def train_minutes(self, wildcards: Any, attempt: int) -> int:
         """Time of a fold's training."""
-        return self._minutes(Cost.of(self.config).seconds(Job("train_fold", dict(wildcards.items()))), attempt)
+        return self._minutes(self.cost().seconds(Job("train_fold", dict(wildcards.items()))), attempt)
 
     def predict_minutes(self, wildcards: Any, attempt: int) -> int:
         """Time of a fold's prediction."""
-        return self._minutes(Cost.of(self.config).prediction_seconds(wildcards.model), attempt)
+        return self._minutes(self.cost().prediction_seconds(wildcards.model), attempt)
 
     def image_minutes(self, wildcards: Any, attempt: int) -> int:
         """Time of a prediction of other images; what is done when it ends is kept."""

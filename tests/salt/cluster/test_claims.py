@@ -9,7 +9,7 @@ from salt.cluster import claims
 from salt.cluster.claims import MARGIN, PROGRAM, START, UNKNOWN, WORKER, Claims
 from salt.runtime import timings
 from salt.runtime.timings import Timing
-from salt.workflow.cost import Cost, TileCount
+from salt.workflow.cost import TileCount
 from schemas.reading import check_config
 
 WINNING = yaml.safe_load(Path("workflow_config.yaml").read_text())
@@ -24,10 +24,11 @@ def config():
 
 @pytest.fixture
 def cost(monkeypatch):
-    """Sets the cost that claims follow from."""
+    """Sets the tiles and timings that claims follow from."""
 
-    def set_to(*given):
-        monkeypatch.setattr(claims.Cost, "of", lambda _: Cost(*given))
+    def set_to(tiles, measured=()):
+        monkeypatch.setattr(claims, "count_tiles", lambda _: tiles)
+        monkeypatch.setattr(timings, "load", lambda _: measured)
 
     return set_to
 
@@ -45,14 +46,14 @@ def measured(config, tiles, seconds):
 
 
 def test_what_was_not_measured_claims_half_a_day_and_twice_that_in_the_next_attempt(config, cost):
-    cost(config, TGS)
+    cost(TGS)
     fold, of_config = Wildcards(model=MODEL, fold="0"), Claims(config)
     for claim in (of_config.train_minutes, of_config.predict_minutes, of_config.image_minutes):
         assert [claim(fold, attempt) for attempt in (1, 2, 3)] == [UNKNOWN, 2 * UNKNOWN, 4 * UNKNOWN]
 
 
 def test_the_time_of_a_training_follows_from_its_epochs_and_a_measured_one(config, cost):
-    cost(config, TGS, [measured(config, tiles=1000, seconds=2.0)])
+    cost(TGS, [measured(config, tiles=1000, seconds=2.0)])
     epochs = sum(phase.schedule.most_epochs for phase in config.models[MODEL].phases)
     expected = START + MARGIN * epochs * 3200 * 2.0 / 1000 / 60
     found = Claims(config).train_minutes(Wildcards(model=MODEL, fold="0"), 1)
@@ -61,7 +62,7 @@ def test_the_time_of_a_training_follows_from_its_epochs_and_a_measured_one(confi
 
 
 def test_a_prediction_takes_two_passes_for_each_snapshot(config, cost):
-    cost(config, TGS, [measured(config, tiles=1000, seconds=20.0)])
+    cost(TGS, [measured(config, tiles=1000, seconds=20.0)])
     snapshots = len(config.models[MODEL].snapshots)
     expected = START + MARGIN * 2 * snapshots * (800 + 18000) * 20.0 / 1000 / 60
     assert Claims(config).predict_minutes(Wildcards(model=MODEL, fold="0"), 1) == pytest.approx(expected, abs=1)
@@ -69,10 +70,10 @@ def test_a_prediction_takes_two_passes_for_each_snapshot(config, cost):
 
 def test_cores_and_memory_follow_from_threads_workers_and_tiles(config, cost):
     compute = config.compute
-    cost(config, None)
+    cost(None)
     small = Claims(config).megabytes(Wildcards(), 1)
     assert small == PROGRAM + WORKER * compute.loader_workers
     assert Claims(config).megabytes(Wildcards(), 3) == 4 * small
     assert Claims(config).cores == compute.threads + compute.loader_workers
-    cost(config, TGS)
+    cost(TGS)
     assert Claims(config).megabytes(Wildcards(), 1) == small + 4 * 22000 * 101 * 101 * 2 // 10**6
