@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export MPLCONFIGDIR ?= $(CURDIR)/.venv/matplotlib
 
-.PHONY: env demo new-recipe test chaos docs format lock browser clean
+.PHONY: env demo new-recipe test chaos test-slurm slurm docs format lock browser clean
 
 # The whole workflow on a synthetic survey: two cores, no GPU, no download of data.
 demo: .venv/installed
@@ -26,6 +26,15 @@ test: .venv/installed browser
 # Kills a run fifty times at random moments, and damages its disk and checkpoints; `make test` does this ten times.
 chaos: .venv/installed
 	$(BIN)/pytest tests/workflow/test_chaos.py --kills 50 -s
+
+# The tiny run on a SLURM cluster of one node, which it builds in a folder and stops: for root on Debian.
+test-slurm: .venv/installed slurm
+	$(BIN)/pytest tests/workflow/test_slurm.py --slurm
+
+slurm:
+	@command -v slurmctld >/dev/null && command -v slurmd >/dev/null && command -v munged >/dev/null || \
+		{ apt-get -qq update && DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get -qq install -y --no-install-recommends \
+		slurmctld slurmd slurm-client munge >/dev/null; }
 
 format: .venv/installed
 	$(BIN)/ruff format .

@@ -5,6 +5,8 @@
 import shlex
 import sys
 
+from salt.cluster import left_over, slurm_queue
+from salt.cluster.claims import Claims
 from salt.workflow import dry_run, preflight, run_hooks, run_lock
 from salt.workflow.dag import Plan
 from salt.workflow.recipes import Recipes
@@ -19,9 +21,11 @@ engine = Engine(workflow)
 plan = Plan(config, Recipes(engine.config_files, engine.config_options))
 preflight.must_have_inputs(plan)
 run_lock.hold(engine)
+slurm_queue.wait_for_left_over(engine)
 dry_run.summarize_at_exit(engine, plan.config)
 watch = Watch.of(engine)
 python = f"PROGRESS_TO={watch.descriptor} exec {shlex.quote(sys.executable)} -m"
+claims = Claims(plan.config)  # of a job on a cluster
 
 # The files of the run, and those of the fold, the pretraining etc. that a job's wildcards name.
 run = plan.run
@@ -40,6 +44,23 @@ wildcard_constraints:
     encoder="|".join(plan.encoders) or "none",
     fold=r"\d+",
     scope=r"all_folds|fold\d+",  # the folds that learn from a set of pseudo-labels
+
+
+# On a cluster, these run beside Snakemake: they take seconds or minutes, and fetch_weights needs the internet.
+localrules:
+    all,
+    make_survey,
+    fetch_weights,
+    prepare_tiles,
+    assemble_mosaics,
+    make_folds,
+    make_pseudo_labels,
+    blend,
+    score,
+    score_pseudo_labels,
+    postprocess,
+    write_submission,
+    write_report,
 
 
 rule all:
@@ -158,6 +179,9 @@ rule pretrain:
     threads: plan.threads
     resources:
         gpu=plan.gpus,
+        cpus_per_task=claims.cores,
+        mem_mb=claims.megabytes,
+        runtime=claims.pretrain_minutes,
     params:
         settings=plan.pretrain_settings,
     shell:
@@ -184,6 +208,9 @@ rule train_fold:
     threads: plan.threads
     resources:
         gpu=plan.gpus,
+        cpus_per_task=claims.cores,
+        mem_mb=claims.megabytes,
+        runtime=claims.train_minutes,
     params:
         settings=plan.train_settings,
     shell:
@@ -209,6 +236,9 @@ rule predict_fold:
     threads: plan.threads
     resources:
         gpu=plan.gpus,
+        cpus_per_task=claims.cores,
+        mem_mb=claims.megabytes,
+        runtime=claims.predict_minutes,
     params:
         settings=plan.predict_settings,
     shell:
@@ -349,6 +379,9 @@ if plan.config.predict:
         threads: plan.threads
         resources:
             gpu=plan.gpus,
+            cpus_per_task=claims.cores,
+            mem_mb=claims.megabytes,
+            runtime=claims.image_minutes,
         params:
             settings=plan.image_settings,
         shell:
@@ -358,6 +391,7 @@ if plan.config.predict:
 
 
 onstart:
+    left_over.adopt(engine)
     dry_run.check(engine, plan.config)
     run_hooks.save_config(plan.config)
     watch.begin(engine, plan.config)

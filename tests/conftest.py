@@ -43,3 +43,4 @@ def on_a_small_disk():
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Options of single tests; pytest requires them here."""
     parser.addoption("--kills", type=int, default=10, help="how often tests/workflow/test_chaos.py disturbs the run")
+    parser.addoption("--slurm", action="store_true", help="run tests/workflow/test_slurm.py on a cluster of its own")

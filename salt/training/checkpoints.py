@@ -11,12 +11,13 @@ has its own folder, named by its fingerprint: a digest of its settings, tiles an
 import fcntl
 import hashlib
 import json
+import os
 import shutil
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, Self
+from typing import IO, Any, Self
 
 import numpy.typing as npt
 import safetensors.torch
@@ -25,8 +26,8 @@ from torch import Tensor
 from salt.inference.weight_files import State
 from salt.runtime.atomic import atomic_path
 from salt.runtime.progress import say
-from schemas.errors import UserError
 
+LOCKS = WAITING, LOCK = "waiting", "lock"  # held by processes that wait for the lock, and by the one that has it
 MAX_TIME_SHARE = 0.02  # of a training's time, not counting checkpoints at the ends of cycles
 
 
@@ -49,7 +50,7 @@ def fingerprint(settings: str, arrays: Iterable[npt.NDArray], weights: State) ->
 class Checkpoints:
     """The checkpoints of one training, in their own folder.
 
-    Use this as a context manager: while it is open, no other training can use the folder.
+    Use this as a context manager: while it is open, other trainings wait for the folder.
     """
 
     def __init__(self, folder: Path, owner: str) -> None:
@@ -59,21 +60,33 @@ class Checkpoints:
         self._written: dict[int, tuple[State, str]] = {}  # the last checkpoint's states by identity, with digests
 
     def __enter__(self) -> Self:
-        """Lock the folder. Raises UserError if another training is running in it."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        lock = self._open.enter_context((self.root / "lock").open("w"))
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        """Lock the folder. Waits while another process trains in it; what that leaves is loaded then.
+
+        On a cluster, the jobs of a killed run train on. A new run may start the same training a second time.
+        """
+        while not self._locked():
             self._open.close()
-            raise UserError(
-                f"{self.root}: expected no other training of this model and fold, found one running. "
-                "Wait for it or stop it, then type the same command again."
-            ) from None
+        self.folder.mkdir(exist_ok=True)
         for other in sorted(self.root.iterdir()):
             if other.is_dir() and other != self.folder:
                 say(f"{other} holds a checkpoint of other settings or tiles: it stays there and is not used")
         return self
+
+    def _locked(self) -> bool:
+        """Wait for the lock. False if the process that held it has deleted its file, so that it locks nothing."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        try:
+            waiting, lock = (self._open.enter_context((self.root / name).open("a+")) for name in LOCKS)
+        except FileNotFoundError:  # deleted since the line before
+            return False
+        fcntl.flock(waiting, fcntl.LOCK_SH)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(f"another process trains this model and fold in {self.root}: waits until it ends, then continues there")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        fcntl.flock(waiting, fcntl.LOCK_UN)
+        return _is_in_place(waiting) and _is_in_place(lock)
 
     def __exit__(self, *_: object) -> None:
         self._open.close()
@@ -101,10 +114,18 @@ class Checkpoints:
         return None
 
     def remove(self) -> None:
-        """Delete the checkpoints of this training once it is done."""
-        shutil.rmtree(self.folder)
-        if [path.name for path in self.root.iterdir()] == ["lock"]:
-            shutil.rmtree(self.root)
+        """Delete the checkpoints of this training once it is done.
+
+        They stay if another process waits for them: the last one is the finished training, whose results it writes.
+        """
+        with (self.root / WAITING).open("a+") as waiting:
+            try:
+                fcntl.flock(waiting, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return
+            shutil.rmtree(self.folder)
+            if {path.name for path in self.root.iterdir()} == set(LOCKS):
+                shutil.rmtree(self.root, ignore_errors=True)  # another process may enter at this moment
 
     def _read(self, manifest: Path) -> tuple[dict[str, Any], dict[str, dict[str, Tensor]]]:
         digest, _, content = manifest.read_bytes().partition(b"\n")
@@ -191,6 +212,14 @@ class Saver:
         """Write a checkpoint, unless the training writes none."""
         if self.checkpoints is not None:
             self.checkpoints.save(facts, states)
+
+
+def _is_in_place(file: IO[str]) -> bool:
+    """Whether an open file is still the one at its path."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), os.stat(file.name))
+    except FileNotFoundError:
+        return False
 
 
 def _digest(content: bytes) -> str:

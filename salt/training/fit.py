@@ -39,8 +39,8 @@ def fit(task: Task, folder: Path) -> Iterator[Fitted]:
     """Train with checkpoints in a folder; yield the result, to be written inside the context.
 
     The checkpoints are deleted when the context ends. If it fails, they stay, and the same command loses nothing.
-    Raises UserError if the loss is no longer a finite number, the machine is too small or another training uses the
-    folder; Interrupted after TERM or Ctrl-C.
+    Waits while another process trains in the folder. Raises UserError if the loss is no longer a finite number or the
+    machine is too small; Interrupted after TERM or Ctrl-C.
     """
     with Checkpoints(folder, task.fingerprint()) as checkpoints:
         yield train(task, checkpoints)

@@ -80,6 +80,14 @@ class Cost:
         seconds = {job.number: self.seconds(job) or 0.0 for job in jobs if job.rule in TRAININGS}
         return {job.number: Load(seconds.get(job.number, 0.0), job.cores, job.gpus, job.after) for job in jobs}
 
+    def prediction_seconds(self, model: str) -> float | None:
+        """Maximum seconds of a fold's prediction: a tile takes less than in training, twice for each snapshot."""
+        basis = self.basis(Job("predict_fold", {"model": model}))
+        if basis is None or self.tiles is None:
+            return None
+        tiles = self.tiles.train // self.config.folds.count + 1 + self.tiles.test
+        return 2 * len(self.config.models[model].snapshots) * tiles * basis.seconds / basis.tiles
+
     def seconds_on_cpu(self, job: Job) -> float:
         """Rough seconds of a training on the CPU with this config's threads; 0 for networks without an encoder."""
         model, tiles = self.config.models[job.wildcards["model"]], self._tiles_of(job)

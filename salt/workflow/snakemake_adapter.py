@@ -8,8 +8,9 @@ import json
 import logging
 import math
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Protocol
@@ -80,6 +81,15 @@ class Watcher(Protocol):
     def clear(self) -> None: ...  # noqa: D102
 
 
+@dataclass(frozen=True)
+class Unrecorded:
+    """A finished job without a record: its first output, its settings, and how to write the record."""
+
+    output: Path
+    settings: Any
+    record: Callable[[], None]
+
+
 class Engine:
     """The Snakemake that reads the Snakefile. Ends the program if its version was not tested."""
 
@@ -142,6 +152,18 @@ class Engine:
         jobs = [job for job in self._workflow.dag.needrun_jobs(exclude_finished=False) if not job.rule.norun]
         jobs.sort(key=lambda job: (order[job.rule.name], sorted(job.wildcards_dict.items(), reverse=True)))
         return [self._job(job) for job in jobs]
+
+    def unrecorded(self) -> list[Unrecorded]:
+        """Finished jobs whose settings Snakemake has not recorded, so that it would not notice a change of them.
+
+        The main process writes the records: these jobs ended while none ran. Requires a complete DAG.
+        """
+        dag = self._workflow.dag
+        jobs = [job for job in dag.jobs if dag.reason(job).no_metadata and not dag.needrun(job) and job.params]
+        return [Unrecorded(Path(job.output[0]), json.loads(job.params[0]), partial(self._record, job)) for job in jobs]
+
+    def _record(self, job: Any) -> None:
+        self._workflow.async_run(self._workflow.persistence.finished(job))
 
     def _job(self, job: Any) -> Job:
         # Snakemake compares parameters as a set: with two of them, it would not notice swapped values.

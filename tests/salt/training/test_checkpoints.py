@@ -1,4 +1,9 @@
+import fcntl
 import json
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -7,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from salt.training.checkpoints import Checkpoints, fingerprint
-from schemas.errors import UserError
 
 
 def state(value):
@@ -97,14 +101,76 @@ def test_the_checkpoint_of_another_training_is_kept_and_logged(tmp_path, caplog)
     assert loaded(tmp_path, owner="other") == 1.0
 
 
-def test_two_trainings_cannot_share_a_folder(tmp_path):
-    with (
-        Checkpoints(tmp_path, "mine"),
-        pytest.raises(UserError, match="found one running"),
-        Checkpoints(tmp_path, "mine"),
-    ):
-        pass
-    assert loaded(tmp_path) is None  # the lock is gone
+HOLDER = """
+import sys
+from pathlib import Path
+import torch
+from salt.training.checkpoints import Checkpoints
+
+with Checkpoints(Path(sys.argv[1]), "mine") as checkpoints:
+    print("held", flush=True)
+    what = sys.stdin.readline().strip()
+    checkpoints.save({"value": 2.0}, {"weights": {"a": torch.full((3, 2), 2.0), "steps": torch.tensor(7)}, "none": {}})
+    if what == "finish":
+        checkpoints.remove()
+"""
+
+
+@pytest.fixture
+def holder(tmp_path):
+    """Another process that has the folder and, when told to, saves a checkpoint and finishes or fails."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(tmp_path / "a")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout.readline() == "held\n"
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def waits_in(folder, caplog):
+    """A thread that loads the checkpoint of a folder which another process has; returns once it waits."""
+    pool = ThreadPoolExecutor(1)
+    with caplog.at_level("INFO"):
+        found = pool.submit(loaded, folder)
+        while "another process trains this model and fold" not in caplog.text:
+            time.sleep(0.01)
+    pool.shutdown(wait=False)
+    return found
+
+
+@pytest.mark.parametrize("what", ["finish", "fail"])
+def test_a_second_training_waits_and_takes_over_what_the_first_left(holder, tmp_path, caplog, what):
+    found = waits_in(tmp_path / "a", caplog)
+    assert not found.done()
+    holder.communicate(f"{what}\n")
+    assert found.result(timeout=60) == 2.0
+
+
+def test_a_killed_training_frees_its_folder_at_once(holder, tmp_path, caplog):
+    saved(tmp_path / "b", 1.0)
+    found = waits_in(tmp_path / "a", caplog)
+    holder.kill()
+    assert found.result(timeout=60) is None
+
+
+def test_a_lock_file_that_its_holder_deleted_locks_nothing(tmp_path, monkeypatch):
+    with Checkpoints(tmp_path / "a", "mine") as first:
+        first.save({}, {"none": {}})
+        opened = []
+
+        def delete_after_opening(file, how):
+            opened.append(how)
+            if len(opened) == 1:  # `waiting` is open, `lock` is not yet
+                first.remove()
+                first.__exit__()
+
+        flock = fcntl.flock
+        monkeypatch.setattr(fcntl, "flock", lambda file, how: (delete_after_opening(file, how), flock(file, how))[1])
+        with Checkpoints(tmp_path / "a", "mine") as second:
+            assert (second.root / "lock").exists()
+            assert len(opened) > 3  # it tried again
+            second.save({}, {"none": {}})
 
 
 def test_a_finished_training_leaves_no_checkpoints(tmp_path):

@@ -403,6 +403,16 @@ def test_a_training_with_other_draws_than_tiles_goes_on_as_well(tiles, tmp_path,
     assert whole.timing.tiles == sum(COSINE["cycles"]) * 2 * draws
 
 
+@pytest.mark.parametrize("schedule", [COSINE, PLATEAU])
+def test_the_last_checkpoint_is_the_finished_training(tiles, tmp_path, monkeypatch, schedule):
+    given = {"phases": [phase(loss="bce_dice"), phase(schedule, average={"name": "swa", "start": 2})]}
+    whole = train(tiles, **given)
+    with Checkpoints(tmp_path, "mine") as checkpoints:
+        fit.train(task(tiles, **given), checkpoints)
+        monkeypatch.setattr(fit.PhaseTraining, "_step", None)  # no step is left to take
+        assert equal(fit.train(task(tiles, **given), checkpoints), whole)
+
+
 def test_a_training_that_goes_on_counts_the_time_it_had_taken(tiles, tmp_path):
     with contextlib.suppress(Killed), KilledAfter(tmp_path, "mine") as checkpoints:
         checkpoints.left = 3
