@@ -3,7 +3,7 @@
 .venv/bin/python -m benchmarks.many_tiles 100000 /tmp/many      # 1,000,000 need 15 GB there and most of an hour
 
 Tiles of 32 px in the competition's zips, a tiny network in two folds with one snapshot, pseudo-labels from it, and a
-submission, one job at a time. More options go to snakemake.
+submission, on two cores. More options go to snakemake.
 """
 
 import argparse
@@ -55,7 +55,7 @@ def recipe(folder: Path) -> dict:
         "pseudo_labels": dict.fromkeys(["stage1_confident", "stage2_confident", "stage1_by_size"])
         | {"confident": {"ensemble": "plain", "min_confidence": 0.5}},
         "submission": {"ensemble": "final"},
-        "compute": {"device": "cpu", "threads": 2, "loader_workers": 0, "predict_batch": 256},
+        "compute": {"device": "cpu", "threads": 1, "loader_workers": 0, "predict_batch": 256},
     }
 
 
@@ -162,9 +162,7 @@ def main() -> None:
     print(f"{args.count} tiles, {time.time() - start:.0f} s; status {status}")
     print("| job | seconds | own memory, MB | with mapped files, MB |\n|---|---|---|---|")
     for name, usage in used.items():
-        print(
-            f"| {name.split()[0]} | {usage.end - usage.start:.1f} | {usage.own / 1e3:.0f} | {usage.peak / 1e3:.0f} |"
-        )
+        print(f"| {name.split()[0]} | {usage.end - usage.start:.1f} | {usage.own / 1e3:.0f} | {usage.peak / 1e3:.0f} |")
     sizes = {path: path.stat().st_size for path in folder.rglob("*") if path.is_file()}
     for path in sorted(sizes, key=lambda path: -sizes[path])[:10]:
         print(f"{sizes[path] / 1e6:10.0f} MB  {path.relative_to(folder)}")

@@ -78,6 +78,11 @@ class Tiles:
         masks = None if self.masks is None else self.masks[rows]
         return Tiles(self.table.iloc[rows].reset_index(drop=True), self.images[rows], masks, self.soft)
 
+    def part(self, rows: slice) -> "Tiles":
+        """Consecutive tiles, whose arrays are views."""
+        masks = None if self.masks is None else self.masks[rows]
+        return Tiles(self.table.iloc[rows].reset_index(drop=True), self.images[rows], masks, self.soft)
+
     @property
     def softened(self) -> "Tiles":
         """The same tiles with soft masks."""

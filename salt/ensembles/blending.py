@@ -7,22 +7,26 @@ import numpy as np
 import numpy.typing as npt
 
 from salt.data.predictions import FIELDS
-from salt.data.records import Records, chunks, create_records
+from salt.data.records import Joined, Records, chunks, create_records
+
+Member = Records | Joined
 
 
-def blend(members: Sequence[Records], weights: Sequence[float], out: Path | str) -> int:
+def blend(members: Sequence[Member], weights: Sequence[float], out: Path | str) -> int:
     """Write the blend of several predictions, chunk by chunk; return its number of tiles.
 
-    members: records (id, plain, tta). If all hold the same tiles in the same order (models of an ensemble, folds on
-        the test tiles), the blend is their weighted mean. If no two share a tile (folds on their held-out tiles), it
-        holds all tiles, sorted by id. Raises ValueError in any other case.
+    members: records (id, plain, tta) or (id, tta); the blend has the fields that all have. If all hold the same tiles
+        in the same order (models of an ensemble, folds on the test tiles), the blend is their weighted mean. If no two
+        share a tile (folds on their held-out tiles), it holds all tiles, sorted by id. Raises ValueError in any other
+        case.
     """
     same = same_tiles(members)
     ids = members[0]["id"] if same else np.sort(np.concatenate([member["id"] for member in members]))
     if len(np.unique(ids)) != len(ids):
         raise ValueError("members of a blend must hold the same tiles in the same order, or share none")
     height, width = members[0]["tta"].shape[1:]
-    with create_records(out, ids.tolist(), {name: np.float16 for name in FIELDS}, height, width) as records:
+    fields = [name for name in FIELDS if all(name in _fields(member) for member in members)]
+    with create_records(out, ids.tolist(), dict.fromkeys(fields, np.float16), height, width) as records:
         if same:
             _average(members, weights, records)
         else:
@@ -30,12 +34,12 @@ def blend(members: Sequence[Records], weights: Sequence[float], out: Path | str)
     return len(ids)
 
 
-def same_tiles(members: Sequence[Records]) -> bool:
+def same_tiles(members: Sequence[Member]) -> bool:
     """Whether predictions hold the same tiles in the same order."""
     return all(np.array_equal(member["id"], members[0]["id"]) for member in members)
 
 
-def mean(members: Sequence[Records], weights: Sequence[float], field: str, rows: slice) -> npt.NDArray[np.float32]:
+def mean(members: Sequence[Member], weights: Sequence[float], field: str, rows: slice) -> npt.NDArray[np.float32]:
     """Weighted mean of one field over predictions of the same tiles, for some rows: (rows, H, W) in 0..1."""
     total = np.zeros(members[0][field][rows].shape, np.float32)
     for member, share in zip(members, np.asarray(weights) / np.sum(weights), strict=True):
@@ -43,15 +47,19 @@ def mean(members: Sequence[Records], weights: Sequence[float], field: str, rows:
     return total
 
 
-def _average(members: Sequence[Records], weights: Sequence[float], records: Records) -> None:
+def _average(members: Sequence[Member], weights: Sequence[float], records: Records) -> None:
     for rows in chunks(len(records)):
-        for name in FIELDS:
+        for name in _fields(records):
             records[name][rows] = mean(members, weights, name, rows)
 
 
-def _collect(members: Sequence[Records], records: Records) -> None:
+def _collect(members: Sequence[Member], records: Records) -> None:
     for member in members:
         targets = np.searchsorted(records["id"], member["id"])
         for rows in chunks(len(member)):
-            for name in FIELDS:
+            for name in _fields(records):
                 records[name][targets[rows]] = member[name][rows]
+
+
+def _fields(prediction: Member) -> list[str]:
+    return [name for name in FIELDS if name in (prediction.dtype.names or ())]

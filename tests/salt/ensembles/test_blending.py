@@ -1,17 +1,19 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from salt.data.predictions import FIELDS
-from salt.data.records import create_records, open_records
+from salt.data.predictions import FIELDS, UNSCORED
+from salt.data.records import create_records, open_members, open_records
 from salt.ensembles.blending import blend, mean
 
 
-def predictions(path, ids, seed):
-    with create_records(path, ids, {name: np.float16 for name in FIELDS}, 4, 4) as records:
+def predictions(path, ids, seed, fields=FIELDS):
+    with create_records(path, ids, dict.fromkeys(fields, np.float16), 4, 4) as records:
         rng = np.random.default_rng(seed)
-        for name in FIELDS:
+        for name in fields:
             records[name] = rng.random((len(ids), 4, 4))
     return open_records(path)
 
@@ -61,3 +63,20 @@ def test_a_blend_of_one_prediction_with_itself_is_that_prediction(tmp_path_facto
     member = predictions(folder / "a.npy", IDS[:3], 0)
     blend([member] * len(weights), weights, folder / "out.npy")
     assert np.abs(open_records(folder / "out.npy")["tta"].astype(float) - member["tta"]).max() < 1e-3
+
+
+@given(st.lists(st.integers(0, 600), max_size=3), st.sampled_from([FIELDS, UNSCORED]))
+def test_members_in_parts_blend_as_whole_ones(tmp_path_factory, cuts, fields):
+    folder = tmp_path_factory.mktemp("blend")
+    members = [predictions(folder / f"{seed}.npy", IDS, seed, fields) for seed in range(2)]
+    ends = [0, *sorted(cuts), len(IDS)]
+    paths = []
+    for number, member in enumerate(members):
+        for part, (start, stop) in enumerate(pairwise(ends)):
+            paths.append(folder / f"{number}_{part}.npy")
+            with create_records(paths[-1], IDS[start:stop], dict.fromkeys(fields, np.float16), 4, 4) as records:
+                for name in fields:
+                    records[name] = member[name][start:stop]
+    blend(members, [1, 2], folder / "whole.npy")
+    blend(open_members(paths, 2), [1, 2], folder / "joined.npy")
+    assert (folder / "joined.npy").read_bytes() == (folder / "whole.npy").read_bytes()

@@ -6,10 +6,12 @@ import pytest
 import yaml
 
 from salt.runtime import gpu_count
+from salt.runtime.paths import Run
 from salt.workflow import preflight
 from salt.workflow.cost import Cost, TileCount, count_tiles
 from salt.workflow.dag import Plan
 from salt.workflow.preflight import Problem, problems, report
+from salt.workflow.run_hooks import save_config
 from salt.workflow.snakemake_adapter import Job
 from schemas.packages import PACKAGES
 from schemas.reading import check_config
@@ -254,3 +256,19 @@ def test_errors_come_first_and_end_the_program(capsys):
     with pytest.raises(SystemExit) as end:
         report([Problem("slow", stops=False), Problem("wrong"), Problem("bad")])
     assert str(end.value).splitlines() == ["Error: wrong", "Error: bad", "Warning: slow"]
+
+
+def test_another_number_of_shards_is_refused_once_there_are_predictions(raw, tmp_path):
+    run = Run(tmp_path / "results")
+    save_config(check_config(raw))
+    raw["compute"] = {"shards": 8}
+    assert found(raw, rules=("predict_fold",)) == []
+    members = run.fold("stage1_resnet34", 0).members
+    members.parent.mkdir(parents=True)
+    members.touch()
+    assert found(raw, rules=("score",)) == []  # none of its jobs predicts
+    (problem,) = found(raw, rules=("predict_fold",))
+    assert "compute.shards: expected 1" in problem
+    assert "found 8" in problem
+    save_config(check_config(raw))
+    assert found(raw, rules=("predict_fold",)) == []
