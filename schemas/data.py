@@ -150,3 +150,9 @@ class Mosaics(Section):
         le=1,
         description="Largest (1 - similarity) / (1 - next best similarity) of a pair that no square of tiles confirms.",
     )
+    most_tiles: int = Field(
+        200_000,
+        ge=0,
+        description="Most tiles that are searched, in a time that grows as their square; more are refused. 0: search "
+        "none, so that no tile has neighbours.",
+    )
