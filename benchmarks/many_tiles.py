@@ -27,7 +27,7 @@ from salt.runtime.paths import REPOSITORY, Run
 
 SIDE = 32  # px
 LABELLED = 400
-EVERY = 0.02  # seconds between looks at the memory of a job
+EVERY = 0.1  # seconds between looks at the memory of a job
 PHASE = {
     "loss": "bce_dice",
     "optimizer": {"name": "adamw", "lr": 3e-3},

@@ -44,7 +44,8 @@ def lay_out(ids: Sequence[str], images: Images, settings: Mosaics) -> Layout:
     ids: n, all different; images: (n, H, W) uint8, H and W at least 3
     Raises UserError if there are more tiles than `settings` allows.
     """
-    _check_number(len(ids), settings.most_tiles)
+    if fault := settings.too_many(len(ids)):
+        raise UserError(fault)
     duplicates = find_duplicates(ids, images)
     tiles = pd.Series(ids, dtype=str).sort_values()
     tiles = tiles[~tiles.isin(duplicates.loc[is_copy(duplicates), "id"])] if settings.most_tiles else tiles[:0]
@@ -53,16 +54,6 @@ def lay_out(ids: Sequence[str], images: Images, settings: Mosaics) -> Layout:
     pairs = find_neighbours(_seams(images, tiles.index.to_numpy()), groups, settings)
     mosaics, kept = assemble(tiles.tolist(), pairs)
     return Layout(mosaics, _named(tiles, pairs).assign(kept=kept), duplicates)
-
-
-def _check_number(tiles: int, most: int) -> None:
-    if tiles > most > 0:
-        raise UserError(
-            f"Expected at most {most:,} tiles to look for neighbours among (the config's mosaics.most_tiles), found "
-            f"{tiles:,}. Each is compared with each: two minutes for 100,000 tiles, {(tiles / 1e5) ** 2:,.1f} "
-            "times as long here. Raise mosaics.most_tiles to wait for it, or set it to 0 to do without mosaics: "
-            "folds by mosaic then keep only copies together, and the jigsaw rule changes nothing."
-        )
 
 
 def _seams(images: Images, rows: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[np.float32]]:

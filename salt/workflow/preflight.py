@@ -72,6 +72,8 @@ def problems(config: Config, cost: Cost, jobs: Sequence[Job], runs_here: bool = 
     yield from _shards(config, jobs)
     names = dict.fromkeys(job.wildcards["model"] for job in jobs if job.rule in TRAININGS)
     trained = {name: config.models[name] for name in names}
+    if cost.tiles and any(job.rule == "assemble_mosaics" for job in jobs):
+        yield from _mosaics(config, cost.tiles)
     if trained and cost.tiles:
         yield from _tiles(config, trained, cost.tiles)
     yield from _networks(trained, config.data.shape)
@@ -124,6 +126,12 @@ def _tiles(config: Config, models: Mapping[str, Model], tiles: TileCount) -> Ite
                 f"found {asked} for {count} folds together; folds will get fewer of some sizes",
                 stops=False,
             )
+
+
+def _mosaics(config: Config, tiles: TileCount) -> Iterator[Problem]:
+    """More tiles than are searched for neighbours."""
+    if fault := config.mosaics.too_many(tiles.train + tiles.test):
+        yield Problem(fault)
 
 
 # Networks and weights -----------------------------------------------------------------------------------------------

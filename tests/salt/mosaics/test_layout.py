@@ -264,7 +264,7 @@ def test_the_mosaics_of_synthetic_surveys_are_found(seed):
 
 def test_more_tiles_than_allowed_are_refused_with_the_remedy():
     images = np.concatenate([section(1, 3)[0, place][None] for place in range(3)])
-    with pytest.raises(UserError, match=r"at most 2 tiles.*found 3.*set it to 0"):
+    with pytest.raises(UserError, match=r"most_tiles: expected at most 2 tiles.*found 3.*set it to 0"):
         lay_out(["a", "b", "c"], images, Mosaics(most_tiles=2))
 
 

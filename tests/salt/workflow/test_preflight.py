@@ -272,3 +272,13 @@ def test_another_number_of_shards_is_refused_once_there_are_predictions(raw, tmp
     assert "found 8" in problem
     save_config(check_config(raw))
     assert found(raw, rules=("predict_fold",)) == []
+
+
+def test_a_search_of_mosaics_among_too_many_tiles_is_refused_before_they_are_packed(raw):
+    many = TileCount(4000, 10**7, 101 * 101)
+    rules = ("prepare_tiles", "assemble_mosaics")
+    (problem,) = found(raw, many, rules)
+    assert problem.startswith("Error: mosaics.most_tiles: expected at most 200,000 tiles")
+    assert found(raw, many, rules[:1]) == []
+    raw["mosaics"] = {"most_tiles": 0}
+    assert found(raw, many, rules) == []
