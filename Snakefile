@@ -33,6 +33,7 @@ final = run.ensemble(plan.config.submission.ensemble)
 fold, pretraining = run.fold("{model}", "{fold}"), run.pretraining("{model}", "{scope}")
 ensemble, pseudo_labels = run.ensemble("{name}"), run.pseudo_labels("{labels}", "{scope}")
 prediction = run.prediction(plan.prediction_name)
+until_blended = str if plan.keeps_fold_predictions else temp
 its_fold = run.fold("{wildcards.model}", "{wildcards.fold}")  # the same in a command
 its_pretraining = run.pretraining("{wildcards.model}", "{wildcards.scope}")
 
@@ -43,6 +44,7 @@ wildcard_constraints:
     labels="|".join(plan.pseudo_labels) or "none",
     encoder="|".join(plan.encoders) or "none",
     fold=r"\d+",
+    shard=r"\d+",
     scope=r"all_folds|fold\d+",  # the folds that learn from a set of pseudo-labels
 
 
@@ -229,7 +231,7 @@ rule predict_fold:
         table=rules.train_fold.output.table,
     output:
         held_out=temp(fold.held_out),
-        test=(str if plan.keeps_fold_predictions else temp)(fold.test),
+        test=[until_blended(fold.test)] if plan.shards == 1 else [],
         members=fold.members,
     log:
         run.log("predict_fold", "{model}_fold{fold}"),
@@ -246,6 +248,32 @@ rule predict_fold:
         " --tiles {run.tiles.folder} --folds {input.folds} --fold {wildcards.fold}"
         " --snapshots {input.snapshots} --table {input.table} --members {output.members}"
         " --held-out {output.held_out} --test {output.test} 3>&2 > {log} 2>&1"
+
+
+if plan.shards > 1:
+
+    # One part of the test tiles. A blend reads all parts where they lie.
+    rule predict_shard:
+        input:
+            tiles=rules.prepare_tiles.output.tiles,
+            snapshots=rules.train_fold.output.snapshots,
+            members=rules.predict_fold.output.members,
+        output:
+            until_blended(fold.shard("{shard}", plan.shards)),
+        log:
+            run.log("predict_shard", "{model}_fold{fold}_{shard}"),
+        threads: plan.threads
+        resources:
+            gpu=plan.gpus,
+            cpus_per_task=claims.cores,
+            mem_mb=claims.megabytes,
+            runtime=claims.predict_minutes,
+        params:
+            settings=plan.shard_settings,
+        shell:
+            "{python} stages.predict_shard --settings {params.settings:q} --compute {plan.compute:q}"
+            " --tiles {run.tiles.folder} --snapshots {input.snapshots} --members {input.members}"
+            " --shard {wildcards.shard} --out {output} 3>&2 > {log} 2>&1"
 
 
 rule blend:

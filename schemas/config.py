@@ -24,6 +24,12 @@ class Compute(Section):
         4, ge=0, description="Processes that augment tiles; 0: the training process augments them itself."
     )
     predict_batch: Count = Field(64, description="Tiles predicted at once.")
+    shards: Count = Field(
+        1,
+        description="Jobs that predict the test tiles of one fold, each a part of them, for millions of tiles. Choose "
+        "it before the first prediction: a run with predictions refuses another number, which would make all of them "
+        "again, and whatever learned from them.",
+    )
     deterministic: bool = Field(
         False, description="On a GPU: the same bits each time, but slower. A CPU is always deterministic."
     )

@@ -150,3 +150,20 @@ class Mosaics(Section):
         le=1,
         description="Largest (1 - similarity) / (1 - next best similarity) of a pair that no square of tiles confirms.",
     )
+    most_tiles: int = Field(
+        200_000,
+        ge=0,
+        description="Most tiles that are searched, in a time that grows as their square; more are refused. 0: search "
+        "none, so that no tile has neighbours.",
+    )
+
+    def too_many(self, tiles: int) -> str | None:
+        """The fault of a search among so many tiles; None if it is allowed."""
+        if not 0 < self.most_tiles < tiles:
+            return None
+        return (
+            f"mosaics.most_tiles: expected at most {self.most_tiles:,} tiles to compare, found {tiles:,}. "
+            f"Each is compared with each: two minutes for 100,000 tiles, {(tiles / 1e5) ** 2:,.1f} times as long here. "
+            "Raise it to wait for that, or set it to 0 to do without mosaics: folds by mosaic then keep only copies "
+            "together, and the jigsaw rule changes nothing."
+        )

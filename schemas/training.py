@@ -175,7 +175,13 @@ class NetworkSettings(Section):
     input: Input
 
 
-class PredictSettings(NetworkSettings):
+class ShardSettings(NetworkSettings):
+    """The settings of predict_shard."""
+
+    scores_test: bool = Field(False, description="Whether masks of test tiles are known: scores read one more field.")
+
+
+class PredictSettings(ShardSettings):
     """The settings of predict_fold: what a fold's prediction depends on."""
 
     members: Members

@@ -5,10 +5,9 @@ import logging
 from collections.abc import Container
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
-from salt.data.tiles import load_tiles
+from salt.data.tiles import GreyImages, load_tiles
 from salt.mosaics.duplicates import is_copy
 from salt.mosaics.layout import lay_out
 from salt.runtime import provenance
@@ -35,7 +34,7 @@ def main(argv: list[str] | None = None) -> None:
     """Run the program."""
     args = parse_args(argv)
     train, test = load_tiles(args.tiles, "train"), load_tiles(args.tiles, "test")
-    images = np.concatenate([train.grey, test.grey])
+    images = GreyImages([train.images, test.images])
     layout = lay_out([*train.ids, *test.ids], images, read_settings(Mosaics, args.settings))
     for table, file in zip(layout, (args.mosaics, args.neighbours, args.duplicates), strict=True):
         with atomic_path(file) as path:

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from salt.data.records import open_records
+from salt.data.records import open_members, open_records
 from salt.ensembles.blending import blend, extremes
 from salt.runtime import program, provenance
 from salt.runtime.atomic import atomic_path
@@ -17,7 +17,13 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--settings", required=True, help="JSON of schemas.results.BlendSettings")
     parser.add_argument("--labelled", type=Path, nargs="+", required=True, help="members: records of training tiles")
-    parser.add_argument("--test", type=Path, nargs="+", required=True, help="members: records of the test tiles")
+    parser.add_argument(
+        "--test",
+        type=Path,
+        nargs="+",
+        required=True,
+        help="members: records of the test tiles, one file each or equally many",
+    )
     parser.add_argument("--out-of-fold-out", type=Path, required=True, help="records to write: training tiles")
     parser.add_argument("--test-out", type=Path, required=True, help="records to write: test tiles")
     parser.add_argument("--stretch-out", type=Path, required=True, help="JSON to write: what became 0 and 1")
@@ -29,7 +35,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     settings = read_settings(BlendSettings, args.settings)
     weights = list(settings.weights.values())
-    on_labelled, on_test = ([open_records(path) for path in paths] for paths in (args.labelled, args.test))
+    on_labelled, on_test = [open_records(path) for path in args.labelled], open_members(args.test, len(weights))
     stretch = extremes(on_test, weights) if settings.stretch else Stretch()
     labelled = blend(on_labelled, weights, args.out_of_fold_out, stretch)
     test = blend(on_test, weights, args.test_out, stretch)

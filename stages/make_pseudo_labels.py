@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from salt.data.records import open_records
+from salt.data.records import open_members
 from salt.data.tiles import load_table
 from salt.ensembles import pseudo_labels
 from salt.runtime import program, provenance
@@ -20,7 +20,11 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--settings", required=True, help="JSON of schemas.results.PseudoLabelSettings")
     parser.add_argument("--tiles", type=Path, required=True, help="folder of prepare_tiles")
     parser.add_argument(
-        "--probabilities", type=Path, nargs="+", required=True, help="records of the test tiles to average"
+        "--probabilities",
+        type=Path,
+        nargs="+",
+        required=True,
+        help="records of the test tiles to average, for each weight one file or equally many",
     )
     parser.add_argument("--masks", type=Path, required=True, help="records to write")
     parser.add_argument("--table", type=Path, required=True, help="csv to write")
@@ -31,7 +35,7 @@ def main(argv: list[str] | None = None) -> None:
     """Run the program."""
     args = parse_args(argv)
     settings = read_settings(PseudoLabelSettings, args.settings)
-    predictions = [open_records(path) for path in args.probabilities]
+    predictions = open_members(args.probabilities, len(settings.weights))
     table = pseudo_labels.write_masks(predictions, settings, args.masks)
     table["constant"] = load_table(args.tiles).set_index("id")["constant"].loc[table["id"]].to_numpy()
     table = pseudo_labels.select(table, settings, settings.folds, settings.fold)

@@ -1,4 +1,4 @@
-"""Predict with one fold's snapshots: its held-out tiles and all test tiles, with and without their mirror images.
+"""Predict with one fold's snapshots: its held-out tiles and, unless shards do, all test tiles, with mirror images.
 
 It chooses the snapshots, once, and records them for all later predictions.
 """
@@ -13,6 +13,7 @@ from pathlib import Path
 
 from salt.data import folds
 from salt.data.network_input import Geometry
+from salt.data.predictions import FIELDS, UNSCORED
 from salt.data.tiles import load_tiles, rows_of
 from salt.inference import fold_prediction, snapshots
 from salt.runtime import device, provenance
@@ -36,7 +37,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--table", type=Path, required=True, help="csv of train_fold: snapshots and their scores")
     parser.add_argument("--members", type=Path, required=True, help="json to write: snapshots and their weights")
     parser.add_argument("--held-out", type=Path, required=True, help="records to write: the held-out tiles")
-    parser.add_argument("--test", type=Path, required=True, help="records to write: the test tiles")
+    parser.add_argument("--test", type=Path, nargs="?", help="records to write: the test tiles, unless shards do")
     return parser.parse_args(argv)
 
 
@@ -52,12 +53,15 @@ def main(argv: list[str] | None = None) -> None:
     geometry, where = Geometry.of(settings.input, held_out, test), device.set_up(compute)
     with device.faults_of_the_machine():
         predictor = fold_prediction.load_predictor(settings, args.snapshots, members, geometry, where)
-        fold_prediction.predict(args.held_out, held_out, predictor, compute.predict_batch, "held-out tiles")
-        fold_prediction.predict(args.test, test, predictor, compute.predict_batch, "test tiles")
+        fold_prediction.predict(args.held_out, held_out, predictor, compute.predict_batch, FIELDS, "held-out tiles")
+        if args.test:
+            fields = FIELDS if settings.scores_test else UNSCORED
+            fold_prediction.predict(args.test, test, predictor, compute.predict_batch, fields, "test tiles")
     snapshots.write_members(args.members, members)
     inputs = {name: getattr(args, name) for name in INPUT_OPTIONS}
     provenance.write(args.held_out, args.settings, inputs, device=device.describe(where), threads=compute.threads)
-    say(f"predicted {len(held_out)} held-out and {len(test)} test tiles with {len(members)} snapshots")
+    tests = len(test) if args.test else "no"
+    say(f"predicted {len(held_out)} held-out and {tests} test tiles with {len(members)} snapshots")
 
 
 if __name__ == "__main__":

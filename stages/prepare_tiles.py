@@ -5,6 +5,7 @@ import logging
 from pathlib import Path
 
 from salt.data import hidden_labels
+from salt.data.scratch import in_folder
 from salt.data.tiles import save_tiles
 from salt.intake.competition import read_competition
 from salt.intake.folders import read_folders
@@ -29,13 +30,14 @@ def main(argv: list[str] | None = None) -> None:
     if data.hide_labels and not args.hidden_masks:
         parser.error("data.hide_labels needs --hidden-masks")
 
+    allocate = in_folder(args.out)
     if data.layout == "folders":
-        train, test = read_folders(data)
+        train, test = read_folders(data, allocate)
     else:
-        train, test = read_competition(Path(data.root), data.tile or COMPETITION)
+        train, test = read_competition(Path(data.root), data.tile or COMPETITION, allocate)
     splits = {"train": train, "test": test}
     if data.hide_labels:
-        splits["train"], splits["test"], splits["hidden"] = hidden_labels.hide(train, test, data.hide_labels)
+        splits["train"], splits["test"], splits["hidden"] = hidden_labels.hide(train, test, data.hide_labels, allocate)
         hidden_labels.save_masks(args.hidden_masks, splits["hidden"])
     save_tiles(args.out, splits["train"], splits["test"])
     provenance.write(args.out, args.settings, {"root": sources(data)})

@@ -53,7 +53,7 @@ class Claims:
         return self._minutes(self.cost().seconds(Job("train_fold", dict(wildcards.items()))), attempt)
 
     def predict_minutes(self, wildcards: Any, attempt: int) -> int:
-        """Time of a fold's prediction."""
+        """Time of a fold's prediction, or of a part of it."""
         return self._minutes(self.cost().prediction_seconds(wildcards.model), attempt)
 
     def image_minutes(self, wildcards: Any, attempt: int) -> int:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from salt.data.records import create_records
+from salt.data.scratch import Allocate, in_memory
 from salt.data.tiles import Tiles
 from schemas.data import HideLabels
 from schemas.errors import UserError
@@ -22,18 +23,20 @@ def choose(ids: Iterable[str], settings: HideLabels) -> frozenset[str]:
     return frozenset(ordered[number] for number in order[: settings.count(len(ordered))])
 
 
-def hide(train: Tiles, test: Tiles, settings: HideLabels) -> tuple[Tiles, Tiles, Tiles]:
+def hide(train: Tiles, test: Tiles, settings: HideLabels, allocate: Allocate = in_memory) -> tuple[Tiles, Tiles, Tiles]:
     """Move the chosen tiles from the labelled ones to the end of the test split.
 
     Returns the tiles that stay labelled, the test tiles with the moved ones (split "test", coverage NaN, no masks),
-    and the moved ones as they were, each in the order of `train`.
+    and the moved ones as they were, each in the order of `train`. `allocate` makes the array of all test images.
     Raises UserError if no tile is moved, or if too little to learn from stays labelled.
     """
     moved = train.table["id"].isin(choose(train.ids, settings)).to_numpy()
     labelled, hidden = train.select(np.flatnonzero(~moved)), train.select(np.flatnonzero(moved))
     _check(labelled, hidden, settings)
     table = pd.concat([test.table, hidden.table.assign(split="test", coverage=np.nan)], ignore_index=True)
-    return labelled, Tiles(table, np.concatenate([test.images, hidden.images]), None), hidden
+    images = allocate((len(table), *test.images.shape[1:]))
+    np.concatenate([test.images, hidden.images], out=images)
+    return labelled, Tiles(table, images, None), hidden
 
 
 def save_masks(path: Path, hidden: Tiles) -> None:

@@ -1,5 +1,7 @@
 """Predictions on disk: records (id, plain, tta) of float16 probabilities of salt; for other images, 16-bit PNGs.
 
+Only scores read `plain`. So predictions of test tiles whose masks nobody knows are records (id, tta), half as large.
+
 Every program opens 16-bit PNGs. Their steps are finer than those of float16 near 1 (1/65535 and 1/2048), and they are
 smaller. Soft pseudo-labels have 8 bits, as images do.
 """
@@ -10,6 +12,7 @@ import numpy.typing as npt
 ONE = 2**16 - 1  # probability 1 in 16 bits
 ONE_IN_8_BITS = 2**8 - 1
 FIELDS = ("plain", "tta")  # the tile alone; the mean of the tile and its mirror image
+UNSCORED = ("tta",)  # the field that all but scores read
 
 
 def in_16_bits(probabilities: npt.NDArray[np.float32]) -> npt.NDArray[np.uint16]:

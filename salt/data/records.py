@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -51,6 +52,41 @@ def create_records(
 def open_records(path: Path | str) -> Records:
     """Open records as a read-only memory map, in the order in which they were written."""
     return np.load(path, mmap_mode="r", allow_pickle=False)
+
+
+class Joined:
+    """Records in several files, in this order, read as if they were in one. They must have the same fields."""
+
+    def __init__(self, parts: Sequence[Records]) -> None:
+        self.parts, self.dtype = parts, parts[0].dtype
+
+    def __len__(self) -> int:
+        return sum(map(len, self.parts))
+
+    def __getitem__(self, name: str) -> Any:
+        """All ids as an array, or a field of all records, of which slices become arrays."""
+        return np.concatenate([part["id"] for part in self.parts]) if name == "id" else JoinedField(self.parts, name)
+
+
+class JoinedField:
+    """A field (n, H, W) of records in several files; only a slice of it is read."""
+
+    def __init__(self, parts: Sequence[Records], name: str) -> None:
+        self.fields = [part[name] for part in parts]
+        self.shape = (sum(map(len, parts)), *self.fields[0].shape[1:])
+
+    def __getitem__(self, rows: slice) -> npt.NDArray:
+        """The field of consecutive records, (rows, H, W)."""
+        firsts = np.cumsum([0, *map(len, self.fields[:-1])])
+        own = [slice(*np.clip([rows.start - first, rows.stop - first], 0, None)) for first in firsts]
+        return np.concatenate([field[part] for field, part in zip(self.fields, own, strict=True)])
+
+
+def open_members(paths: Sequence[Path], count: int) -> list[Records | Joined]:
+    """Open the records of `count` members, each in equally many files: first all files of the first member."""
+    files = len(paths) // count
+    parts = [[open_records(path) for path in paths[start : start + files]] for start in range(0, len(paths), files)]
+    return [of[0] if len(of) == 1 else Joined(of) for of in parts]
 
 
 def chunks(count: int, size: int = CHUNK) -> Iterator[slice]:

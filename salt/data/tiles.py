@@ -1,6 +1,6 @@
 """The packed tiles of a run: a table and three arrays, written once by prepare_tiles."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -51,13 +51,6 @@ class Tiles:
         """How much each tile's loss weighs, (n,) in 0..1, 1 for labelled tiles; None if all weigh the same."""
         return self.table["weight"].fillna(1).to_numpy(np.float32) if "weight" in self.table else None
 
-    @property
-    def grey(self) -> npt.NDArray[np.uint8]:
-        """Images (n, H, W); colours as luminance."""
-        if self.images.ndim == 3:
-            return self.images
-        return np.stack([image_files.grey(image) for image in self.images])
-
     def __len__(self) -> int:
         return len(self.table)
 
@@ -78,12 +71,36 @@ class Tiles:
         masks = None if self.masks is None else self.masks[rows]
         return Tiles(self.table.iloc[rows].reset_index(drop=True), self.images[rows], masks, self.soft)
 
+    def part(self, rows: slice) -> "Tiles":
+        """Consecutive tiles, whose arrays are views."""
+        masks = None if self.masks is None else self.masks[rows]
+        return Tiles(self.table.iloc[rows].reset_index(drop=True), self.images[rows], masks, self.soft)
+
     @property
     def softened(self) -> "Tiles":
         """The same tiles with soft masks."""
         return (
             self if self.soft else Tiles(self.table, self.images, self.arrays[1] * np.uint8(ONE_IN_8_BITS), soft=True)
         )
+
+
+class GreyImages:
+    """The images of several splits, one after another; each is read, as (H, W) uint8, when it is asked for."""
+
+    def __init__(self, splits: Sequence[npt.NDArray[np.uint8]]) -> None:
+        """splits: (n, H, W) grey or (n, H, W, 3) red, green, blue, which become luminance."""
+        self.splits, self.ends = splits, np.cumsum([len(images) for images in splits])
+
+    def __len__(self) -> int:
+        return int(self.ends[-1])
+
+    def __getitem__(self, row: int) -> npt.NDArray[np.uint8]:
+        split = int(np.searchsorted(self.ends, row, "right"))
+        image = self.splits[split][row - self.ends[split]]  # negative: counted from the end of the split
+        return image if image.ndim == 2 else image_files.grey(image)
+
+
+Images = npt.NDArray[np.uint8] | GreyImages
 
 
 def load_table(folder: Path | str) -> pd.DataFrame:

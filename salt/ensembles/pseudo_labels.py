@@ -8,9 +8,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from salt.data.predictions import in_8_bits
-from salt.data.records import Records, chunks, create_records, open_records
+from salt.data.records import chunks, create_records, open_records
 from salt.data.tiles import Tiles, rows_of
-from salt.ensembles.blending import mean, same_tiles
+from salt.ensembles.blending import Member, mean, same_tiles
 from schemas.errors import UserError
 from schemas.results import ConfidenceWeight, PseudoLabels, PseudoLabelSettings, SizeClass
 
@@ -23,10 +23,10 @@ def confidence(probabilities: npt.NDArray[np.floating], low: float, high: float)
     return ((probabilities < low) | (probabilities > high)).mean(axis=(1, 2))
 
 
-def write_masks(predictions: Sequence[Records], settings: PseudoLabelSettings, out: Path | str) -> pd.DataFrame:
+def write_masks(predictions: Sequence[Member], settings: PseudoLabelSettings, out: Path | str) -> pd.DataFrame:
     """Write the masks of the predictions' weighted mean as records (id, mask), chunk by chunk.
 
-    predictions: records (id, plain, tta) of the test tiles, of an ensemble or of the models of one fold
+    predictions: records (id, tta) of the test tiles, of an ensemble or of the models of one fold
     Soft masks are one more field, `probability`, in 0..255; `mask` stays in {0, 1} for everything but trainings.
     Returns a table of id, confidence (0..1), pixels (of salt) and coverage (their share), one row per tile.
     Raises ValueError if the predictions differ in their tiles or in the order of tiles.

@@ -8,7 +8,6 @@ import torch
 
 from models.registry import create_network
 from salt.data.network_input import Geometry
-from salt.data.predictions import FIELDS
 from salt.data.records import chunks, create_records
 from salt.data.tiles import Tiles
 from salt.inference.predictor import Predictor
@@ -30,13 +29,27 @@ def load_predictor(
     return Predictor(networks, [member.weight for member in members], geometry, device)
 
 
-def predict(path: Path, tiles: Tiles, predictor: Predictor, batch: int, what: str) -> None:
-    """Predict tiles batch by batch into records (id, plain, tta). what: names the tiles in the progress."""
+def predict(path: Path, tiles: Tiles, predictor: Predictor, batch: int, fields: Sequence[str], what: str) -> None:
+    """Predict tiles batch by batch into records of id and fields.
+
+    fields: some of salt.data.predictions.FIELDS; what: names the tiles in the progress
+    """
     ticker = Ticker(what, len(tiles))
     height, width = tiles.images.shape[1:3]
     depths = tiles.depths
-    with create_records(path, tiles.ids, {name: np.float16 for name in FIELDS}, height, width) as records:
+    with create_records(path, tiles.ids, dict.fromkeys(fields, np.float16), height, width) as records:
         for rows in chunks(len(tiles), batch):
             prediction = predictor.predict(tiles.images[rows], depths[rows])
-            records["plain"][rows], records["tta"][rows] = prediction.plain, prediction.tta
+            for name in fields:
+                records[name][rows] = getattr(prediction, name)
             ticker.tick(rows.stop)
+
+
+def shard(tiles: int, batch: int, number: int, count: int) -> slice:
+    """The tiles of one of `count` shards; number: 1 to count. Shards are consecutive and differ by a batch at most.
+
+    A shard begins where a batch of all tiles would: with other batches, the last bits of predictions may differ.
+    """
+    batches = -(-tiles // batch)
+    start, stop = (batches * end // count * batch for end in (number - 1, number))
+    return slice(min(start, tiles), min(stop, tiles))

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from salt.data import image_files, rle
+from salt.data.scratch import Allocate, in_memory
 from salt.data.tiles import Tiles
 from salt.intake import packing
 from salt.intake.faults import DAMAGED, Faults
@@ -38,15 +39,15 @@ class Pngs:
     masks: dict[str, str] = field(default_factory=dict)
 
 
-def read_competition(root: Path, size: Shape) -> tuple[Tiles, Tiles]:
+def read_competition(root: Path, size: Shape, allocate: Allocate = in_memory) -> tuple[Tiles, Tiles]:
     """Train and test tiles of `size` px, height and width, in the order of train.csv and of sample_submission.csv.
 
-    A split without its table is in the order of its ids; z is NaN without depths.csv.
+    A split without its table is in the order of its ids; z is NaN without depths.csv. `allocate` makes the arrays.
     Logs a warning for each oddity. Raises UserError listing every fault.
     """
     faults = Faults()
     outcome = f"The data in {root} cannot be used"
-    splits = _Reader(size, faults).read(_open(root, faults))
+    splits = _Reader(size, faults, allocate).read(_open(root, faults))
     faults.raise_if_any(outcome)
     tiles = packing.pack("train", *splits[0]), packing.pack("test", *splits[1])
     packing.check_tiles(*tiles, faults)
@@ -80,8 +81,8 @@ def _open(root: Path, faults: Faults) -> Files:
 class _Reader:
     """One pass over the data. Each step notes its faults and continues with the rest."""
 
-    def __init__(self, size: Shape, faults: Faults):
-        self.size, self.faults = size, faults
+    def __init__(self, size: Shape, faults: Faults, allocate: Allocate = in_memory):
+        self.size, self.faults, self.allocate = size, faults, allocate
 
     def read(self, files: Files) -> tuple[Split, Split]:
         """The train and test splits, as `packing.pack` takes them."""
@@ -152,7 +153,7 @@ class _Reader:
 
     def images(self, pngs: Pngs | None, ids: list[str]) -> Pixels:
         """Images of the tiles, (n, H, W) uint8."""
-        images = np.zeros((len(ids), *self.size), np.uint8)
+        images = self.allocate((len(ids), *self.size))
         for row, name in enumerate(ids):
             if pngs and name in pngs.images:
                 image = self.pixels(pngs.files, pngs.images[name], _read_image)
@@ -162,7 +163,7 @@ class _Reader:
 
     def masks(self, pngs: Pngs | None, ids: list[str], labels: Table | None) -> Pixels:
         """Masks of the tiles, (n, H, W) in {0, 1}: from train.csv, from PNGs, or from both if they agree."""
-        masks = np.zeros((len(ids), *self.size), np.uint8)
+        masks = self.allocate((len(ids), *self.size))
         if pngs is None:
             return masks
         encoded = labels is not None and all("rle_mask" in row for row in labels.values())

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from salt.data import image_files
+from salt.data.scratch import Allocate, in_memory
 from salt.data.tiles import Tiles
 from salt.intake import cutting, packing
 from salt.intake.faults import Faults
@@ -28,14 +29,15 @@ LEFT_BY_SYSTEMS = ("Thumbs.db", "desktop.ini")
 UNUSABLE = "images and masks that cannot be used"
 
 
-def read_folders(data: Data) -> tuple[Tiles, Tiles]:
+def read_folders(data: Data, allocate: Allocate = in_memory) -> tuple[Tiles, Tiles]:
     """Train and test tiles in the order of their ids; sample_submission.csv, if present, orders the test tiles.
 
-    z is NaN without depths.csv. Logs a warning for each oddity. Raises UserError listing every fault.
+    z is NaN without depths.csv. `allocate` makes the arrays. Logs a warning for each oddity.
+    Raises UserError listing every fault.
     """
     faults = Faults()
     outcome = f"The data in {data.root} cannot be used"
-    reader = _Reader(Folder(Path(data.root), faults, below=("train", "test")), data, faults)
+    reader = _Reader(Folder(Path(data.root), faults, below=("train", "test")), data, faults, allocate)
     tiles = reader.read()
     faults.raise_if_any(outcome)
     packing.check_tiles(*tiles, faults)
@@ -50,8 +52,8 @@ def read_folders(data: Data) -> tuple[Tiles, Tiles]:
 class _Reader:
     """One pass over the data. Each step notes its faults and continues with the rest."""
 
-    def __init__(self, files: Files, data: Data, faults: Faults):
-        self.files, self.data, self.faults = files, data, faults
+    def __init__(self, files: Files, data: Data, faults: Faults, allocate: Allocate):
+        self.files, self.data, self.faults, self.allocate = files, data, faults, allocate
         self.shapes: dict[str, Shape] = {}  # sizes of images and masks, by file
         self.tile: Shape = (1, 1)
         self.types: dict[str, str] = {}  # pixel types, each with the first file that has it
@@ -177,7 +179,7 @@ class _Reader:
         """The tiles of a split, (n, H, W) or (n, H, W, 3) uint8."""
         rows = self.rows(images.values())
         colours = (3,) if self.data.colour == "rgb" else ()
-        tiles = np.zeros((sum(part.stop - part.start for part in rows.values()), *self.tile, *colours), np.uint8)
+        tiles = self.allocate((sum(part.stop - part.start for part in rows.values()), *self.tile, *colours))
         for done, (name, part) in enumerate(rows.items(), 1):
             if name in self.shapes:
                 found = packing.read_or_note(self.files, name, self.image, UNUSABLE, self.faults)
@@ -196,7 +198,7 @@ class _Reader:
     def masks(self, images: dict[str, str], masks: dict[str, str]) -> Pixels:
         """The masks of the training tiles, (n, H, W) in {0, 1}."""
         rows, values = self.rows(images.values()), MaskValues()
-        tiles = np.zeros((sum(part.stop - part.start for part in rows.values()), *self.tile), np.uint8)
+        tiles = self.allocate((sum(part.stop - part.start for part in rows.values()), *self.tile))
         paired = {masks[stem]: image for stem, image in images.items() if stem in masks}
         for name, image in paired.items():
             if name not in self.shapes:

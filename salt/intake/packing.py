@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from salt.data.records import chunks
 from salt.data.tiles import COLUMNS, Tiles
 from salt.intake.faults import DAMAGED, Faults
 from salt.intake.files import Files, Unreadable
@@ -69,8 +70,12 @@ def pack(
     split: str, ids: list[str], z: list[float], images: npt.NDArray[np.uint8], masks: npt.NDArray[np.uint8] | None
 ) -> Tiles:
     """The tiles of a split: images (n, H, W) or (n, H, W, 3), masks (n, H, W) in {0, 1}."""
-    constant = (images == images[:, :1, :1]).all(axis=tuple(range(1, images.ndim)))
-    coverage = np.full(len(ids), np.nan) if masks is None else masks.mean(axis=(1, 2))
+    constant, coverage = np.zeros(len(ids), bool), np.full(len(ids), np.nan)
+    for rows in chunks(len(ids)):
+        some = images[rows]
+        constant[rows] = (some == some[:, :1, :1]).all(axis=tuple(range(1, images.ndim)))
+        if masks is not None:
+            coverage[rows] = masks[rows].mean(axis=(1, 2))
     columns = dict(zip(COLUMNS, (ids, split, z, constant, coverage), strict=True))
     return Tiles(pd.DataFrame(columns), images, masks)
 

@@ -8,13 +8,15 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from salt.data.tiles import Images
+
 Bytes = npt.NDArray[np.uint8]
 
 IDENTICAL = "identical"
 COLUMNS = ["id", "of", "how"]
 
 
-def find_duplicates(ids: Sequence[str], images: Bytes) -> pd.DataFrame:
+def find_duplicates(ids: Sequence[str], images: Images) -> pd.DataFrame:
     """The tiles whose image another tile with a smaller id also shows, in some position.
 
     ids: n, all different; images: (n, H, W) uint8; constant tiles are never duplicates
@@ -23,7 +25,7 @@ def find_duplicates(ids: Sequence[str], images: Bytes) -> pd.DataFrame:
     """
     first: dict[bytes, int] = {}
     rows = []
-    for tile in np.argsort(np.asarray(ids)):
+    for tile in np.argsort(np.asarray(ids)).tolist():
         image = images[tile]
         if (image == image[0, 0]).all():
             continue

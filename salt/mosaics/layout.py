@@ -8,9 +8,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from salt.data.records import chunks
+from salt.data.tiles import Images
 from salt.mosaics.duplicates import find_duplicates, is_copy
 from salt.mosaics.neighbours import SIDES, find_neighbours, seam_lines
 from schemas.data import Mosaics
+from schemas.errors import UserError
 
 COLUMNS = ["id", "mosaic", "row", "column"]
 DIGITS = 4  # decimals of similarities in files
@@ -31,7 +34,7 @@ class Layout(NamedTuple):
     duplicates: pd.DataFrame
 
 
-def lay_out(ids: Sequence[str], images: npt.NDArray[np.uint8], settings: Mosaics) -> Layout:
+def lay_out(ids: Sequence[str], images: Images, settings: Mosaics) -> Layout:
     """Find duplicates and neighbours, and assemble the tiles into mosaics.
 
     Of identical tiles, only the one with the smallest id is in a mosaic. Rotated and mirrored copies have neighbours of
@@ -39,16 +42,27 @@ def lay_out(ids: Sequence[str], images: npt.NDArray[np.uint8], settings: Mosaics
     ties.
 
     ids: n, all different; images: (n, H, W) uint8, H and W at least 3
+    Raises UserError if there are more tiles than `settings` allows.
     """
+    if fault := settings.too_many(len(ids)):
+        raise UserError(fault)
     duplicates = find_duplicates(ids, images)
     tiles = pd.Series(ids, dtype=str).sort_values()
-    tiles = tiles[~tiles.isin(duplicates.loc[is_copy(duplicates), "id"])]
+    tiles = tiles[~tiles.isin(duplicates.loc[is_copy(duplicates), "id"])] if settings.most_tiles else tiles[:0]
     original = dict(zip(duplicates["id"], duplicates["of"], strict=True))
     groups, _ = pd.factorize(pd.Series([original.get(name, name) for name in tiles], dtype=str))
-    seams = {side: seam_lines(images, side)[tiles.index] for side in SIDES}
-    pairs = find_neighbours(seams, groups, settings)
+    pairs = find_neighbours(_seams(images, tiles.index.to_numpy()), groups, settings)
     mosaics, kept = assemble(tiles.tolist(), pairs)
     return Layout(mosaics, _named(tiles, pairs).assign(kept=kept), duplicates)
+
+
+def _seams(images: Images, rows: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[np.float32]]:
+    """The seam lines of some tiles by side; a chunk of tiles is in memory at a time."""
+    if not len(rows):
+        return dict.fromkeys(SIDES, np.zeros((0, 0), np.float32))
+    blocks = (np.stack([images[int(row)] for row in rows[part]]) for part in chunks(len(rows)))
+    parts = [[seam_lines(block, side) for side in SIDES] for block in blocks]
+    return {side: np.concatenate(lines) for side, lines in zip(SIDES, zip(*parts, strict=True), strict=True)}
 
 
 def assemble(ids: Sequence[str], pairs: pd.DataFrame) -> tuple[pd.DataFrame, npt.NDArray[np.bool_]]:

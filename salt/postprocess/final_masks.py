@@ -40,9 +40,10 @@ def _write_tile_by_tile(
 ) -> set[str]:
     """Fill in the masks before the jigsaw rule; return the ids of the empty ones."""
     empty: set[str] = set()
+    flat = np.isin(masks["id"], list(constant))
     for rows in chunks(len(masks)):
         ids = masks["id"][rows]
-        found = steps.masks(probabilities["tta"][rows], np.isin(ids, list(constant)), postprocess)
+        found = steps.masks(probabilities["tta"][rows], flat[rows], postprocess)
         masks["mask"][rows] = found
         empty |= set(ids[~found.any(axis=(1, 2))])
     return empty

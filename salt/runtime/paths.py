@@ -95,6 +95,14 @@ class FoldFiles(TrainingFiles):
         """Predictions of the test tiles."""
         return self.folder / "test.npy"
 
+    def shard(self, number: int | str, count: int) -> Path:
+        """Predictions of one part of the test tiles; number: 1 to count."""
+        return self.folder / f"test_{number}_of_{count}.npy"
+
+    def tests(self, shards: int) -> list[Path]:
+        """The files that together hold the predictions of the test tiles."""
+        return [self.test] if shards == 1 else [self.shard(number, shards) for number in range(1, shards + 1)]
+
 
 @dataclass(frozen=True)
 class EnsembleFiles:

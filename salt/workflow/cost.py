@@ -19,10 +19,11 @@ from schemas.config import Config
 from schemas.phases import Phase
 
 TRAININGS = ("pretrain", "train_fold")
+PREDICTIONS = ("predict_fold", "predict_shard")  # of the run's tiles
 
 # Pixels per second and core in training: res34_256 reaches 22,569, other networks with an encoder are near it.
 CPU_PIXELS = 20_000
-PREDICTION = 4  # bytes per pixel: two fields of float16 (salt/data/predictions.py)
+FIELD = 2  # bytes per pixel of a field of float16; predictions have one or two (salt/data/predictions.py)
 
 
 class TileCount(NamedTuple):
@@ -81,11 +82,11 @@ class Cost:
         return {job.number: Load(seconds.get(job.number, 0.0), job.cores, job.gpus, job.after) for job in jobs}
 
     def prediction_seconds(self, model: str) -> float | None:
-        """Maximum seconds of a fold's prediction: a tile takes less than in training, twice for each snapshot."""
+        """Maximum seconds of a job that predicts for a fold: a tile takes less than in training, twice a snapshot."""
         basis = self.basis(Job("predict_fold", {"model": model}))
         if basis is None or self.tiles is None:
             return None
-        tiles = self.tiles.train // self.config.folds.count + 1 + self.tiles.test
+        tiles = self.tiles.train // self.config.folds.count + self.tiles.test // self.config.compute.shards + 2
         return 2 * len(self.config.models[model].snapshots) * tiles * basis.seconds / basis.tiles
 
     def seconds_on_cpu(self, job: Job) -> float:
@@ -133,10 +134,10 @@ class Cost:
         for job in jobs:
             kind, amount = self._kept(job)
             kinds[kind] += max(0, amount - job.present)
-            if job.rule == "predict_fold":
+            if job.rule in PREDICTIONS:
                 # All folds of a round may wait to be blended.
                 of_round = number[job.wildcards["model"]]
-                folds[of_round] = folds.get(of_round, 0) + self._predictions(kept=False)
+                folds[of_round] = folds.get(of_round, 0) + self._predictions(job, kept=False)
         trainings = [job for job in jobs if job.rule in TRAININGS]
         trained = list(dict.fromkeys(job.wildcards["model"] for job in trainings))
         largest = sorted((self._checkpoints(job.wildcards["model"]) for job in trainings), reverse=True)
@@ -163,10 +164,10 @@ class Cost:
                 model = job.wildcards["model"]
                 sets = len(self.config.models[model].snapshots) if job.rule == "train_fold" else 1
                 return "weights", sets * (self.weights(model) or 0)
-            case "predict_fold":
-                return "predictions of folds, kept for pseudo-labels", self._predictions(kept=True)
+            case "predict_fold" | "predict_shard":
+                return "predictions of folds, kept for pseudo-labels", self._predictions(job, kept=True)
             case "blend":
-                return "predictions of models and ensembles", (train + test) * pixels * PREDICTION
+                return "predictions of models and ensembles", (2 * train + self._test_fields * test) * pixels * FIELD
             case "prepare_tiles":
                 hide = self.config.data.hide_labels
                 masks = round(train / (1 - hide.share)) if hide else train  # hidden ones are written too
@@ -185,13 +186,20 @@ class Cost:
         windows = 1 / (1 - self.config.windows.overlap) ** 2  # windows that contain a pixel
         return round(2 * (1 + windows) * size(Path(self.config.predict or "")))
 
-    def _predictions(self, kept: bool) -> int:
-        """Bytes of a fold's predictions: those that are kept, or those that are deleted once they are blended."""
+    @property
+    def _test_fields(self) -> int:
+        """Fields of a prediction of test tiles."""
+        return 2 if self.config.knows_test_masks else 1
+
+    def _predictions(self, job: Job, kept: bool) -> int:
+        """Bytes of a fold's predictions in a job: those that are kept, or those that are deleted once blended."""
         train, test, pixels = self.tiles or (0, 0, 0)
         keeps_test = any(labels.scope == "fold" for labels in self.config.pseudo_labels.values())
-        kept_tiles = test if keeps_test else 0
-        all_tiles = train // self.config.folds.count + test
-        return (kept_tiles if kept else all_tiles - kept_tiles) * pixels * PREDICTION
+        shards, is_shard = self.config.compute.shards, job.rule == "predict_shard"
+        of_test = test * self._test_fields // shards if is_shard or shards == 1 else 0
+        held_out = 0 if is_shard else 2 * (train // self.config.folds.count)
+        fields = of_test * (kept == keeps_test) + held_out * (not kept)
+        return fields * pixels * FIELD
 
     def _checkpoints(self, name: str) -> int:
         """Maximum bytes of a training's checkpoints (salt/training/checkpoints.py).

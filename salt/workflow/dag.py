@@ -54,6 +54,7 @@ class Plan:
         self.keeps_fold_predictions = any(labels.scope == "fold" for labels in self.config.pseudo_labels.values())
         self.prediction_name = predict_images.folder_name(self.config.predict or "")
         self.compute = self.config.compute.model_dump_json()
+        self.shards = self.config.compute.shards
         self.on_cpu = self.config.compute.device == "cpu"
         # A job on a GPU claims one core, even if it uses more: otherwise, the GPU would wait for idle cores.
         self.threads = self.config.compute.threads if self.on_cpu else 1
@@ -101,7 +102,15 @@ class Plan:
 
     def predict_settings(self, wildcards: Any) -> str:
         """Settings of predict_fold."""
-        return _json(self._model(wildcards).model_dump(mode="json", include={"network", "input", "members"}))
+        return self._predict_settings(wildcards, "members")
+
+    def shard_settings(self, wildcards: Any) -> str:
+        """Settings of predict_shard."""
+        return self._predict_settings(wildcards)
+
+    def _predict_settings(self, wildcards: Any, *more: str) -> str:
+        dumped = self._model(wildcards).model_dump(mode="json", include={"network", "input", *more})
+        return _json(dumped | {"scores_test": self.config.knows_test_masks})
 
     def blend_settings(self, wildcards: Any) -> str:
         """Settings of blend: the weight of each member, and whether to stretch; folds have equal weights."""
@@ -115,7 +124,7 @@ class Plan:
     def pseudo_label_settings(self, wildcards: Any) -> str:
         """Settings of make_pseudo_labels."""
         settings = self.config.pseudo_labels[wildcards.labels].model_dump(mode="json")
-        weights = list(self._predictions(wildcards).values())
+        weights = list(self._predictors(wildcards).values())
         return _json({"folds": len(self.folds), "fold": _fold(wildcards.scope), "weights": weights} | settings)
 
     def score_settings(self) -> str:
@@ -196,16 +205,17 @@ class Plan:
         return [self.run.folds] if self._model(wildcards).control else []
 
     def pseudo_label_sources(self, wildcards: Any) -> list[Path]:
-        """The predictions of test tiles that a set of pseudo-labels is made from."""
-        return list(self._predictions(wildcards))
-
-    def _predictions(self, wildcards: Any) -> dict[Path, float]:
-        """The predictions that a set is made from, with weights: the ensemble's, or those of its models in a fold."""
-        fold = _fold(wildcards.scope)
+        """The predictions of test tiles that a set of pseudo-labels is made from, in the order of their weights."""
+        fold, names = _fold(wildcards.scope), self._predictors(wildcards)
         if fold is None:
-            return {self.run.ensemble(self.config.pseudo_labels[wildcards.labels].ensemble).test: 1.0}
-        models = rounds.predictors(self.config, wildcards.labels)
-        return {self.run.fold(model, fold).test: weight for model, weight in models.items()}
+            return [self.run.ensemble(name).test for name in names]
+        return [path for name in names for path in self.run.fold(name, fold).tests(self.shards)]
+
+    def _predictors(self, wildcards: Any) -> dict[str, float]:
+        """Who predicts what a set is made from, with weights: the ensemble, or its models in a fold."""
+        if _fold(wildcards.scope) is None:
+            return {self.config.pseudo_labels[wildcards.labels].ensemble: 1.0}
+        return dict(rounds.predictors(self.config, wildcards.labels))
 
     def added_pseudo_labels(self, wildcards: Any) -> list[Path]:
         """The pseudo-labels that are added to a model's training tiles in a fold, if any."""
@@ -259,7 +269,7 @@ class Plan:
     def test_members(self, wildcards: Any) -> list[Path]:
         """The predictions of test tiles that are blended."""
         if wildcards.name in self.config.models:
-            return [self.run.fold(wildcards.name, fold).test for fold in self.folds]
+            return [path for fold in self.folds for path in self.run.fold(wildcards.name, fold).tests(self.shards)]
         return [self.run.ensemble(member).test for member in self._weights(wildcards.name)]
 
     def histories(self) -> list[Path]:

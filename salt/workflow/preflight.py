@@ -12,11 +12,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import yaml
+
 from salt.runtime import gpu_count, gpu_lease
 from salt.runtime.makespan import Limits
-from salt.runtime.paths import REPOSITORY
+from salt.runtime.paths import REPOSITORY, Run
 from salt.runtime.program import CAUSES
-from salt.workflow.cost import TRAININGS, Cost, TileCount
+from salt.workflow.cost import PREDICTIONS, TRAININGS, Cost, TileCount
 from salt.workflow.dag import Plan
 from salt.workflow.snakemake_adapter import Job
 from schemas.base import Shape
@@ -26,7 +28,7 @@ from schemas.networks import PretrainedEncoder
 from schemas.training import Model
 
 LONG = 24 * 3600  # seconds; a longer training on the CPU causes a warning
-ON_DEVICE = (*TRAININGS, "predict_fold", "predict_images")  # rules that use `compute`
+ON_DEVICE = (*TRAININGS, *PREDICTIONS, "predict_images")  # rules that use `compute`
 COMMON_WEIGHTS = "imagenet"  # exist for every encoder of segmentation_models_pytorch
 
 
@@ -73,8 +75,11 @@ def problems(
     limits: of what runs side by side; runs_here: the jobs run on this machine
     """
     yield from _results_folder(config)
+    yield from _shards(config, jobs)
     names = dict.fromkeys(job.wildcards["model"] for job in jobs if job.rule in TRAININGS)
     trained = {name: config.models[name] for name in names}
+    if cost.tiles and any(job.rule == "assemble_mosaics" for job in jobs):
+        yield from _mosaics(config, cost.tiles)
     if trained and cost.tiles:
         yield from _tiles(config, trained, cost.tiles)
     yield from _networks(trained, config.data.shape)
@@ -128,6 +133,12 @@ def _tiles(config: Config, models: Mapping[str, Model], tiles: TileCount) -> Ite
                 f"found {asked} for {count} folds together; folds will get fewer of some sizes",
                 stops=False,
             )
+
+
+def _mosaics(config: Config, tiles: TileCount) -> Iterator[Problem]:
+    """More tiles than are searched for neighbours."""
+    if fault := config.mosaics.too_many(tiles.train + tiles.test):
+        yield Problem(fault)
 
 
 # Networks and weights -----------------------------------------------------------------------------------------------
@@ -241,6 +252,23 @@ def _device(config: Config) -> Iterator[Problem]:
         yield Problem(
             "compute.device: expected a GPU for cuda, found none that the CUDA driver lists; check `nvidia-smi` and "
             "CUDA_VISIBLE_DEVICES, or set compute.device to auto or cpu"
+        )
+
+
+def _shards(config: Config, jobs: Sequence[Job]) -> Iterator[Problem]:
+    """Another number of shards than that of the predictions so far: Snakemake would see other inputs of all blends."""
+    run = Run.of(config)
+    predicted = any(
+        run.fold(name, fold).members.exists() for name in config.models for fold in range(config.folds.count)
+    )
+    if not predicted or not run.config.exists():
+        return
+    before = (yaml.safe_load(run.config.read_text(encoding="utf-8")).get("compute") or {}).get("shards", 1)
+    if before != config.compute.shards and any(job.rule in (*PREDICTIONS, "blend") for job in jobs):
+        yield Problem(
+            f"compute.shards: expected {before}, as in {run.config} and for the predictions so far, found "
+            f"{config.compute.shards}: all predictions would be made again, and whatever learned from them; set it "
+            "back, or delete that file if this is intended"
         )
 
 

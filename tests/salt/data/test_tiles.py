@@ -1,7 +1,10 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from salt.data.tiles import concatenate, load_table, load_tiles, rows_of, save_tiles
+from salt.data import image_files
+from salt.data.tiles import GreyImages, concatenate, load_table, load_tiles, rows_of, save_tiles
 from tests.easy_tiles import easy_tiles
 
 
@@ -68,3 +71,21 @@ def test_tiles_with_soft_masks_make_those_of_others_soft():
     assert np.array_equal(concatenate(hard, soft).masks[5:], soft.masks)
     assert concatenate(soft, soft).select(np.array([1])).soft
     assert not concatenate(hard, hard).soft
+
+
+@given(st.lists(st.integers(0, 4), min_size=1, max_size=4), st.booleans())
+def test_grey_images_of_splits_are_those_of_all_tiles_together(sizes, coloured):
+    shape = (sum(sizes), 3, 4, 3) if coloured else (sum(sizes), 3, 4)
+    together = np.random.default_rng(1).integers(0, 256, shape, dtype=np.uint8)
+    images = GreyImages(np.split(together, np.cumsum(sizes)[:-1]))
+    assert len(images) == len(together)
+    for row, expected in enumerate(together):
+        np.testing.assert_array_equal(images[row], image_files.grey(expected) if coloured else expected)
+
+
+def test_a_part_of_tiles_is_a_view_of_them():
+    tiles = easy_tiles(6)
+    part = tiles.part(slice(2, 5))
+    assert part.ids == tiles.ids[2:5]
+    assert np.shares_memory(part.images, tiles.images)
+    np.testing.assert_array_equal(part.arrays[1], tiles.arrays[1][2:5])

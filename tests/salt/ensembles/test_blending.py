@@ -1,18 +1,20 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from salt.data.predictions import FIELDS
-from salt.data.records import create_records, open_records
+from salt.data.predictions import FIELDS, UNSCORED
+from salt.data.records import create_records, open_members, open_records
 from salt.ensembles.blending import blend, extremes, mean
 from schemas.results import Stretch
 
 
-def predictions(path, ids, seed):
-    with create_records(path, ids, {name: np.float16 for name in FIELDS}, 4, 4) as records:
+def predictions(path, ids, seed, fields=FIELDS):
+    with create_records(path, ids, dict.fromkeys(fields, np.float16), 4, 4) as records:
         rng = np.random.default_rng(seed)
-        for name in FIELDS:
+        for name in fields:
             records[name] = rng.random((len(ids), 4, 4))
     return open_records(path)
 
@@ -99,3 +101,20 @@ def test_tiles_beyond_the_extremes_are_cut_to_0_and_1(tmp_path):
     found = open_records(tmp_path / "out.npy")
     expected = np.clip((members[0]["plain"].astype(np.float32) - 0.25) / 0.5, 0, 1)
     assert np.array_equal(found["plain"][0::2], expected.astype(np.float16))
+
+
+@given(st.lists(st.integers(0, 600), max_size=3), st.sampled_from([FIELDS, UNSCORED]))
+def test_members_in_parts_blend_as_whole_ones(tmp_path_factory, cuts, fields):
+    folder = tmp_path_factory.mktemp("blend")
+    members = [predictions(folder / f"{seed}.npy", IDS, seed, fields) for seed in range(2)]
+    ends = [0, *sorted(cuts), len(IDS)]
+    paths = []
+    for number, member in enumerate(members):
+        for part, (start, stop) in enumerate(pairwise(ends)):
+            paths.append(folder / f"{number}_{part}.npy")
+            with create_records(paths[-1], IDS[start:stop], dict.fromkeys(fields, np.float16), 4, 4) as records:
+                for name in fields:
+                    records[name] = member[name][start:stop]
+    blend(members, [1, 2], folder / "whole.npy")
+    blend(open_members(paths, 2), [1, 2], folder / "joined.npy")
+    assert (folder / "joined.npy").read_bytes() == (folder / "whole.npy").read_bytes()

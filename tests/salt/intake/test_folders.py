@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from salt.data import image_files
+from salt.data.tiles import GreyImages
 from salt.intake.folders import read_folders
 from schemas.data import Data
 from schemas.errors import UserError
@@ -111,7 +112,7 @@ def test_colours_become_their_luminance_or_stay(tmp_path):
     train, rgb = read(tmp_path, files, colour="rgb")
     assert rgb.images.shape == (2, HEIGHT, WIDTH, 3)
     np.testing.assert_array_equal(rgb.images[0], colours)
-    np.testing.assert_array_equal(rgb.grey, grey.images)
+    np.testing.assert_array_equal(list(GreyImages([rgb.images])), grey.images)
     assert not train.table["constant"].any()
 
 

@@ -8,9 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from salt.intake.competition import read_competition
+from salt.mosaics import layout as layout_module
 from salt.mosaics.layout import assemble, lay_out, load_mosaics
+from salt.mosaics.neighbours import seam_lines
 from salt.survey.survey import make_tiles
 from schemas.data import Mosaics, Survey
+from schemas.errors import UserError
 
 RIGHT, BELOW = (0, 1), (1, 0)
 REAL = Path("../shared/data/tgs")
@@ -257,3 +260,26 @@ def test_the_mosaics_of_synthetic_surveys_are_found(seed):
     truth = {t.id: (t.mosaic, t.row, t.column) for t in survey if t.image.any()}
     _, at = laid_out({tile.id: tile.image for tile in survey})
     assert_bars(truth, at)
+
+
+def test_more_tiles_than_allowed_are_refused_with_the_remedy():
+    images = np.concatenate([section(1, 3)[0, place][None] for place in range(3)])
+    with pytest.raises(UserError, match=r"most_tiles: expected at most 2 tiles.*found 3.*set it to 0"):
+        lay_out(["a", "b", "c"], images, Mosaics(most_tiles=2))
+
+
+def test_without_a_search_copies_are_found_and_no_tile_has_neighbours():
+    tiles = {f"{place}": section(1, 3)[0, place] for place in range(3)}
+    layout = lay_out([*tiles, "copy"], np.stack([*tiles.values(), tiles["1"]]), Mosaics(most_tiles=0))
+    assert layout.mosaics.empty
+    assert layout.neighbours.empty
+    assert layout.duplicates.to_numpy().tolist() == [["copy", "1", "identical"]]
+    searched = lay_out(list(tiles), np.stack(list(tiles.values())), Mosaics())
+    assert [table.columns.tolist() for table in layout] == [table.columns.tolist() for table in searched]
+
+
+def test_seam_lines_read_in_chunks_are_those_of_all_tiles_at_once():
+    images = np.random.default_rng(1).integers(0, 256, (600, 7, 9), dtype=np.uint8)
+    rows = np.random.default_rng(2).permutation(600)
+    for side, lines in layout_module._seams(images, rows).items():
+        np.testing.assert_array_equal(lines, seam_lines(images, side)[rows])

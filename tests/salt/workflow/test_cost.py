@@ -63,9 +63,9 @@ def test_the_winning_recipe_takes_tens_of_gigabytes(raw):
     jobs += [Job("blend", {"name": name}) for name in (*config.models, *config.ensembles)]
     kinds = Cost(config, TGS).disk(jobs, ONE_GPU).kinds
     assert kinds["weights"] == pytest.approx(17e9, rel=0.05)  # 4 to 6 snapshots of each of 30 folds
-    assert kinds["predictions of models and ensembles"] == 9 * 22000 * 101 * 101 * 4
+    assert kinds["predictions of models and ensembles"] == 9 * (4000 * 4 + 18000 * 2) * 101 * 101
     waiting = kinds["predictions of folds, until they are blended"]
-    assert waiting == 2 * 5 * (800 + 18000) * 101 * 101 * 4  # of the two models of one round
+    assert waiting == 2 * 5 * (800 * 4 + 18000 * 2) * 101 * 101  # of the two models of one round
     assert kinds["checkpoints, while trainings run"] == pytest.approx(14 * 142e6, rel=0.01)
     side_by_side = Cost(config, TGS).disk(jobs, Limits(cores=4)).kinds
     assert side_by_side["checkpoints, while trainings run"] > 3.5 * kinds["checkpoints, while trainings run"]
@@ -98,7 +98,7 @@ def test_predictions_that_pseudo_labels_of_a_fold_are_made_of_stay(raw):
     raw["pseudo_labels"]["stage2_confident"]["scope"] = "fold"
     kinds = Cost(check_config(raw), TGS).disk(jobs, ONE_GPU).kinds
     assert kinds == {
-        "predictions of folds, kept for pseudo-labels": 18000 * 101 * 101 * 4,
+        "predictions of folds, kept for pseudo-labels": 18000 * 101 * 101 * 2,
         "predictions of folds, until they are blended": 800 * 101 * 101 * 4,
     }
 
@@ -251,3 +251,17 @@ def test_a_pretraining_learns_from_the_size_classes_of_all_folds_that_it_serves(
     basis = timing(config, "stage2_resnext50", 224)
     seconds = Cost(config, TGS, [basis]).seconds(pretrain("stage2_resnext50"))
     assert seconds == pytest.approx(2 * (40 + 40) * tiles * basis.seconds / basis.tiles)  # two passes an epoch
+
+
+@pytest.mark.parametrize("scope", ["ensemble", "fold"])
+@pytest.mark.parametrize("known", [False, True])
+def test_shards_take_the_room_that_one_job_would(raw, scope, known):
+    for labels in raw["pseudo_labels"].values():
+        labels["scope"] = scope
+    if known:
+        raw["data"]["hide_labels"] = {"share": 0.3}
+    of_fold = {"model": "stage1_resnet34", "fold": "0"}
+    whole = Cost(check_config(raw), TGS).disk([Job("predict_fold", of_fold)])
+    raw["compute"] = {"shards": 4}
+    jobs = [Job("predict_fold", of_fold), *(Job("predict_shard", of_fold | {"shard": f"{k}"}) for k in range(1, 5))]
+    assert Cost(check_config(raw), TGS).disk(jobs) == whole

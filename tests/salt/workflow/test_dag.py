@@ -364,3 +364,20 @@ def test_in_folders_any_image_that_changes_reruns_prepare_tiles(raw, tmp_path):
     assert Plan(raw).data_settings() == before
     (tmp_path / "test" / "images" / "b.jpg").touch()
     assert Plan(raw).data_settings() != before
+
+
+def test_shards_are_inputs_of_what_reads_a_fold_and_change_no_settings(raw):
+    for labels in raw["pseudo_labels"].values():
+        labels["scope"] = "fold"
+    plan, sharded = Plan(raw), Plan(raw | {"compute": {"shards": 2}})
+    fold = Path("results/tgs/models/stage1_resnet34/fold0")
+    shards = [fold / "test_1_of_2.npy", fold / "test_2_of_2.npy"]
+    model, labels = wildcards(name="stage1_resnet34"), wildcards(labels="stage1_confident", scope="fold0")
+    assert plan.test_members(model)[0] == fold / "test.npy"
+    assert sharded.test_members(model)[:2] == shards
+    assert len(sharded.test_members(model)) == 10
+    assert set(shards) < set(sharded.pseudo_label_sources(labels))
+    assert sharded.blend_settings(model) == plan.blend_settings(model)
+    assert sharded.pseudo_label_settings(labels) == plan.pseudo_label_settings(labels)
+    which = wildcards(model="stage1_resnet34", fold="0")
+    assert sharded.predict_settings(which) == plan.predict_settings(which)

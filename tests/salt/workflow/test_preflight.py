@@ -8,10 +8,12 @@ import yaml
 from salt.runtime import gpu_count, gpu_lease
 from salt.runtime.gpu_lease import Gpu
 from salt.runtime.makespan import Limits
+from salt.runtime.paths import Run
 from salt.workflow import preflight
 from salt.workflow.cost import Cost, TileCount, count_tiles
 from salt.workflow.dag import Plan
 from salt.workflow.preflight import Problem, problems, report
+from salt.workflow.run_hooks import save_config
 from salt.workflow.snakemake_adapter import Job
 from schemas.packages import PACKAGES
 from schemas.reading import check_config
@@ -287,3 +289,29 @@ def test_errors_come_first_and_end_the_program(capsys):
     with pytest.raises(SystemExit) as end:
         report([Problem("slow", stops=False), Problem("wrong"), Problem("bad")])
     assert str(end.value).splitlines() == ["Error: wrong", "Error: bad", "Warning: slow"]
+
+
+def test_another_number_of_shards_is_refused_once_there_are_predictions(raw, tmp_path):
+    run = Run(tmp_path / "results")
+    save_config(check_config(raw))
+    raw["compute"] = {"shards": 8}
+    assert found(raw, rules=("predict_fold",)) == []
+    members = run.fold("stage1_resnet34", 0).members
+    members.parent.mkdir(parents=True)
+    members.touch()
+    assert found(raw, rules=("score",)) == []  # none of its jobs predicts
+    (problem,) = found(raw, rules=("predict_fold",))
+    assert "compute.shards: expected 1" in problem
+    assert "found 8" in problem
+    save_config(check_config(raw))
+    assert found(raw, rules=("predict_fold",)) == []
+
+
+def test_a_search_of_mosaics_among_too_many_tiles_is_refused_before_they_are_packed(raw):
+    many = TileCount(4000, 10**7, 101 * 101)
+    rules = ("prepare_tiles", "assemble_mosaics")
+    (problem,) = found(raw, many, rules)
+    assert problem.startswith("Error: mosaics.most_tiles: expected at most 200,000 tiles")
+    assert found(raw, many, rules[:1]) == []
+    raw["mosaics"] = {"most_tiles": 0}
+    assert found(raw, many, rules) == []
