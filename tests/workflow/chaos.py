@@ -94,7 +94,7 @@ class Victim:
         done = snakemake(self.folder, *self.command()[2:], "--cores", "2", env=self.environment)
         assert done.returncode == 0, done.stdout
         again = {path for path, changed in self.done.items() if path.exists() and path.stat().st_mtime_ns != changed}
-        assert again == set()  # no finished job has run again
+        assert not again, sorted(map(str, again))  # no finished job has run again
 
 
 def running_jobs(process: subprocess.Popen) -> tuple[list[str], float]:

@@ -261,7 +261,7 @@ def test_shards_take_the_room_that_one_job_would(raw, scope, known):
     if known:
         raw["data"]["hide_labels"] = {"share": 0.3}
     of_fold = {"model": "stage1_resnet34", "fold": "0"}
-    whole = Cost(check_config(raw), TGS).disk([Job("predict_fold", of_fold)])
+    whole = Cost(check_config(raw), TGS).disk([Job("predict_fold", of_fold)], ONE_GPU)
     raw["compute"] = {"shards": 4}
     jobs = [Job("predict_fold", of_fold), *(Job("predict_shard", of_fold | {"shard": f"{k}"}) for k in range(1, 5))]
-    assert Cost(check_config(raw), TGS).disk(jobs) == whole
+    assert Cost(check_config(raw), TGS).disk(jobs, ONE_GPU) == whole
