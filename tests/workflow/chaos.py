@@ -25,7 +25,8 @@ def outputs_of_finished_jobs(folder: Path, text: str) -> dict[Path, int]:
     """Outputs of the jobs that Snakemake recorded as finished, with their mtimes, ns."""
     finished = set(re.findall(r"Finished jobid: (\d+)", text))
     blocks = [block for _, block in re.findall(JOB, text) if field_of(block, "jobid") in finished]
-    paths = [folder / name for block in blocks for name in field_of(block, "output").split(", ")]
+    outputs = [field_of(block, "output") for block in blocks]  # the rule `all` has none
+    paths = [folder / name for given in outputs if given for name in given.split(", ")]
     return {path: path.stat().st_mtime_ns for path in paths if path.exists()}  # temporary ones may be gone
 
 
