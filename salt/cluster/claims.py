@@ -29,9 +29,14 @@ class Claims:
         self._tiles: TileCount | None = None
 
     def cost(self) -> Cost:
-        """The cost of jobs by the timings that exist now. Tiles are counted once, because there may be millions."""
+        """The cost of jobs by the timings that exist now."""
+        return Cost(self.config, self.tiles, timings.load(Run.of(self.config)))
+
+    @property
+    def tiles(self) -> TileCount | None:
+        """The run's tiles, counted once, because there may be millions; None while they cannot be counted."""
         self._tiles = self._tiles or count_tiles(self.config)
-        return Cost(self.config, self._tiles, timings.load(Run.of(self.config)))
+        return self._tiles
 
     @property
     def cores(self) -> int:
@@ -40,7 +45,7 @@ class Claims:
 
     def megabytes(self, wildcards: Any, attempt: int) -> int:
         """Memory of a job, which holds the tiles."""
-        tiles, channels = self.cost().tiles, 3 if self.config.data.colour == "rgb" else 1
+        tiles, channels = self.tiles, 3 if self.config.data.colour == "rgb" else 1
         held = COPIES * (tiles.train + tiles.test) * tiles.pixels * (channels + 1) // 10**6 if tiles else 0
         return (PROGRAM + WORKER * self.config.compute.loader_workers + held) * 2 ** (attempt - 1)
 
