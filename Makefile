@@ -14,7 +14,7 @@ demo: .venv/installed
 new-recipe: export NAME ?=
 new-recipe: export DATA ?=
 new-recipe: .venv/installed
-	@$(BIN)/python -m salt.workflow.new_recipe --name "$$NAME" --data "$$DATA"
+	@$(BIN)/python -m salt.own_tiles.new_recipe --name "$$NAME" --data "$$DATA"
 
 test: .venv/installed browser
 	$(BIN)/ruff format --check .

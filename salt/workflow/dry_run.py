@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from salt.runtime.makespan import Limits, critical_path, makespan
-from salt.workflow import preflight
+from salt.workflow import machine, preflight
 from salt.workflow.cost import TRAININGS, Cost
-from salt.workflow.preflight import Problem
+from salt.workflow.problems import Problem, errors_first, report
 from salt.workflow.snakemake_adapter import REASONS, Engine, Job
 from schemas.config import Config
 
@@ -41,7 +41,7 @@ def _print_summary(engine: Engine, config: Config, folder: Path) -> None:
         if jobs := engine.pending():
             cost, limits = Cost.of(config), engine.limits
             print("\n".join(["", *summary(jobs, cost, free_bytes(config.pathvars.results), limits), ""]))
-            print(*preflight.errors_first(preflight.problems(config, cost, jobs, limits)), sep="\n")
+            print(*errors_first(preflight.problems(config, cost, jobs, limits)), sep="\n")
 
 
 def check(engine: Engine, config: Config) -> None:
@@ -52,7 +52,7 @@ def check(engine: Engine, config: Config) -> None:
     jobs, limits, cost, results = engine.pending(), engine.limits, Cost.of(config), config.pathvars.results
     free, needed = free_bytes(results), cost.disk(jobs, limits).total
     room = too_little_room(needed, free, results) if config.compute.check_disk else ()
-    preflight.report([*preflight.problems(config, cost, jobs, limits, engine.runs_here), *room])
+    report([*preflight.problems(config, cost, jobs, limits, engine.runs_here), *room])
     time, disk = _trainings(jobs, cost, limits), _disk(jobs, cost, free, limits)
     print(f"This run: {len(jobs)} jobs; {time}; {disk}", file=sys.stderr)
 
@@ -69,7 +69,7 @@ def too_little_room(needed: int, free: int, results: str) -> Iterator[Problem]:
 
 def free_bytes(results: str) -> int:
     """Bytes free on the file system of the results."""
-    return shutil.disk_usage(preflight.nearest_existing(results)).free
+    return shutil.disk_usage(machine.nearest_existing(results)).free
 
 
 # Text -------------------------------------------------------------------------------------------------------------

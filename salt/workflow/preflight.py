@@ -7,19 +7,17 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import yaml
 
-from salt.runtime import gpu_count, gpu_lease
 from salt.runtime.makespan import Limits
 from salt.runtime.paths import REPOSITORY, Run
-from salt.runtime.program import CAUSES
+from salt.workflow import machine
 from salt.workflow.cost import PREDICTIONS, TRAININGS, Cost, TileCount
 from salt.workflow.dag import Plan
+from salt.workflow.problems import Problem, report
 from salt.workflow.snakemake_adapter import Job
 from schemas.base import Shape
 from schemas.config import Config
@@ -27,34 +25,8 @@ from schemas.errors import UserError
 from schemas.networks import PretrainedEncoder
 from schemas.training import Model
 
-LONG = 24 * 3600  # seconds; a longer training on the CPU causes a warning
 ON_DEVICE = (*TRAININGS, *PREDICTIONS, "predict_images")  # rules that use `compute`
 COMMON_WEIGHTS = "imagenet"  # exist for every encoder of segmentation_models_pytorch
-
-
-class Problem(NamedTuple):
-    """One line: what was expected, what was found and where, and what to do."""
-
-    text: str
-    stops: bool = True
-
-    def __str__(self) -> str:
-        return f"{'Error' if self.stops else 'Warning'}: {self.text}"
-
-
-def report(found: Iterable[Problem]) -> None:
-    """Print all problems, errors first. Ends the program if there are errors."""
-    ordered = errors_first(found)
-    text = "\n".join(map(str, ordered))
-    if ordered and ordered[0].stops:
-        raise SystemExit(text)
-    if text:
-        print(text, file=sys.stderr)
-
-
-def errors_first(found: Iterable[Problem]) -> list[Problem]:
-    """The problems, errors before warnings."""
-    return sorted(found, key=lambda problem: not problem.stops)
 
 
 def must_have_inputs(plan: Plan) -> None:
@@ -64,7 +36,7 @@ def must_have_inputs(plan: Plan) -> None:
     """
     missing = [] if plan.config.predict else [*_data(plan), *_fold_file(plan), *_weights_files(plan)]
     if missing:
-        report([*missing, *_results_folder(plan.config), *_device(plan.config)])
+        report([*missing, *machine.results_folder(plan.config), *machine.device(plan.config)])
 
 
 def problems(
@@ -74,7 +46,7 @@ def problems(
 
     limits: of what runs side by side; runs_here: the jobs run on this machine
     """
-    yield from _results_folder(config)
+    yield from machine.results_folder(config)
     yield from _shards(config, jobs)
     names = dict.fromkeys(job.wildcards["model"] for job in jobs if job.rule in TRAININGS)
     trained = {name: config.models[name] for name in names}
@@ -85,10 +57,7 @@ def problems(
     yield from _networks(trained, config.data.shape)
     yield from _sources(trained, jobs)
     if runs_here and (computing := [job for job in jobs if job.rule in ON_DEVICE]):
-        yield from _long_trainings(cost, jobs)
-        yield from _device(config)
-        yield from _gpus(config, computing, limits)
-        yield from _cores(config, computing, limits)
+        yield from machine.problems(config, cost, jobs, computing, limits)
 
 
 # Data ---------------------------------------------------------------------------------------------------------------
@@ -139,6 +108,23 @@ def _mosaics(config: Config, tiles: TileCount) -> Iterator[Problem]:
     """More tiles than are searched for neighbours."""
     if fault := config.mosaics.too_many(tiles.train + tiles.test):
         yield Problem(fault)
+
+
+def _shards(config: Config, jobs: Sequence[Job]) -> Iterator[Problem]:
+    """Another number of shards than that of the predictions so far: Snakemake would see other inputs of all blends."""
+    run = Run.of(config)
+    predicted = any(
+        run.fold(name, fold).members.exists() for name in config.models for fold in range(config.folds.count)
+    )
+    if not predicted or not run.config.exists():
+        return
+    before = (yaml.safe_load(run.config.read_text(encoding="utf-8")).get("compute") or {}).get("shards", 1)
+    if before != config.compute.shards and any(job.rule in (*PREDICTIONS, "blend") for job in jobs):
+        yield Problem(
+            f"compute.shards: expected {before}, as in {run.config} and for the predictions so far, found "
+            f"{config.compute.shards}: all predictions would be made again, and whatever learned from them; set it "
+            "back, or delete that file if this is intended"
+        )
 
 
 # Networks and weights -----------------------------------------------------------------------------------------------
@@ -223,97 +209,3 @@ def _is_cached(encoder: PretrainedEncoder) -> bool:
         f"models--smp-hub--{encoder.encoder}.{encoder.weights}" if timm == encoder.encoder else f"models--timm--{timm}*"
     )
     return any(cache.glob(name))
-
-
-# The machine --------------------------------------------------------------------------------------------------------
-
-
-def _results_folder(config: Config) -> Iterator[Problem]:
-    """A folder of results (or its nearest existing parent) in which no file can be created."""
-    folder = nearest_existing(config.pathvars.results)
-    try:
-        tempfile.TemporaryFile(dir=folder).close()
-    except OSError as error:
-        yield Problem(
-            f"expected to write the results to {config.pathvars.results}, but {folder} cannot be written: "
-            f"{CAUSES.get(error.errno or 0, error)}, or put `pathvars.results` elsewhere"
-        )
-
-
-def nearest_existing(results: str) -> Path:
-    """The folder of the results, or its nearest existing parent."""
-    folder = Path(results).absolute()
-    return next(parent for parent in (folder, *folder.parents) if parent.is_dir())
-
-
-def _device(config: Config) -> Iterator[Problem]:
-    """A GPU that is required and missing."""
-    if config.compute.device == "cuda" and not gpu_count.count():
-        yield Problem(
-            "compute.device: expected a GPU for cuda, found none that the CUDA driver lists; check `nvidia-smi` and "
-            "CUDA_VISIBLE_DEVICES, or set compute.device to auto or cpu"
-        )
-
-
-def _shards(config: Config, jobs: Sequence[Job]) -> Iterator[Problem]:
-    """Another number of shards than that of the predictions so far: Snakemake would see other inputs of all blends."""
-    run = Run.of(config)
-    predicted = any(
-        run.fold(name, fold).members.exists() for name in config.models for fold in range(config.folds.count)
-    )
-    if not predicted or not run.config.exists():
-        return
-    before = (yaml.safe_load(run.config.read_text(encoding="utf-8")).get("compute") or {}).get("shards", 1)
-    if before != config.compute.shards and any(job.rule in (*PREDICTIONS, "blend") for job in jobs):
-        yield Problem(
-            f"compute.shards: expected {before}, as in {run.config} and for the predictions so far, found "
-            f"{config.compute.shards}: all predictions would be made again, and whatever learned from them; set it "
-            "back, or delete that file if this is intended"
-        )
-
-
-def _long_trainings(cost: Cost, jobs: Sequence[Job]) -> Iterator[Problem]:
-    """Long trainings that would run on the CPU because there is no GPU."""
-    seconds = sum(cost.seconds_on_cpu(job) for job in jobs if job.rule in TRAININGS)
-    if cost.config.compute.device == "auto" and seconds > LONG and not gpu_count.count():
-        yield Problem(
-            "compute.device: expected a GPU for auto, found none; on the CPU, the trainings of this run take about "
-            f"{seconds / 86400:.0f} days; use a machine with a GPU, or set compute.device: cpu if this is intended",
-            stops=False,
-        )
-
-
-def _gpus(config: Config, jobs: Sequence[Job], limits: Limits) -> Iterator[Problem]:
-    """More jobs on GPUs than have room there, or too few cores to give each GPU a job."""
-    asked = min(limits.gpus, sum(job.gpus for job in jobs))
-    if config.compute.device == "cpu" or not asked or not (gpus := len(gpu_lease.visible())):
-        return
-    if asked > (places := gpus * config.compute.jobs_per_gpu):
-        yield Problem(
-            f"--resources gpu: expected at most {places}, for {gpus} GPUs and compute.jobs_per_gpu "
-            f"{config.compute.jobs_per_gpu}, found {asked}; lower it: the other jobs would wait for a GPU",
-            stops=False,
-        )
-    if limits.cores < min(asked, places):
-        yield Problem(
-            f"--cores: expected at least {min(asked, places)}, one for each job on a GPU, found {limits.cores}; raise "
-            "it: GPUs would idle",
-            stops=False,
-        )
-
-
-def _cores(config: Config, jobs: Sequence[Job], limits: Limits) -> Iterator[Problem]:
-    """More threads or processes than cores, over all jobs that run side by side."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    on_gpus = bool(jobs[0].gpus)
-    here = limits if on_gpus else limits._replace(cores=min(limits.cores, cores))
-    jobs_at_once = here.at_once([(job.cores, job.gpus) for job in jobs])
-    each = f", for each of {jobs_at_once} jobs side by side" if jobs_at_once > 1 else ""
-    waiting = "the GPUs would wait for tiles" if each and on_gpus else "more would wait for each other"
-    for key in ("threads", "loader_workers"):
-        if (found := getattr(config.compute, key)) * jobs_at_once > cores:
-            yield Problem(
-                f"compute.{key}: expected at most {max(1, cores // jobs_at_once)}, the cores of this machine{each}, "
-                f"found {found}; lower it: {waiting}",
-                stops=False,
-            )

@@ -1,6 +1,7 @@
 """The whole DAG on a tiny survey: the results of a run, and the jobs that an edit reruns."""
 
 import json
+import os
 import re
 import shutil
 
@@ -10,6 +11,7 @@ import pandas as pd
 import pytest
 import torch
 import yaml
+from humanfriendly import parse_size
 
 from models.registry import create_network
 from salt.data import rle
@@ -20,7 +22,7 @@ from salt.inference.predictor import Predictor
 from salt.runtime import paths, provenance
 from schemas.networks import Input, PlainUnet
 from schemas.reading import check_config
-from tests.workflow.conftest import copy_of_the_repository, jobs, snakemake, snakemakes_log
+from tests.workflow.conftest import REPOSITORY, copy_of_the_repository, jobs, snakemake, snakemakes_log
 
 pytestmark = pytest.mark.slow
 
@@ -182,6 +184,24 @@ STAGE3 = {
 
 def test_nothing_is_left_to_do(run, tmp_path):
     assert dry_run(run, {}, tmp_path) == set()
+
+
+def test_touched_files_with_the_same_bytes_rerun_nothing(run, tmp_path):
+    sources = [run.results / "survey" / "train.zip", *(run.results / "tiles").glob("*.npy")]
+    times = {path: path.stat() for path in sources}
+    for path in sources:
+        path.touch()
+    try:
+        assert dry_run(run, {}, tmp_path) == set()
+    finally:
+        for path, before in times.items():
+            os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+@pytest.mark.parametrize("profile", ["default", "slurm"])
+def test_snakemake_hashes_files_as_large_as_the_competitions(profile):
+    options = yaml.safe_load((REPOSITORY / "profiles" / profile / "config.yaml").read_text())
+    assert parse_size(options["max-checksum-file-size"]) > 18_000 * 101 * 101  # by itself it hashes up to 1 MB
 
 
 def test_a_dry_run_does_not_change_the_config_of_the_run(run, tmp_path):

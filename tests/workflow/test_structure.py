@@ -14,7 +14,7 @@ FLOORS = [  # from the ground up: a package imports itself and packages of lower
     {"salt.runtime"},
     {"salt.data"},
     {"salt.intake", "salt.survey", "salt.mosaics", "salt.ensembles", "salt.postprocess"},
-    {"salt.inference"},
+    {"salt.inference", "salt.own_tiles"},
     {"salt.scores"},
     {"salt.training"},
     {"salt.report"},

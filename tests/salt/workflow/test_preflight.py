@@ -9,10 +9,11 @@ from salt.runtime import gpu_count, gpu_lease
 from salt.runtime.gpu_lease import Gpu
 from salt.runtime.makespan import Limits
 from salt.runtime.paths import Run
-from salt.workflow import preflight
+from salt.workflow import machine, preflight
 from salt.workflow.cost import Cost, TileCount, count_tiles
 from salt.workflow.dag import Plan
-from salt.workflow.preflight import Problem, problems, report
+from salt.workflow.preflight import problems
+from salt.workflow.problems import Problem, report
 from salt.workflow.run_hooks import save_config
 from salt.workflow.snakemake_adapter import Job
 from schemas.packages import PACKAGES
@@ -27,7 +28,7 @@ ONE_GPU = Limits(cores=1, gpus=1)
 @pytest.fixture(autouse=True)
 def a_machine(tmp_path, monkeypatch):
     """A machine with 64 cores, a GPU and the usual weights in its cache of downloads."""
-    monkeypatch.setattr(preflight.os, "sched_getaffinity", lambda _: range(64), raising=False)
+    monkeypatch.setattr(machine.os, "sched_getaffinity", lambda _: range(64), raising=False)
     monkeypatch.setattr(gpu_count, "count", lambda: 1)
     monkeypatch.setattr(gpu_lease, "visible", lambda: [Gpu("0", "GPU-0", "GPU 0")])
     for name in ("resnet34", "resnext50_32x4d"):
@@ -135,7 +136,7 @@ def test_what_this_machine_lacks_is_no_problem_if_jobs_run_elsewhere(raw, monkey
 
 
 def test_more_threads_and_workers_than_cores_are_warnings(raw, monkeypatch):
-    monkeypatch.setattr(preflight.os, "sched_getaffinity", lambda _: range(1))
+    monkeypatch.setattr(machine.os, "sched_getaffinity", lambda _: range(1))
     assert found(raw) == [
         f"Warning: compute.{key}: expected at most 1, the cores of this machine, found {number}; lower it: more would "
         "wait for each other"
@@ -162,7 +163,7 @@ def test_gpus_that_would_idle_for_lack_of_cores_are_a_warning(raw, monkeypatch):
 
 
 def test_loader_workers_of_all_jobs_side_by_side_share_the_cores(raw, monkeypatch):
-    monkeypatch.setattr(preflight.os, "sched_getaffinity", lambda _: range(16))
+    monkeypatch.setattr(machine.os, "sched_getaffinity", lambda _: range(16))
     monkeypatch.setattr(gpu_lease, "visible", lambda: [Gpu(str(n), f"GPU-{n}", f"GPU {n}") for n in range(6)])
     assert found(raw, limits=Limits(cores=16, gpus=4)) == []
     assert found(raw, limits=Limits(cores=16, gpus=6)) == [

@@ -13,10 +13,10 @@ from typing import Any
 
 import yaml
 
+from salt.own_tiles.inspection import Findings, inspect
 from salt.runtime import program
 from salt.runtime.atomic import atomic_path
 from salt.runtime.paths import REPOSITORY
-from salt.workflow.inspection import Findings, inspect
 from schemas.base import COMPETITION, Shape
 from schemas.config import Config
 from schemas.errors import UserError

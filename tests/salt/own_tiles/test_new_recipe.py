@@ -8,9 +8,9 @@ import pytest
 import yaml
 
 from salt.data.tiles import Tiles
-from salt.workflow import new_recipe
-from salt.workflow.inspection import Findings
-from salt.workflow.new_recipe import input_for, main, merged, overlay_for
+from salt.own_tiles import new_recipe
+from salt.own_tiles.inspection import Findings
+from salt.own_tiles.new_recipe import input_for, main, merged, overlay_for
 from schemas.data import Data
 from schemas.errors import UserError
 from schemas.reading import check_config

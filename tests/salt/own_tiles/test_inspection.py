@@ -3,7 +3,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from salt.workflow.inspection import Statistics, inspect, range_for, tile_for
+from salt.own_tiles.inspection import Statistics, inspect, range_for, tile_for
 from schemas.errors import UserError
 from tests.own_images import HEIGHT, WIDTH, encoded, make_folders, npy, table, write
 
