@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export MPLCONFIGDIR ?= $(CURDIR)/.venv/matplotlib
 
-.PHONY: env demo new-recipe test chaos test-slurm slurm docs format lock browser clean
+.PHONY: env demo new-recipe test chaos test-slurm slurm docs pictures format lock browser clean
 
 # The whole workflow on a synthetic survey: two cores, no GPU, no download of data.
 demo: .venv/installed
@@ -44,6 +44,10 @@ format: .venv/installed
 # Generates docs/configuration.md, which explains every key of the config, from the schema.
 docs: .venv/installed
 	$(BIN)/python -m schemas.configuration_page
+
+# Draws the pictures of README.md from the finished demo. Needs Chromium and its driver.
+pictures: .venv/installed
+	PYTHONPATH=. $(BIN)/python docs/pictures/draw.py results/demo
 
 env: .venv/installed
 

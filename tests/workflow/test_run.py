@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -19,6 +20,7 @@ from salt.data.network_input import Geometry
 from salt.data.records import open_records
 from salt.data.tiles import load_tiles
 from salt.inference.predictor import Predictor
+from salt.report import front_page
 from salt.runtime import paths, provenance
 from schemas.networks import Input, PlainUnet
 from schemas.reading import check_config
@@ -107,6 +109,13 @@ def test_each_fold_has_pseudo_labels_and_a_pretraining_of_its_own(run):
         assert not tables[0]["confidence"].equals(tables[1]["confidence"])
     pretrained = [run.results / f"models/stage2_plain/pretrain/fold{fold}/weights.safetensors" for fold in (0, 1)]
     assert pretrained[0].read_bytes() != pretrained[1].read_bytes()
+
+
+def test_the_picture_of_the_front_page_shows_a_mosaic_and_the_stages(run, monkeypatch):
+    monkeypatch.chdir(run.folder)  # the config's paths start there
+    page = front_page.page(paths.Run(Path("results/tiny")))
+    assert page.count('class="picture"') == 3
+    assert all(f">{stage}<" in page for stage in ("stage1", "stage2", "stage3", "final"))
 
 
 def test_no_temporary_file_is_left(run):
