@@ -61,10 +61,14 @@ def pictures(config: Config, run: Run, mosaic: pd.DataFrame) -> dict[str, Mosaic
     true, unseen = np.array(final), np.array(final)
     true["mask"] = known.masks[rows_of(known.ids.tolist(), final["id"].tolist())]
     unseen["mask"] = 0
-    ruled = {"given": placed["kind"].replace("changed", "final"), "true": "known", "found": placed["kind"]}
+    kinds: dict[str, pd.Series | str] = {
+        "given": placed["kind"].replace("changed", "final"),
+        "true": "known",
+        "found": placed["kind"],
+    }
     drawn = {}
     for name, masks in (("given", unseen), ("true", true), ("found", final)):
-        (drawn[name],) = mosaic_page.pictures(placed.assign(kind=ruled[name]), train, test, masks)
+        (drawn[name],) = mosaic_page.pictures(placed.assign(kind=kinds[name]), train, test, masks)
     return drawn
 
 
