@@ -13,7 +13,7 @@ from salt.runtime import program
 from salt.runtime.paths import Run
 
 FOLDER = Path(__file__).parent
-WIDTH, SCALE = 1180, 1.5  # CSS px of the browser's window, and pixels of the picture for each of them
+SCALE = 1.5  # pixels of a picture for each CSS px of the browser's window
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -26,8 +26,8 @@ def main(argv: list[str] | None = None) -> None:
         with tempfile.TemporaryDirectory() as folder:
             page = Path(folder, "page.html")
             page.write_text(front_page.page(run), encoding="utf-8")
-            shoot(browser, page, FOLDER / "rounds.webp")
-        shoot(browser, run.report, FOLDER / "report.webp", height=900)
+            shoot(browser, page, FOLDER / "rounds.webp", 1180)
+        shoot(browser, run.report, FOLDER / "report.webp", 960, 860)
     finally:
         browser.quit()
 
@@ -40,10 +40,10 @@ def open_browser() -> webdriver.Chrome:
     return webdriver.Chrome(options)
 
 
-def shoot(browser: webdriver.Chrome, page: Path, picture: Path, height: int | None = None) -> None:
-    """Write the top of a page as a picture; height: CSS px, None for the whole page."""
+def shoot(browser: webdriver.Chrome, page: Path, picture: Path, width: int, height: int | None = None) -> None:
+    """Write the top of a page as a picture; width, height: CSS px, None for the whole page."""
     browser.get(page.resolve().as_uri())
-    screen = {"width": WIDTH, "height": height or 1, "deviceScaleFactor": SCALE, "mobile": False}
+    screen = {"width": width, "height": height or 1, "deviceScaleFactor": SCALE, "mobile": False}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
     if height is None:
         screen["height"] = browser.execute_script("return document.documentElement.scrollHeight")
