@@ -53,7 +53,7 @@ def settings(config: Config) -> dict[str, Any]:
 
     images = Path(config.predict or "")
     found = find_images(images)
-    _must_not_replace_others(files(config).masks, images)
+    must_not_replace_others(files(config).masks, images)
     run = FinishedRun(config, f"To predict {config.predict}", "type the same command without `predict`")
     of_the_run = run.settings()
     pictures = sources.fingerprint(found)
@@ -66,8 +66,8 @@ def _digest(weights: Mapping[Path, float]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _must_not_replace_others(masks: Path, images: Path) -> None:
-    """Images from different places may have the same name."""
+def must_not_replace_others(masks: Path, images: Path) -> None:
+    """Raises UserError if the masks are of images from elsewhere, with the same name."""
     others = provenance.read(masks).get("settings", {}).get("images")
     if others and os.path.abspath(others) != os.path.abspath(images):
         raise UserError(
