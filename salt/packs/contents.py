@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import yaml
 
 from salt.inference.finished_run import FinishedRun
@@ -56,3 +58,20 @@ def files(run: FinishedRun) -> list[Path]:
     origins = [provenance.path_of(path) for path in (of_the_run.tiles.folder, *(fold.snapshots for fold in folds))]
     members = [fold.members for fold in folds]
     return [*results, *stretched, *members, *run.snapshots(), *(path for path in origins if path.is_file())]
+
+
+def sample_of_tiles(run: FinishedRun, most: int) -> npt.NDArray[np.uint8]:
+    """At most so many of the run's test tiles, evenly spaced, (n, H, W) or (n, H, W, 3); none is constant.
+
+    Raises UserError if there are none.
+    """
+    file = run.files.tiles.images("test")
+    images = np.load(file, mmap_mode="r", allow_pickle=False) if file.is_file() else ()
+    varied = [row for row, image in enumerate(images) if np.ptp(image)]
+    if not varied:
+        raise UserError(
+            f"{run.purpose}, expected test tiles of the run to compare outputs on, found none in {file}. Run this "
+            "where the run's tiles are."
+        )
+    chosen = np.linspace(0, len(varied) - 1, min(most, len(varied))).astype(int)
+    return np.stack([images[varied[number]] for number in chosen])

@@ -1,15 +1,14 @@
 """Weights of half precision: half the size, and what that costs, measured on tiles of the run."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from models.state_dicts import State, read_state
-from salt.data.tiles import load_tiles
 from salt.inference.trained_run import Ensemble
 from salt.inference.weight_files import save_weights
 from salt.runtime.paths import Run
@@ -56,23 +55,13 @@ def _fits(value: Tensor) -> bool:
     return is_kernel and float(value.abs().max()) <= torch.finfo(torch.float16).max
 
 
-def measured(ensemble: TrainedEnsemble, run: Run, half: Run, compute: Compute) -> Loss:
-    """What changes when the networks of `half` predict test tiles of the run in place of its own."""
-    images = load_tiles(run.tiles.folder, "test").images
-    varied = [row for row in range(len(images)) if np.ptp(images[row])]
-    rows = _spread(varied, TILES)
-    ticker = Ticker("half precision", 2 * len(rows))
-    tiles = np.stack([images[row] for row in rows])
+def measured(ensemble: TrainedEnsemble, tiles: npt.NDArray[np.uint8], run: Run, half: Run, compute: Compute) -> Loss:
+    """What changes when the networks of `half` predict tiles, (n, H, W) or (n, H, W, 3), in place of the run's own."""
+    ticker = Ticker("half precision", 2 * len(tiles))
     full, other = (
         Ensemble(ensemble.models, ensemble.folds, ensemble.tile, of, compute).predict(tiles, ticker, before)
-        for of, before in ((run, 0), (half, len(rows)))
+        for of, before in ((run, 0), (half, len(tiles)))
     )
     differences, threshold = np.abs(full - other), ensemble.postprocess.threshold
     flipped = int(((full > threshold) != (other > threshold)).sum())
-    return Loss(float(differences.max()), float(differences.mean()), flipped, full.size, len(rows))
-
-
-def _spread(rows: Sequence[int], most: int) -> list[int]:
-    """At most so many of the rows, evenly spaced."""
-    chosen = np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(int)
-    return [rows[number] for number in chosen]
+    return Loss(float(differences.max()), float(differences.mean()), flipped, full.size, len(tiles))

@@ -61,7 +61,8 @@ def _halve(run: FinishedRun, ensemble: TrainedEnsemble, found: dict[str, Path], 
         else:
             shutil.copy(path, made / name)  # members.json, which tells what predicts
     compute = Compute(device="cpu", threads=os.cpu_count() or 1)
-    return half_precision.measured(ensemble, run.files, Run(made), compute)
+    tiles = contents.sample_of_tiles(run, half_precision.TILES)
+    return half_precision.measured(ensemble, tiles, run.files, Run(made), compute)
 
 
 if __name__ == "__main__":
