@@ -123,12 +123,17 @@ def export(weights: Path, member: EnsembleMember, tile: Shape, tiles: Bytes, out
     with atomic_path(out) as path:
         exported.save(path, external_data=False)
         most = max(_difference(path, tiles, expected), _difference(path, tiles[:1], expected[:1]))
-        if not most <= MOST:
-            raise UserError(
-                f"Expected ONNX Runtime to give the probabilities of {weights} within {MOST:g} of torch's, found a "
-                f"difference of {most:.2g}. This network cannot be exported; predict with `make predict`."
-            )
+        must_agree(weights, most)
     return most
+
+
+def must_agree(weights: Path, difference: float) -> None:
+    """Raises UserError if the largest difference of probabilities is more than MOST, or no number."""
+    if not difference <= MOST:
+        raise UserError(
+            f"Expected ONNX Runtime to give the probabilities of {weights} within {MOST:g} of torch's, found a "
+            f"difference of {difference:.2g}. This network cannot be exported; predict with `make predict`."
+        )
 
 
 def _about(weights: Path, member: EnsembleMember) -> Mapping[str, str]:

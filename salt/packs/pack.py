@@ -1,7 +1,6 @@
 """Pack a finished run into one file for other machines and people: `make pack RUN=demo`, smaller with HALF=1."""
 
 import argparse
-import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -10,7 +9,6 @@ from salt.inference.finished_run import FinishedRun
 from salt.packs import archive, contents, half_precision, model_card
 from salt.runtime import program, provenance
 from salt.runtime.paths import PackFiles, Run
-from schemas.config import Compute
 from schemas.packs import Manifest
 from schemas.results import TrainedEnsemble
 
@@ -60,7 +58,7 @@ def _halve(run: FinishedRun, ensemble: TrainedEnsemble, found: dict[str, Path], 
             found[name] = made / name
         else:
             shutil.copy(path, made / name)  # members.json, which tells what predicts
-    compute = Compute(device="cpu", threads=os.cpu_count() or 1)
+    compute = run.config.compute.model_copy(update={"device": "cpu"})  # the same digits on every machine
     tiles = contents.sample_of_tiles(run, half_precision.TILES)
     return half_precision.measured(ensemble, tiles, run.files, Run(made), compute)
 

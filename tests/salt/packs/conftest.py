@@ -1,4 +1,5 @@
 import itertools
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -47,16 +48,23 @@ CONFIG = {
         "unused": model(PLAIN),
     },
     "ensembles": {"first": {"one": 1}, "final": {"one": 2, "two": 1}},
+    "compute": {"threads": 1},
     "submission": {"ensemble": "final", "postprocess": [{"name": "threshold", "above": 0.5}]},
 }
 
 
 @pytest.fixture
-def small(tmp_path, monkeypatch):
-    """A finished run of untrained networks in results/small, with what a pack reads; it is the working folder's."""
+def small(finished, tmp_path, monkeypatch):
+    """A finished run of untrained networks, in results/small below the working folder."""
     monkeypatch.chdir(tmp_path)
-    run, config = Run(Path("results/small")), check_config(CONFIG)
-    run.folder.mkdir(parents=True)
+    shutil.copytree(finished, "results/small")
+    return Run(Path("results/small"))
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory):
+    """What a pack reads of such a run."""
+    run, config = Run(tmp_path_factory.mktemp("finished")), check_config(CONFIG)
     run.config.write_text(yaml.safe_dump(config.model_dump(mode="json")))
     save_tiles(run.tiles.folder, easy_tiles(12), easy_tiles(6, split="test", seed=1))
     for seed, (name, number) in enumerate(itertools.product(config.models, range(2))):
@@ -71,7 +79,7 @@ def small(tmp_path, monkeypatch):
     run.ensemble("one").folder.mkdir(parents=True)
     run.ensemble("one").stretch.write_text('{"low": 0.25, "high": 0.75}')
     write_scores(run)
-    return run
+    return run.folder
 
 
 def write_scores(run):
