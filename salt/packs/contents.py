@@ -1,5 +1,6 @@
 """What a pack holds of a finished run: the weights that predict, how they came about, and how good they are."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import yaml
 
 from salt.inference.finished_run import FinishedRun
 from salt.runtime import provenance
-from salt.runtime.paths import Run
+from salt.runtime.paths import FoldFiles, Run
 from schemas.config import Config
 from schemas.errors import UserError
 from schemas.reading import check_config
@@ -44,7 +45,10 @@ def config_of(folder: Path, purpose: str) -> Config:
 
 
 def files(run: FinishedRun) -> list[Path]:
-    """The files of the run that its pack holds. Raises UserError if the run has not finished."""
+    """The files of the run that its pack holds.
+
+    Raises UserError if the run has not finished, or if weights are not those that it predicted with.
+    """
     of_the_run = run.files
     folds = [fold for of_model in run.folds.values() for fold in of_model]
     results = [of_the_run.config, of_the_run.scores, of_the_run.differences]
@@ -54,10 +58,23 @@ def files(run: FinishedRun) -> list[Path]:
             f"{run.purpose}, expected a run that has finished, found no {', '.join(missing)}. To finish it, {UPDATE}; "
             "then repeat this command."
         )
+    _must_be_unchanged(run, folds)
     stretched = [of_the_run.ensemble(name).stretch for name in run.weights if run.config.models[name].stretch]
     origins = [provenance.path_of(path) for path in (of_the_run.tiles.folder, *(fold.snapshots for fold in folds))]
     members = [fold.members for fold in folds]
     return [*results, *stretched, *members, *run.snapshots(), *(path for path in origins if path.is_file())]
+
+
+def _must_be_unchanged(run: FinishedRun, folds: Iterable[FoldFiles]) -> None:
+    """Compare weights with the digests that the fold's prediction recorded: a pack would vouch for damaged ones."""
+    for fold in folds:
+        recorded = provenance.read(fold.held_out).get("inputs", {}).get("snapshots", {}).values()
+        if recorded and provenance.sha256(fold.snapshots) not in recorded:
+            raise UserError(
+                f"{run.purpose}, expected in {fold.snapshots} the weights that the run was scored with, found others: "
+                f"they are damaged, or a newer training has not predicted yet. Delete that folder and {UPDATE}; then "
+                "repeat this command."
+            )
 
 
 def sample_of_tiles(run: FinishedRun, most: int) -> npt.NDArray[np.uint8]:

@@ -37,16 +37,17 @@ def test_a_pack_predicts_on_a_fresh_clone_what_the_run_predicts(run, tmp_path):
     program(run.folder, "salt.packs.pack", "--run", "results/tiny", "--out", str(pack))
     test = load_tiles(run.results / "tiles", "test")
     rows = np.flatnonzero(~test.table["constant"])[:3]
-    images = tmp_path / "lines"
-    images.mkdir()
+    images, clone, moved = (tmp_path / name for name in ("lines", "clone", "moved"))
+    for folder in (images, clone, moved):
+        folder.mkdir()
     cv2.imwrite(str(images / "tile.png"), test.images[rows[0]])
     cv2.imwrite(str(images / "section.png"), np.hstack(test.images[rows]))
-    clone = copy_of_the_repository(tmp_path / "clone")
+    copy_of_the_repository(clone)
     compute = json.dumps({"device": "cpu", "threads": 1})  # those of the run: sums depend on the number of threads
     said = program(clone, "salt.packs.predict", "--pack", str(pack), "--images", str(images), "--compute", compute)
     assert "predicted 2 images, 1 of them larger than a tile, with 12 networks" in said
     assert "Traceback" not in said
-    moved = copy_of_the_repository(tmp_path / "moved")
+    copy_of_the_repository(moved)
     shutil.copytree(run.results / "models", moved / "results" / "tiny" / "models")
     done = snakemake(moved, *run.command, "--config", f"predict={images}")
     assert done.returncode == 0, done.stdout

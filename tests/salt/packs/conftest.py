@@ -76,6 +76,7 @@ def finished(tmp_path_factory):
         write_members(fold.members, [Member(file=f"phase1_cycle{c}.safetensors", weight=2 * c - 1) for c in (1, 2)])
         settings = config.models[name].model_dump(mode="json", include={"network", "input"})
         provenance.write(fold.snapshots, settings, {}, device="CPU")
+        provenance.write(fold.held_out, {}, {"snapshots": fold.snapshots})
     run.ensemble("one").folder.mkdir(parents=True)
     run.ensemble("one").stretch.write_text('{"low": 0.25, "high": 0.75}')
     write_scores(run)

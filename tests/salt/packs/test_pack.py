@@ -78,6 +78,12 @@ def test_a_config_of_another_version_is_refused_in_one_line(small, text):
     assert "expected the config of this version of the workflow in" in fault(small)
 
 
+def test_weights_that_the_run_did_not_predict_with_are_refused(small):
+    folder = small.fold("two", 1).snapshots
+    (folder / "phase1_cycle2.safetensors").write_bytes(b"1")
+    assert f"expected in {folder} the weights that the run was scored with, found others" in fault(small)
+
+
 def test_a_model_that_needs_depths_is_refused(small):
     config = yaml.safe_load(small.config.read_text())
     config["models"]["two"]["input"]["channels"] = "depth"
