@@ -74,7 +74,7 @@ def main(argv: list[str] | None = None) -> None:
         weights = run.files.fold(args.model, args.fold).snapshots / member.file
         out = run.files.exported(args.model, args.fold, weights.stem)
         most = export(weights, ensemble.models[args.model], ensemble.tile, tiles, out)
-        print(f"Wrote {out}: on {len(tiles)} tiles within {most:.1g} of torch's probabilities.")
+        print(f"Wrote {out}. On {len(tiles)} tiles, no probability differs from torch's by more than {most:.2g}.")
 
 
 def run_of(folder: Path, model: str) -> FinishedRun:
