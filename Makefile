@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export MPLCONFIGDIR ?= $(CURDIR)/.venv/matplotlib
 
-.PHONY: env demo new-recipe test chaos test-slurm slurm docs pictures format lock browser clean
+.PHONY: env demo new-recipe pack predict onnx test chaos test-slurm slurm docs pictures format lock browser clean
 
 # The whole workflow on a synthetic survey: two cores, no GPU, no download of data.
 demo: .venv/installed
@@ -15,6 +15,26 @@ new-recipe: export NAME ?=
 new-recipe: export DATA ?=
 new-recipe: .venv/installed
 	@$(BIN)/python -m salt.own_tiles.new_recipe --name "$$NAME" --data "$$DATA"
+
+# One file with the networks of a finished run: make pack RUN=demo, with kernels of half precision with HALF=1
+pack: export RUN ?=
+pack: .venv/installed
+	@$(BIN)/python -m salt.packs.pack --run "results/$$RUN" $(if $(HALF),--half)
+
+# Masks of images by such a file, without the run: make predict PACK=demo.pack.zip IMAGES=path/to/images
+predict: export PACK ?=
+predict: export IMAGES ?=
+predict: export COMPUTE ?= {}
+predict: .venv/installed
+	@$(BIN)/python -m salt.packs.predict --pack "$$PACK" --images "$$IMAGES" --compute "$$COMPUTE"
+
+# A network for other programs: make onnx RUN=demo MODEL=stage3_lite FOLD=0, of one snapshot with SNAPSHOT=phase1_last
+onnx: export RUN ?=
+onnx: export MODEL ?=
+onnx: export FOLD ?= 0
+onnx: export SNAPSHOT ?=
+onnx: .venv/installed
+	@$(BIN)/python -m salt.packs.onnx_export --run "results/$$RUN" --model "$$MODEL" --fold "$$FOLD" --snapshot "$$SNAPSHOT"
 
 test: .venv/installed browser
 	$(BIN)/ruff format --check .

@@ -272,16 +272,21 @@ class EnsembleMember(NetworkSettings):
     stretch: Stretch = Stretch()
 
 
-class PredictImagesSettings(Section):
-    """The settings of predict_images: everything that a prediction of new images depends on."""
+class TrainedEnsemble(Section):
+    """What a trained run predicts other images with."""
 
-    images: str = Field(description="An image or a folder of images.")
-    pictures: str = Field(description="Digest of the images.")
     tile: Size
     range: Range = "type"
     colour: Literal["grey", "rgb"] = "grey"
     windows: SlidingWindows
     models: dict[Name, EnsembleMember]
     folds: Count
-    weights: str = Field(description="Digest of the models' weights.")
     postprocess: Postprocess = Field(description="The steps without the jigsaw rule: new images are in no mosaic.")
+
+
+class PredictImagesSettings(TrainedEnsemble):
+    """The settings of predict_images: everything that a prediction of new images depends on."""
+
+    images: str = Field(description="An image or a folder of images.")
+    pictures: str = Field(description="Digest of the images.")
+    weights: str = Field(description="Digest of the models' weights.")

@@ -199,6 +199,28 @@ class SurveyFiles:
         return self.folder / "truth" / "mosaics.csv"
 
 
+@dataclass(frozen=True)
+class PackFiles:
+    """What a pack holds beside files of its run: in the zip, and in the folder that it is unpacked to."""
+
+    folder: Path
+
+    @classmethod
+    def unpacked(cls, pack: Path) -> Self:
+        """The folder of a pack that was unpacked, which is laid out like that of a run."""
+        return cls(Path("results", pack.stem))
+
+    @property
+    def manifest(self) -> Path:
+        """The version of the format, the settings of predictions, and the digests of all other files."""
+        return self.folder / "pack.json"
+
+    @property
+    def card(self) -> Path:
+        """What the ensemble is: for people."""
+        return self.folder / "MODEL_CARD.md"
+
+
 def snapshot(folder: Path, name: str) -> Path:
     """The weights of a snapshot in the folder of a fold's snapshots."""
     return folder / f"{name}.safetensors"
@@ -344,6 +366,14 @@ class Run:
     def mosaics_page(self) -> Path:
         """The report's page of all mosaics."""
         return self.folder / "mosaics.html"
+
+    def pack(self, half: bool = False) -> Path:
+        """The pack: one file for other machines and people; half: with weights of half precision."""
+        return self.folder / f"{self.folder.resolve().name}{'_half' if half else ''}.pack.zip"
+
+    def exported(self, model: str, fold: int, name: str) -> Path:
+        """A snapshot as a network for other programs."""
+        return self.folder / "onnx" / f"{model}_fold{fold}_{name}.onnx"
 
     def prediction(self, images: str) -> PredictionFiles:
         """Predictions of other images; images: the name of their folder."""

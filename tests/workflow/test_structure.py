@@ -2,10 +2,12 @@
 
 import ast
 import re
+import tomllib
 from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
+import yaml
 
 STAGES = {path.stem for path in Path("stages").glob("*.py")} - {"__init__"}
 FLOORS = [  # from the ground up: a package imports itself and packages of lower floors
@@ -19,7 +21,7 @@ FLOORS = [  # from the ground up: a package imports itself and packages of lower
     {"salt.training"},
     {"salt.report"},
     {"salt.workflow"},
-    {"salt.cluster"},
+    {"salt.cluster", "salt.packs"},
     {"stages"},
 ]
 FLOOR = {package: floor for floor, packages in enumerate(FLOORS) for package in packages}
@@ -135,12 +137,28 @@ def test_the_page_of_results_names_every_file_of_a_run():
 
 
 @pytest.mark.parametrize(
-    "page", ["README.md", "CONTRIBUTING.md", "docs/design.md", "docs/cluster.md", "data/README.md", "results/README.md"]
+    "page",
+    [
+        "README.md",
+        "CONTRIBUTING.md",
+        "docs/design.md",
+        "docs/cluster.md",
+        "docs/troubleshooting.md",
+        "data/README.md",
+        "results/README.md",
+    ],
 )
 def test_the_files_that_a_page_names_exist(page):
     paths = re.findall(r"`([\w./]+/[\w.]+\.(?:py|yaml|html|md))`", Path(page).read_text())
     made_by_users = re.compile(r"recipes/(NAME|mine)\.yaml|results/.*/.*")
     assert [path for path in paths if not (Path(path).exists() or made_by_users.fullmatch(path))] == []
+
+
+def test_the_citation_has_the_version_of_the_package():
+    citation = yaml.safe_load(Path("CITATION.cff").read_text())
+    package = tomllib.loads(Path("pyproject.toml").read_text())["project"]
+    assert (citation["version"], citation["license"]) == (package["version"], "MIT")
+    assert {"cff-version", "message", "title", "authors"} <= citation.keys()
 
 
 def test_no_module_is_a_catch_all():
