@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from salt.data.damage import reading
 from salt.inference.snapshots import read_members
 from salt.intake import sources
 from salt.runtime import provenance
@@ -88,7 +89,7 @@ def settings(config: Config) -> dict[str, Any]:
 
 def _tile(config: Config) -> Shape:
     """Height and width of the run's tiles, px: from its config or, if the config does not set them, from its tiles."""
-    import numpy as np  # here, as above
+    from salt.data.records import open_array  # here, as above
 
     packed = Run.of(config).tiles.masks
     if config.data.shape:
@@ -98,7 +99,7 @@ def _tile(config: Config) -> Shape:
             f"To predict {config.predict}, expected the size of the run's tiles in `data.tile` of the config or in "
             f"{packed}, found neither. Set `data.tile` to the size that the run was trained with."
         )
-    _, height, width = np.load(packed, mmap_mode="r", allow_pickle=False).shape
+    _, height, width = open_array(packed).shape
     return height, width
 
 
@@ -141,7 +142,8 @@ def _stretch(config: Config, name: str) -> dict[str, float]:
             "(`stretch`), found no such file. Copy it beside the run's models, or type the same command without "
             "`predict`; then repeat this command."
         )
-    return Stretch.model_validate_json(file.read_bytes()).model_dump()
+    with reading(file):
+        return Stretch.model_validate_json(file.read_bytes()).model_dump()
 
 
 def _digest(weights: Mapping[Path, float]) -> str:
