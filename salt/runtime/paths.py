@@ -345,10 +345,32 @@ class Run:
         """The report's page of all mosaics."""
         return self.folder / "mosaics.html"
 
+    @property
+    def predictions(self) -> Path:
+        """Folder of the predictions of other images."""
+        return self.folder / "predictions"
+
     def prediction(self, images: str) -> PredictionFiles:
         """Predictions of other images; images: the name of their folder."""
-        return PredictionFiles(self.folder / "predictions" / images, self.all_checkpoints / f"predict_{images}")
+        return PredictionFiles(self.predictions / images, self.all_checkpoints / f"predict_{images}")
 
     def log(self, rule: str, job: str = "") -> Path:
         """A job's log; job: its wildcards, if the rule has any."""
-        return self.folder / "logs" / rule / f"{job}.log" if job else self.folder / "logs" / f"{rule}.log"
+        return self.logs / rule / f"{job}.log" if job else self.logs / f"{rule}.log"
+
+    # Beside the results ---------------------------------------------------------------------------------------
+
+    @property
+    def logs(self) -> Path:
+        """Folder of what programs printed."""
+        return self.folder / "logs"
+
+    @property
+    def repairs(self) -> Path:
+        """What a repair removed, until it is made again."""
+        return self.folder / "repairs.json"
+
+    @property
+    def of_no_rule(self) -> list[Path]:
+        """Files and folders that differ from run to run, and that no record tells of."""
+        return [self.config, self.logs, self.timings, self.all_checkpoints, self.repairs]
