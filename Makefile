@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export MPLCONFIGDIR ?= $(CURDIR)/.venv/matplotlib
 
-.PHONY: env demo new-recipe pack predict onnx test chaos test-slurm slurm docs pictures format lock browser clean
+.PHONY: env demo new-recipe verify pack predict onnx test chaos test-slurm slurm docs pictures format lock browser clean
 
 # The whole workflow on a synthetic survey: two cores, no GPU, no download of data.
 demo: .venv/installed
@@ -15,6 +15,11 @@ new-recipe: export NAME ?=
 new-recipe: export DATA ?=
 new-recipe: .venv/installed
 	@$(BIN)/python -m salt.own_tiles.new_recipe --name "$$NAME" --data "$$DATA"
+
+# Compares all files of a run with what its programs recorded: make verify RUN=demo; REPAIR=1 removes what is damaged.
+verify: export RUN ?=
+verify: .venv/installed
+	@$(BIN)/python -m salt.verify.verify_run --run "$$RUN" $(if $(REPAIR),--repair)
 
 # One file with the networks of a finished run: make pack RUN=demo, with kernels of half precision with HALF=1
 pack: export RUN ?=

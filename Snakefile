@@ -7,6 +7,7 @@ import sys
 
 from salt.cluster import left_over, slurm_queue
 from salt.cluster.claims import Claims
+from salt.verify import at_start
 from salt.workflow import dry_run, preflight, run_hooks, run_lock
 from salt.workflow.dag import Plan
 from salt.workflow.recipes import Recipes
@@ -22,6 +23,7 @@ plan = Plan(config, Recipes(engine.config_files, engine.config_options))
 preflight.must_have_inputs(plan)
 run_lock.hold(engine)
 slurm_queue.wait_for_left_over(engine)
+at_start.look_at_exit(engine, plan.config)
 dry_run.summarize_at_exit(engine, plan.config)
 watch = Watch.of(engine)
 python = f"PROGRESS_TO={watch.descriptor} exec {shlex.quote(sys.executable)} -m"
@@ -68,7 +70,7 @@ localrules:
 rule all:
     default_target: True
     input:
-        plan.targets(),
+        at_start.targets(engine, plan.config) or plan.targets(),
 
 
 if plan.config.survey:
@@ -421,12 +423,14 @@ if plan.config.predict:
 onstart:
     left_over.adopt(engine)
     dry_run.check(engine, plan.config)
+    at_start.look(engine, plan.config)
     run_hooks.save_config(plan.config)
     watch.begin(engine, plan.config)
 
 
 onsuccess:
     print(run_hooks.summary(plan.config), file=sys.stderr)
+    at_start.after_success(plan.config)
 
 
 onerror:

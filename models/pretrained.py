@@ -55,7 +55,8 @@ def load_encoder(encoder: nn.Module, path: Path, channels: int) -> None:
     if (wrong := misfit(own, adapted)) or fault:
         raise UserError(
             f"Expected {path} to hold the weights of this network's encoder, a {type(encoder).__name__}, and found "
-            f"{fault or f'a file {wrong}'}. Give the file that fetch_weights wrote for this encoder."
+            f"{fault or f'a file {wrong}'}. Give the file that fetch_weights wrote for this encoder. "
+            "`make verify RUN=NAME` tells how to mend one in a run."
         )
     encoder.load_state_dict(adapted)
 

@@ -94,6 +94,11 @@ class Config(Section):
         return self.survey is not None or self.data.hide_labels is not None
 
     @property
+    def keeps_fold_predictions(self) -> bool:
+        """Whether the folds' predictions of test tiles stay, because pseudo-labels are made from them."""
+        return any(labels.scope == "fold" for labels in self.pseudo_labels.values())
+
+    @property
     def scores_pseudo_labels(self) -> bool:
         """Whether there are pseudo-labels whose true masks are known."""
         return self.knows_test_masks and bool(self.pseudo_labels)

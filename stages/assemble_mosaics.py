@@ -39,7 +39,7 @@ def main(argv: list[str] | None = None) -> None:
     for table, file in zip(layout, (args.mosaics, args.neighbours, args.duplicates), strict=True):
         with atomic_path(file) as path:
             table.to_csv(path, index=False)
-    provenance.write(args.mosaics, args.settings, {"tiles": args.tiles})
+    provenance.write([args.mosaics, args.neighbours, args.duplicates], args.settings, {"tiles": args.tiles})
     log_duplicates(layout.duplicates, set(train.ids))
     log.info(
         "%d of %d tiles in %d mosaics, from %d pairs of neighbours; %d other pairs contradicted more certain ones",

@@ -41,7 +41,8 @@ def main(argv: list[str] | None = None) -> None:
     test = blend(on_test, weights, args.test_out, stretch)
     with atomic_path(args.stretch_out) as temporary:
         temporary.write_text(stretch.model_dump_json() + "\n", encoding="utf-8")
-    provenance.write(args.out_of_fold_out, args.settings, {"labelled": args.labelled, "test": args.test})
+    outputs = [args.out_of_fold_out, args.test_out, args.stretch_out]
+    provenance.write(outputs, args.settings, {"labelled": args.labelled, "test": args.test})
     say(f"blended {len(weights)} members: {labelled} training tiles out of fold, {test} test tiles")
 
 

@@ -43,7 +43,7 @@ def main(argv: list[str] | None = None) -> None:
     with atomic_path(args.table) as path:
         table.drop(columns=["pixels", "constant"]).to_csv(path, index=False, float_format="%.6f")
     inputs = {"tiles": TileFiles(args.tiles).table, "probabilities": args.probabilities}
-    provenance.write(args.masks, args.settings, inputs)
+    provenance.write([args.masks, args.table], args.settings, inputs)
     say(f"selected {table['selected'].sum()} of {len(table)} tiles, mean confidence {table['confidence'].mean():.3f}")
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from salt.runtime import provenance
+from salt.runtime.paths import SurveyFiles
 from salt.runtime.program import run
 from salt.survey.survey import make_tiles, write_survey
 from schemas.data import SurveySettings
@@ -29,7 +30,8 @@ def main(argv: list[str] | None = None) -> None:
     settings = read_settings(SurveySettings, args.settings)
     tiles = make_tiles(settings, settings.tile)
     write_survey(args.out, tiles)
-    provenance.write(args.out, args.settings, {})
+    files = SurveyFiles(args.out)
+    provenance.write([*files.data, files.true_masks, files.true_mosaics], args.settings, {}, name=args.out)
     train = sum(tile.split == "train" for tile in tiles)
     empty = np.mean([not tile.mask.any() for tile in tiles])
     log.info("%d train and %d test tiles, %.0f %% empty, in %s", train, len(tiles) - train, 100 * empty, args.out)

@@ -38,7 +38,7 @@ def main(argv: list[str] | None = None) -> None:
     with atomic_path(args.changes_out) as path:
         changes.to_csv(path, index=False)
     inputs = {"probabilities": args.probabilities, "tiles": args.tiles, "mosaics": args.mosaics}
-    provenance.write(args.masks_out, args.settings, inputs)
+    provenance.write([args.masks_out, args.changes_out], args.settings, inputs)
     logging.info("%d masks, by the steps %s", len(probabilities), ", ".join(step.name for step in settings.root))
     pixels = changes["pixels"].sum()
     logging.info("jigsaw rule: %s, %d tiles, %d pixels changed", settings.jigsaw, len(changes), pixels)

@@ -59,7 +59,8 @@ def main(argv: list[str] | None = None) -> None:
             fold_prediction.predict(args.test, test, predictor, compute.predict_batch, fields, "test tiles")
     snapshots.write_members(args.members, members)
     inputs = {name: getattr(args, name) for name in INPUT_OPTIONS}
-    provenance.write(args.held_out, args.settings, inputs, device=device.describe(where), threads=compute.threads)
+    outputs = [args.held_out, args.test, args.members]
+    provenance.write(outputs, args.settings, inputs, device=device.describe(where), threads=compute.threads)
     tests = len(test) if args.test else "no"
     say(f"predicted {len(held_out)} held-out and {tests} test tiles with {len(members)} snapshots")
 

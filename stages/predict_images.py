@@ -48,7 +48,7 @@ def main(argv: list[str] | None = None) -> None:
         blocks.predict(Windows(images), ensemble)
     write_predictions(images, blocks, settings.postprocess, args.masks, args.probabilities, args.table)
     provenance.write(
-        args.masks,
+        [args.masks, args.probabilities, args.table],
         args.settings,
         {"images": find_images(Path(settings.images)), "weights": ensemble.files},
         device=where,

@@ -11,6 +11,7 @@ from salt.intake.competition import read_competition
 from salt.intake.folders import read_folders
 from salt.intake.sources import sources
 from salt.runtime import provenance
+from salt.runtime.paths import TileFiles
 from salt.runtime.program import run
 from schemas.base import COMPETITION
 from schemas.data import DataSettings
@@ -40,7 +41,8 @@ def main(argv: list[str] | None = None) -> None:
         splits["train"], splits["test"], splits["hidden"] = hidden_labels.hide(train, test, data.hide_labels, allocate)
         hidden_labels.save_masks(args.hidden_masks, splits["hidden"])
     save_tiles(args.out, splits["train"], splits["test"])
-    provenance.write(args.out, args.settings, {"root": sources(data)})
+    outputs = [*TileFiles(args.out).all, args.hidden_masks]
+    provenance.write(outputs, args.settings, {"root": sources(data)}, name=args.out)
 
     for split, tiles in splits.items():
         empty = "" if tiles.masks is None else f", {(tiles.table['coverage'] == 0).sum()} without salt"

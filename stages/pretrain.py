@@ -60,9 +60,8 @@ def main(argv: list[str] | None = None) -> None:
         save_weights(args.weights, fitted.best)
         fitted.write_history(args.history)
         fitted.timing.write(args.timing)
-        provenance.write(
-            args.weights, args.settings, {name: getattr(args, name) for name in INPUT_OPTIONS}, **task.facts
-        )
+        outputs = [args.weights, args.history]
+        provenance.write(outputs, args.settings, {name: getattr(args, name) for name in INPUT_OPTIONS}, **task.facts)
     say(f"pretrained: loss {fitted.history['loss'].iloc[-1]:.4f}")
 
 

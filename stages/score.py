@@ -87,7 +87,7 @@ def write(
     for out, table in tables.items():
         with atomic_path(out) as path:
             table.to_csv(path, index=False, float_format="%.6f")
-    provenance.write(args.scores, args.settings, {name: getattr(args, name) for name in INPUT_OPTIONS})
+    provenance.write(list(tables), args.settings, {name: getattr(args, name) for name in INPUT_OPTIONS})
 
 
 def load_truths(args: argparse.Namespace) -> list[scoring.Truth]:

@@ -7,6 +7,7 @@ import pandas as pd
 
 from salt.data.records import open_records
 from salt.data.tiles import load_tiles
+from salt.ensembles.pseudo_labels import load_table
 from salt.runtime import program, provenance
 from salt.runtime.atomic import atomic_path
 from salt.runtime.progress import say
@@ -36,7 +37,7 @@ def main(argv: list[str] | None = None) -> None:
     shape, tables = load_tiles(args.tiles, "test").images.shape[1:3], []
     for known in known_masks.load(args.true_test_masks, args.hidden_masks, shape):
         for of, masks, path in zip(args.sets, args.masks, args.tables, strict=True):
-            labels = pd.read_csv(path, dtype={"id": str}, keep_default_na=False)
+            labels = load_table(path)
             rows = pseudo_label_scores.table(open_records(masks), labels, known)
             name, scope = of.split("/")
             tables.append(rows.assign(set=name, scope=scope))

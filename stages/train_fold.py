@@ -61,9 +61,8 @@ def main(argv: list[str] | None = None) -> None:
         fitted.write_history(args.history)
         fitted.write_snapshots(args.snapshots, args.table)
         fitted.timing.write(args.timing)
-        provenance.write(
-            args.snapshots, args.settings, {name: getattr(args, name) for name in INPUT_OPTIONS}, **task.facts
-        )
+        outputs = [args.snapshots, args.table, args.history]
+        provenance.write(outputs, args.settings, {name: getattr(args, name) for name in INPUT_OPTIONS}, **task.facts)
     say(f"trained fold {args.fold}: best score {fitted.history['score'].max():.4f}")
 
 

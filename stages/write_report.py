@@ -37,7 +37,7 @@ def main(argv: list[str] | None = None) -> None:
         with atomic_path(out) as path:
             path.write_text(page, encoding="utf-8")
         say(f"page of {len(page.encode()) / 1e6:.1f} MB: {out}")
-    provenance.write(args.report_out, args.settings, {"reads": args.reads})
+    provenance.write(list(pages), args.settings, {"reads": args.reads})
 
 
 if __name__ == "__main__":

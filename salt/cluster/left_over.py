@@ -2,12 +2,16 @@
 
 from salt.runtime import provenance
 from salt.workflow.snakemake_adapter import Engine
+from schemas.errors import UserError
 
 
 def adopt(engine: Engine) -> None:
     """Record such results, before a run's first job. Ends the program if one was made with other settings."""
     for job in engine.unrecorded():
-        made_with = provenance.read(job.output).get("settings")
+        try:
+            made_with = provenance.read(job.output).get("settings")
+        except UserError as error:
+            raise SystemExit(f"Error: {error}") from None
         if made_with == job.settings:
             job.record()
         elif made_with is not None:

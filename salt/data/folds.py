@@ -9,6 +9,7 @@ import pandas as pd
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
+from salt.data.tables import read_table
 from schemas.data import Folds
 from schemas.errors import UserError
 
@@ -111,7 +112,7 @@ def _split(
 
 def load_folds(path: Path | str) -> pd.DataFrame:
     """`folds.csv`: id (str), fold (int)."""
-    return pd.read_csv(path, dtype={"id": str, "fold": int}, keep_default_na=False)
+    return read_table(path, {"id": str, "fold": int}, keep_default_na=False)
 
 
 def _deal_by_depth(table: pd.DataFrame, count: int) -> "pd.Series[int]":

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from salt.data.damage import reading
 from salt.runtime.atomic import atomic_path
 
 Records = npt.NDArray[np.void]
@@ -50,8 +51,18 @@ def create_records(
 
 
 def open_records(path: Path | str) -> Records:
-    """Open records as a read-only memory map, in the order in which they were written."""
-    return np.load(path, mmap_mode="r", allow_pickle=False)
+    """Open records as a read-only memory map, in the order in which they were written. Raises as `open_array`."""
+    records = open_array(path)
+    with reading(Path(path)):
+        if "id" not in (records.dtype.names or ()):
+            raise ValueError("an array without ids")
+    return records
+
+
+def open_array(path: Path | str, remedy: str | None = None) -> npt.NDArray:
+    """Open an array of a run as a read-only memory map. Raises UserError if it is missing or damaged."""
+    with reading(Path(path), remedy):
+        return np.load(path, mmap_mode="r", allow_pickle=False)
 
 
 class Joined:

@@ -10,7 +10,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from salt.data import image_files
+from salt.data.damage import reading
 from salt.data.predictions import ONE_IN_8_BITS
+from salt.data.records import open_array
+from salt.data.tables import read_table
 from salt.runtime.atomic import atomic_path
 from salt.runtime.paths import TileFiles
 
@@ -105,23 +108,25 @@ Images = npt.NDArray[np.uint8] | GreyImages
 
 def load_table(folder: Path | str) -> pd.DataFrame:
     """The table of both splits: train rows in the order of the train arrays, then test rows in theirs."""
-    return pd.read_csv(
+    return read_table(
         TileFiles(Path(folder)).table,
-        dtype={"id": str, "split": str, "z": float, "constant": bool},
+        {"id": str, "split": str, "z": float, "constant": bool},
+        ["coverage"],
         keep_default_na=False,  # a tile may be called NA
         na_values={"z": [""], "coverage": [""]},
     )
 
 
 def load_tiles(folder: Path | str, split: str) -> Tiles:
-    """One split ("train" or "test"), its arrays as read-only memory maps."""
+    """One split ("train" or "test"), its arrays as read-only memory maps. Raises UserError if a file is damaged."""
     files, table = TileFiles(Path(folder)), load_table(folder)
     table["depth"] = relative(table["z"])
     table = table[table["split"] == split].reset_index(drop=True)
-    images = np.load(files.images(split), mmap_mode="r", allow_pickle=False)
-    masks = np.load(files.masks, mmap_mode="r", allow_pickle=False) if split == "train" else None
-    if len(images) != len(table):
-        raise ValueError(f"{files.images(split)}: {len(images)} images, but {files.table} lists {len(table)}")
+    images = open_array(files.images(split))
+    masks = open_array(files.masks) if split == "train" else None
+    with reading(files.images(split)):
+        if len(images) != len(table) or (masks is not None and masks.shape != images.shape[:3]):
+            raise ValueError(f"{len(images)} images, but {files.table} lists {len(table)}, or masks of other sizes")
     return Tiles(table, images, masks)
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 
 from salt.data.predictions import in_8_bits
 from salt.data.records import chunks, create_records, open_records
+from salt.data.tables import read_table
 from salt.data.tiles import Tiles, rows_of
 from salt.ensembles.blending import Member, mean, same_tiles
 from schemas.errors import UserError
@@ -115,9 +116,15 @@ def load(masks: Path, table: Path, test: Tiles, fold: int | None = None) -> Tile
     return Tiles(tiles.table.assign(split="pseudo", **weights), tiles.images, pseudo_masks, soft)
 
 
+def load_table(path: Path) -> pd.DataFrame:
+    """Read pseudo_labels.csv: id (str), confidence, coverage, selected (bool), fold; weight if weights differ."""
+    types = {"id": str, "confidence": float, "selected": bool, "fold": int}
+    return read_table(path, types, keep_default_na=False)
+
+
 def selected(table: Path, fold: int | None = None) -> pd.DataFrame:
     """The rows of the selected test tiles, for one fold or for all. Raises UserError if there are none."""
-    labels = pd.read_csv(table, dtype={"id": str}, keep_default_na=False)
+    labels = load_table(table)
     chosen = labels["selected"] if fold is None else labels["selected"] & labels["fold"].isin([fold, ALL_FOLDS])
     labels = labels[chosen]
     if labels.empty:

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from salt.data.damage import reading
 from salt.inference.snapshots import read_members
 from salt.runtime import provenance
 from salt.runtime.paths import FoldFiles, Run
@@ -96,7 +97,7 @@ class FinishedRun:
 
     def _tile(self) -> Shape:
         """Height and width of the run's tiles, px: from its config or, if it does not set them, from its tiles."""
-        import numpy as np  # here: a run without predictions needs no NumPy while the Snakefile is read
+        from salt.data.records import open_array  # here: a run without predictions needs no NumPy
 
         if self.config.data.shape:
             return self.config.data.shape
@@ -106,7 +107,7 @@ class FinishedRun:
                 f"{self.purpose}, expected the size of the run's tiles in `data.tile` of the config or in {packed}, "
                 "found neither. Set `data.tile` to the size that the run was trained with."
             )
-        _, height, width = np.load(packed, mmap_mode="r", allow_pickle=False).shape
+        _, height, width = open_array(packed).shape
         return height, width
 
     def _must_not_need_depths(self) -> None:
@@ -128,7 +129,8 @@ class FinishedRun:
                 f"(`stretch`), found no such file. Copy it beside the run's models, or {self.update}; then repeat "
                 "this command."
             )
-        return Stretch.model_validate_json(file.read_bytes()).model_dump()
+        with reading(file):
+            return Stretch.model_validate_json(file.read_bytes()).model_dump()
 
     def _must_match_training(self, data: Mapping[str, Any]) -> None:
         """Compare the config with the settings that the run was made with, as far as provenance records them."""

@@ -13,12 +13,12 @@ from itertools import groupby
 from pathlib import Path
 from typing import Annotated, NamedTuple, Protocol, TypeVar
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter
 
+from salt.data.damage import reading
 from salt.runtime.atomic import atomic_path
 from salt.runtime.paths import snapshot
 from schemas.base import Positive, Section
-from schemas.errors import UserError
 from schemas.snapshots import Best, BestOfCycle, Equal, Every, Falling, Keep, Last, Members
 
 
@@ -109,8 +109,8 @@ def write_table(path: Path, kept: Iterable[KeptSnapshot]) -> None:
 
 
 def read_table(path: Path) -> list[KeptSnapshot]:
-    """Read snapshots.csv."""
-    with path.open(newline="", encoding="utf-8") as file:
+    """Read snapshots.csv. Raises UserError if it is missing or damaged."""
+    with reading(path), path.open(newline="", encoding="utf-8") as file:
         return [
             KeptSnapshot(row["name"], int(row["phase"]), int(row["cycle"]), int(row["epoch"]), float(row["score"]))
             for row in csv.DictReader(file)
@@ -125,11 +125,5 @@ def write_members(path: Path, members: Sequence[Member]) -> None:
 
 def read_members(path: Path) -> list[Member]:
     """Read members.json. Raises UserError if it is missing or not in the form that predict_fold writes."""
-    try:
+    with reading(path):
         return TypeAdapter(Annotated[list[Member], Field(min_length=1)]).validate_json(path.read_bytes())
-    except (FileNotFoundError, ValidationError) as error:
-        found = "nothing" if isinstance(error, FileNotFoundError) else "something else"
-        raise UserError(
-            f"{path}: expected the snapshots in a fold's prediction and their weights, as predict_fold writes them, "
-            f"found {found}. Delete the file if there is one, and type the command of the run again, without `predict`."
-        ) from None

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from models.state_dicts import State as State  # of copy_state
 from models.state_dicts import misfit, read_state
+from salt.data.damage import how_to_mend, reading
 from salt.runtime import provenance
 from salt.runtime.atomic import atomic_path
 from schemas.errors import UserError
@@ -25,13 +26,15 @@ def save_weights(path: Path | str, state: State) -> None:
 
 
 def load_weights(network: nn.Module, path: Path | str) -> None:
-    """Load weights into a network of the same config. Raises UserError if they do not fit it."""
-    state, fault = read_state(Path(path))
-    if (wrong := misfit(network.state_dict(), state)) or fault:
+    """Load weights into a network of the same config. Raises UserError if the file is damaged or they do not fit."""
+    with reading(Path(path)):
+        state, fault = read_state(Path(path))
+        if fault:
+            raise ValueError(fault)
+    if wrong := misfit(network.state_dict(), state):
         raise UserError(
-            f"Expected {path} to hold the weights of this network, a {type(network).__name__}, found "
-            f"{fault or f'a file {wrong}'}.{_made_for(Path(path))} Give a file of the same `network` and "
-            "`input.channels`, or delete this one: the same command makes it again."
+            f"Expected {path} to hold the weights of this network, a {type(network).__name__}, found a file {wrong}."
+            f"{_made_for(Path(path))} Give a file of the same `network` and `input.channels`. {how_to_mend(Path(path))}"
         )
     network.load_state_dict(state)
 

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from salt.data.tables import read_table
 from salt.data.tiles import Images
 
 Bytes = npt.NDArray[np.uint8]
@@ -56,7 +57,7 @@ def is_copy(duplicates: pd.DataFrame) -> "pd.Series[bool]":
 
 def load_duplicates(path: Path | str) -> pd.DataFrame:
     """`duplicates.csv`: id, of, how (str)."""
-    return pd.read_csv(path, dtype=str, keep_default_na=False)
+    return read_table(path, dict.fromkeys(("id", "of", "how"), str), keep_default_na=False)
 
 
 def _fingerprint(image: Bytes) -> bytes:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from salt.data.records import chunks
+from salt.data.tables import read_table
 from salt.data.tiles import Images
 from salt.mosaics.duplicates import find_duplicates, is_copy
 from salt.mosaics.neighbours import SIDES, find_neighbours, seam_lines
@@ -114,7 +115,7 @@ def _named(ids: "pd.Series[str]", pairs: pd.DataFrame) -> pd.DataFrame:
 def load_mosaics(path: Path | str) -> pd.DataFrame:
     """`mosaics.csv`: id (str), mosaic, row, column (int), for the tiles of both splits with a neighbour."""
     types = {"id": str, "mosaic": int, "row": int, "column": int}
-    return pd.read_csv(path, dtype=types, keep_default_na=False)
+    return read_table(path, types, keep_default_na=False)
 
 
 def _numbered(ids: Sequence[str], mosaics: list[dict[tuple[int, int], int]]) -> pd.DataFrame:

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import yaml
 
+from salt.data.records import open_array
 from salt.inference.finished_run import FinishedRun
 from salt.runtime import provenance
 from salt.runtime.paths import FoldFiles, Run
@@ -83,7 +84,7 @@ def sample_of_tiles(run: FinishedRun, most: int) -> npt.NDArray[np.uint8]:
     Raises UserError if there are none.
     """
     file = run.files.tiles.images("test")
-    images = np.load(file, mmap_mode="r", allow_pickle=False) if file.is_file() else ()
+    images = open_array(file) if file.is_file() else ()
     varied = [row for row, image in enumerate(images) if np.ptp(image)]
     if not varied:
         raise UserError(

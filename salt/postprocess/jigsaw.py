@@ -18,6 +18,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from salt.data import rle
+from salt.data.tables import read_table
 from schemas.postprocess import JigsawRule
 
 Mask = npt.NDArray[np.uint8]
@@ -115,7 +116,7 @@ def apply_changes(ids: Sequence[str], masks: Mask, changes: Sequence[Change]) ->
 def load_changes(path: Path | str) -> pd.DataFrame:
     """Read `changes.csv`, the record of `apply_changes`."""
     text = dict.fromkeys(("id", "source", "before", "after"), str)
-    return pd.read_csv(path, dtype=text, keep_default_na=False)
+    return read_table(path, text, keep_default_na=False)
 
 
 def straightness(mask: Mask) -> str | None:

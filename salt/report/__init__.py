@@ -1,4 +1,4 @@
 """The report's pages: their content and drawings.
 
-Imports scores, postprocess, training, mosaics, data, runtime.
+Imports scores, postprocess, ensembles, training, mosaics, data, runtime.
 """

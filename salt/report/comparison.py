@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from salt.data.damage import reading
 from salt.runtime import provenance
 from salt.runtime.paths import Run
 from schemas import controls
@@ -97,7 +98,8 @@ def _only_seeds(config: Config, changes: Iterable[str]) -> bool:
 
 
 def _config(run: Run) -> dict[str, Any]:
-    return yaml.safe_load(run.config.read_text(encoding="utf-8"))
+    with reading(run.config):
+        return dict(yaml.safe_load(run.config.read_text(encoding="utf-8")))
 
 
 def _settings(config: Config) -> dict[str, Any]:
@@ -106,9 +108,9 @@ def _settings(config: Config) -> dict[str, Any]:
 
 def _scores(run: Run) -> dict[str, Score]:
     """Out-of-fold scores by name, with mirror images and without the jigsaw rule."""
-    rows = csv.DictReader(run.scores.read_text(encoding="utf-8").splitlines())
-    return {
-        row["name"]: Score(float(row["score"]), float(row["sd_folds"]))
-        for row in rows
-        if (row["labels"], row["tta"], row["jigsaw"]) == ("out_of_fold", "True", "none")
-    }
+    with reading(run.scores):
+        return {
+            row["name"]: Score(float(row["score"]), float(row["sd_folds"]))
+            for row in csv.DictReader(run.scores.read_text(encoding="utf-8").splitlines())
+            if (row["labels"], row["tta"], row["jigsaw"]) == ("out_of_fold", "True", "none")
+        }

@@ -4,6 +4,7 @@ from typing import Any
 
 import pandas as pd
 
+from salt.data.tables import read_table
 from salt.runtime.paths import Run
 from salt.scores.pseudo_label_scores import PREDICTED
 from schemas.config import Config
@@ -19,7 +20,7 @@ def about(config: Config, run: Run) -> dict[str, Any]:
     """
     if not config.scores_pseudo_labels:
         return {"quality": {}}
-    table = pd.read_csv(run.pseudo_label_scores)
+    table = read_table(run.pseudo_label_scores, columns=["set", "labels", "low", "high", "predicted"])
     found = {}
     for name in config.pseudo_labels:
         for labels, of in table[table["set"] == name].groupby("labels"):

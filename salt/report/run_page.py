@@ -9,7 +9,9 @@ import pandas as pd
 
 from salt.data.folds import load_folds, shared_across_folds
 from salt.data.records import open_records
+from salt.data.tables import read_table
 from salt.data.tiles import Tiles, load_tiles
+from salt.ensembles.pseudo_labels import load_table as load_pseudo_labels
 from salt.mosaics.duplicates import is_copy, load_duplicates
 from salt.mosaics.layout import load_mosaics
 from salt.postprocess.jigsaw import load_changes
@@ -27,7 +29,7 @@ AUGMENTED_TILES, DRAWS = 4, 6  # another number of draws leaves a gap in the lay
 
 def page(config: Config, run: Run) -> str:
     """The page about a run, as HTML."""
-    scores = pd.read_csv(run.scores)
+    scores = read_table(run.scores, columns=["name", "labels", "score"])
     config = in_order(config, scores["name"])
     train, test = load_tiles(run.tiles.folder, "train"), load_tiles(run.tiles.folder, "test")
     compared = [comparison.compare(config, run, folder) for folder in config.report.compare]
@@ -41,7 +43,7 @@ def page(config: Config, run: Run) -> str:
             "differences": differences.about(config, run, compared),
         }
         | about_data(run, train, test)
-        | about_scores(config, scores, pd.read_csv(run.threshold_curve))
+        | about_scores(config, scores, read_table(run.threshold_curve, columns=["threshold", "score"]))
         | about_training(config, run)
         | about_augmentation(config, train)
         | about_pseudo_labels(config, run)
@@ -168,7 +170,7 @@ def about_training(config: Config, run: Run) -> dict[str, Any]:
     for name in config.models:
         pretraining = [run.pretraining(name, scope).history for scope in rounds.pretrainings(config, name)]
         folds = [run.fold(name, fold).history for fold in range(config.folds.count)]
-        charts[name] = figures.training(list(map(pd.read_csv, pretraining)), list(map(pd.read_csv, folds)))
+        charts[name] = figures.training(list(map(read_table, pretraining)), list(map(read_table, folds)))
         trainings += len(pretraining) + len(folds)
     return {"training_charts": charts, "trainings": trainings}
 
@@ -192,7 +194,7 @@ def about_pseudo_labels(config: Config, run: Run) -> dict[str, Any]:
     sets = {}
     for name, settings in config.pseudo_labels.items():
         paths = [run.pseudo_labels(name, scope).table for scope in settings.folders(config.folds.count)]
-        tables = [pd.read_csv(path, dtype={"id": str}, keep_default_na=False) for path in paths]
+        tables = [load_pseudo_labels(path) for path in paths]
         table = pd.concat(tables)
         chosen = table[table["selected"]]
         per_fold = chosen["fold"].value_counts().reindex(range(config.folds.count), fill_value=0)

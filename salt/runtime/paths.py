@@ -371,14 +371,42 @@ class Run:
         """The pack: one file for other machines and people; half: with weights of half precision."""
         return self.folder / f"{self.folder.resolve().name}{'_half' if half else ''}.pack.zip"
 
+    @property
+    def exports(self) -> Path:
+        """Folder of networks for other programs."""
+        return self.folder / "onnx"
+
     def exported(self, model: str, fold: int, name: str) -> Path:
         """A snapshot as a network for other programs."""
-        return self.folder / "onnx" / f"{model}_fold{fold}_{name}.onnx"
+        return self.exports / f"{model}_fold{fold}_{name}.onnx"
+
+    @property
+    def predictions(self) -> Path:
+        """Folder of the predictions of other images."""
+        return self.folder / "predictions"
 
     def prediction(self, images: str) -> PredictionFiles:
         """Predictions of other images; images: the name of their folder."""
-        return PredictionFiles(self.folder / "predictions" / images, self.all_checkpoints / f"predict_{images}")
+        return PredictionFiles(self.predictions / images, self.all_checkpoints / f"predict_{images}")
 
     def log(self, rule: str, job: str = "") -> Path:
         """A job's log; job: its wildcards, if the rule has any."""
-        return self.folder / "logs" / rule / f"{job}.log" if job else self.folder / "logs" / f"{rule}.log"
+        return self.logs / rule / f"{job}.log" if job else self.logs / f"{rule}.log"
+
+    # Beside the results ---------------------------------------------------------------------------------------
+
+    @property
+    def logs(self) -> Path:
+        """Folder of what programs printed."""
+        return self.folder / "logs"
+
+    @property
+    def repairs(self) -> Path:
+        """What a repair removed, until it is made again."""
+        return self.folder / "repairs.json"
+
+    @property
+    def of_no_rule(self) -> list[Path]:
+        """Files and folders that differ from run to run, and that no record tells of."""
+        handed_on = [self.pack(), self.pack(half=True), self.exports]
+        return [self.config, self.logs, self.timings, self.all_checkpoints, self.repairs, *handed_on]

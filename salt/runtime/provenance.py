@@ -1,15 +1,17 @@
 """The provenance of results: a small JSON file beside each, such as `submission.csv.provenance.json`.
 
-It is not an output of a rule: it holds a commit and times, which must not change a result or rerun a job.
+It is not an output of a rule: it holds a commit and times, which must not change a result or rerun a job. It holds the
+digests of all outputs of its program, by paths relative to its own folder, so that a run can be moved and verified.
 """
 
+import contextlib
 import hashlib
 import json
 import os
 import platform
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from importlib import metadata
@@ -20,6 +22,7 @@ from salt.runtime.atomic import atomic_path
 from salt.runtime.paths import REPOSITORY, Run
 from schemas import rounds
 from schemas.config import Config
+from schemas.errors import UserError
 
 CODE = (
     "Snakefile",
@@ -31,45 +34,102 @@ CODE = (
 )  # below REPOSITORY; an edited config does not count as edited code
 MODULES = ("torch", "segmentation_models_pytorch", "timm", "albumentations", "cv2", "numpy", "pandas")
 UNKNOWN = "unknown"
+SUFFIX = ".provenance.json"
+SEAL = "record_sha256"  # the key of a record's own digest
 
 Record = dict[str, Any]
 
 
-def write(output: Path, settings: Any, inputs: Mapping[str, Path | Sequence[Path] | None], **facts: str | int) -> None:
-    """Write the provenance of a program's first output, a file or a folder, beside it. To be called last.
+def write(
+    outputs: Path | Sequence[Path | None],
+    settings: Any,
+    inputs: Mapping[str, Path | Sequence[Path] | None],
+    *,
+    name: Path | None = None,
+    **facts: str | int,
+) -> None:
+    """Write the provenance of a program's outputs, files and folders, beside the first. To be called last.
 
     settings: the program's settings, as JSON; inputs: the files and folders that it read, by option
+    name: the path beside which it is written, if it is not the first output
     facts: anything else that the result depends on: device, threads, seed, the source of a download
+    The price: all outputs are read once, at 0.3 to 2 GB/s.
     """
-    paths = {name: [given] if isinstance(given, Path) else given or [] for name, given in inputs.items()}
+    paths = {option: [given] if isinstance(given, Path) else given or [] for option, given in inputs.items()}
+    made = [outputs] if isinstance(outputs, Path) else [output for output in outputs if output]
+    target = path_of(name or made[0])
     record = origin() | {
         "ended": now(),
         "versions": versions(),
         **facts,
         "settings": json.loads(settings) if isinstance(settings, str) else settings,
-        "inputs": {name: {str(path): sha256(path) for path in read} for name, read in paths.items() if read},
+        "inputs": {option: {str(path): sha256(path) for path in read} for option, read in paths.items() if read},
+        "outputs": {
+            file.relative_to(target.parent).as_posix(): {"sha256": sha256(file), "bytes": file.stat().st_size}
+            for output in made
+            for file in files_of(output)
+        },
     }
-    with atomic_path(path_of(output)) as path:
-        path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    with atomic_path(target) as path:
+        path.write_text(json.dumps(record | {SEAL: _seal(record)}, indent=1) + "\n", encoding="utf-8")
 
 
 def read(output: Path) -> Record:
-    """The provenance of a program's first output; if it is missing, a record of unknown code."""
+    """The provenance of a program's first output; if it is missing, a record of unknown code.
+
+    Raises UserError if it is damaged.
+    """
     try:
-        return json.loads(path_of(output).read_text(encoding="utf-8"))
+        return load(path_of(output))
     except FileNotFoundError:
         return {"commit": UNKNOWN, "changed": None, "versions": {}}
 
 
+def load(path: Path) -> Record:
+    """The content of a file of provenance. Raises UserError if it is damaged, FileNotFoundError if there is none."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(found, dict):
+            raise ValueError("no record")
+        seal = found.pop(SEAL, None)
+        if (seal or "outputs" in found) and seal != _seal(found):  # older records have neither
+            raise ValueError("it has changed")
+    except ValueError as error:
+        raise UserError(
+            f"{path}: expected the record that a program leaves beside its results, found a damaged one ({error}). "
+            f"Delete {path.name.removesuffix(SUFFIX)} beside it and type the command of the run again, which makes "
+            "both; or delete this file alone, and where these results come from stays unknown."
+        ) from None
+    return found
+
+
+def recorded_bytes(file: Path) -> int | None:
+    """The size of an output when its program recorded it; None if no record tells. A damaged record tells nothing."""
+    for folder in [*file.parents][:3]:  # a file may lie in a folder of outputs, and in a folder of that
+        for path in folder.glob(f"*{SUFFIX}"):
+            with contextlib.suppress(UserError, FileNotFoundError):
+                if found := load(path).get("outputs", {}).get(file.relative_to(folder).as_posix()):
+                    return int(found["bytes"])
+    return None
+
+
+def files_of(output: Path) -> Iterator[Path]:
+    """An output that is a file, or the files of one that is a folder, without hidden ones; none if there is nothing."""
+    for path in sorted(output.rglob("*")) if output.is_dir() else [output]:
+        if path.is_file() and not path.name.startswith("."):
+            yield path
+
+
 def path_of(output: Path) -> Path:
     """The file that holds the provenance of an output."""
-    return output.with_name(f"{output.name}.provenance.json")
+    return output.with_name(f"{output.name}{SUFFIX}")
 
 
 def results(config: Config, run: Run) -> dict[str, list[Path]]:
     """The first output of every program that contributes to a run's report, by stage."""
     encoders = {model.network.pretrained.slug for model in config.models.values() if model.network.pretrained}
     folds = [run.fold(name, fold) for name in config.models for fold in range(config.folds.count)]
+    shards = config.compute.shards
     survey = {"make_survey": [Path(config.data.root)]} if config.survey else {}
     return survey | {
         "fetch_weights": [run.encoder(slug) for slug in sorted(encoders)],
@@ -88,6 +148,7 @@ def results(config: Config, run: Run) -> dict[str, list[Path]]:
         ],
         "train_fold": [fold.snapshots for fold in folds],
         "predict_fold": [fold.held_out for fold in folds],
+        "predict_shard": [path for fold in folds for path in fold.tests(shards)] if shards > 1 else [],
         "blend": [run.ensemble(name).out_of_fold for name in (*config.models, *config.ensembles)],
         "score": [run.scores],
         "score_pseudo_labels": [run.pseudo_label_scores] if config.scores_pseudo_labels else [],
@@ -138,6 +199,11 @@ def sha256(path: Path) -> str:
         return hashlib.sha256(lines.encode()).hexdigest()
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _seal(record: Record) -> str:
+    """Digest of a record, the same before it is written and after it is read."""
+    return hashlib.sha256(json.dumps(json.loads(json.dumps(record))).encode()).hexdigest()
 
 
 def now() -> str:

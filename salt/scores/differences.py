@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
+from salt.data.damage import reading
 from salt.scores.verdict import Difference
 from schemas.results import Pair
 
@@ -53,8 +54,13 @@ def differences(tile_scores: pd.DataFrame, pairs: Iterable[Pair]) -> list[Differ
 
 
 def load_tile_scores(path: Path) -> pd.DataFrame:
-    """Read tile_scores.csv: scores in 0..1, indexed by KEYS, one column a model or ensemble."""
-    with path.open(newline="", encoding="utf-8") as file:
-        names = next(csv.reader(file))  # pandas would rename a model called `id`
-    table = pd.read_csv(path, header=0, names=range(len(names)), dtype={0: str, 1: str, 2: str}, keep_default_na=False)
-    return table.set_index([0, 1, 2]).rename_axis(KEYS).set_axis(names[len(KEYS) :], axis=1)
+    """Read tile_scores.csv: scores in 0..1, indexed by KEYS, one column a model or ensemble.
+
+    Raises UserError if it is missing or damaged.
+    """
+    with reading(path):
+        with path.open(newline="", encoding="utf-8") as file:
+            names = next(csv.reader(file))  # pandas would rename a model called `id`
+        types: dict[int, type] = dict.fromkeys(range(len(KEYS)), str)
+        table = pd.read_csv(path, header=0, names=range(len(names)), dtype=types, keep_default_na=False)
+        return table.set_index([*types]).rename_axis(KEYS).set_axis(names[len(KEYS) :], axis=1).astype(float)

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from salt.data import rle
+from salt.data.damage import reading
 from salt.data.records import open_records
+from salt.data.tables import read_table
 from schemas.base import Shape
 
 
@@ -34,8 +35,9 @@ def load(true_test_masks: Path | None, hidden_masks: Path | None, shape: Shape) 
     shape: height and width of a tile, px
     """
     if true_test_masks:
-        table = pd.read_csv(true_test_masks, dtype=str, keep_default_na=False)
-        masks = np.stack([rle.decode(text, *shape) for text in table["rle_mask"]])
+        table = read_table(true_test_masks, {"id": str, "rle_mask": str}, keep_default_na=False)
+        with reading(true_test_masks):
+            masks = np.stack([rle.decode(text, *shape) for text in table["rle_mask"]])
         yield KnownMasks("true_test", table["id"].to_numpy(str), masks)
     if hidden_masks:
         records = open_records(hidden_masks)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from salt.data.damage import reading
 from schemas import rounds
 from schemas.config import Config
 
@@ -58,7 +59,7 @@ class Difference:
 
 def load(path: Path) -> list[Difference]:
     """Read differences.csv."""
-    with path.open(newline="", encoding="utf-8") as file:
+    with reading(path), path.open(newline="", encoding="utf-8") as file:
         return [
             Difference(
                 *(row["labels"], row["jigsaw"], row["name"], row["than"], row["role"]),

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -118,6 +118,6 @@ class Task:
         return [self.tiles.ids[row] for row in rows]
 
     @property
-    def facts(self) -> dict[str, str | int]:
+    def facts(self) -> dict[str, Any]:
         """What the provenance records beside settings and inputs."""
         return {"device": device.describe(self.device), "threads": self.compute.threads, "seed": self.seed}

@@ -1,5 +1,6 @@
 """Estimates of the cost of jobs before they run, in seconds of training and in bytes on disk."""
 
+import contextlib
 import csv
 import math
 from collections import defaultdict
@@ -8,14 +9,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Self
 
+from salt.data.damage import reading
 from salt.intake import sources
 from salt.runtime import timings
 from salt.runtime.makespan import Limits, Load
-from salt.runtime.paths import Run
+from salt.runtime.paths import Run, TileFiles
 from salt.runtime.timings import Timing
 from salt.workflow.snakemake_adapter import Job, size
 from schemas import rounds
 from schemas.config import Config
+from schemas.errors import UserError
 from schemas.phases import Phase
 
 TRAININGS = ("pretrain", "train_fold")
@@ -221,13 +224,8 @@ def count_tiles(config: Config) -> TileCount | None:
     For a survey that has not been made yet, the maximum number of tiles. Tiles whose labels are hidden are tiles to
     predict.
     """
-    tiles = Run.of(config).tiles
-    if tiles.table.is_file():
-        with tiles.table.open(newline="") as file:
-            rows = [(row["split"], row["constant"]) for row in csv.DictReader(file)]
-        labelled = sum(split == "train" for split, _ in rows)
-        pixels = size(tiles.masks) // max(1, labelled)  # one byte per pixel, and a few bytes of header
-        return TileCount(rows.count(("train", "False")), len(rows) - labelled, pixels)
+    with contextlib.suppress(UserError):  # a damaged table stops the programs that read it, not the plan of a run
+        return _count_packed(Run.of(config).tiles)
     if config.data.shape is None or config.data.layout == "folders":  # the images may be larger than a tile
         return None
     pixels = math.prod(config.data.shape)
@@ -238,6 +236,15 @@ def count_tiles(config: Config) -> TileCount | None:
     root = Path(config.data.root)
     train, predicted = sources.rows(root, "train.csv"), sources.rows(root, "sample_submission.csv")
     return _with_hidden_labels(config, TileCount(train, predicted, pixels)) if train and predicted else None
+
+
+def _count_packed(tiles: TileFiles) -> TileCount:
+    """Tiles in the table of a run. Raises UserError if it is missing or damaged."""
+    with reading(tiles.table), tiles.table.open(newline="", encoding="utf-8") as file:
+        rows = [(row["split"], row["constant"]) for row in csv.DictReader(file)]
+    labelled = sum(split == "train" for split, _ in rows)
+    pixels = size(tiles.masks) // max(1, labelled)  # one byte per pixel, and a few bytes of header
+    return TileCount(rows.count(("train", "False")), len(rows) - labelled, pixels)
 
 
 def _with_hidden_labels(config: Config, tiles: TileCount) -> TileCount:

@@ -51,7 +51,7 @@ class Plan:
         ]
         # The folds' predictions of test tiles are kept if pseudo-labels are made from them. Otherwise, an edit of such
         # a set would repeat the predictions, and then everything that reads them.
-        self.keeps_fold_predictions = any(labels.scope == "fold" for labels in self.config.pseudo_labels.values())
+        self.keeps_fold_predictions = self.config.keeps_fold_predictions
         self.prediction_name = predict_images.folder_name(self.config.predict or "")
         self.compute = self.config.compute.model_dump_json()
         self.shards = self.config.compute.shards

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import yaml
 
+from salt.data.damage import reading
 from salt.runtime.makespan import Limits
 from salt.runtime.paths import REPOSITORY, Run
 from salt.workflow import machine
@@ -118,7 +119,12 @@ def _shards(config: Config, jobs: Sequence[Job]) -> Iterator[Problem]:
     )
     if not predicted or not run.config.exists():
         return
-    before = (yaml.safe_load(run.config.read_text(encoding="utf-8")).get("compute") or {}).get("shards", 1)
+    try:
+        with reading(run.config, "Delete it, and the run writes it anew."):
+            before = dict(yaml.safe_load(run.config.read_text(encoding="utf-8")))["compute"].get("shards", 1)
+    except UserError as error:
+        yield Problem(str(error))
+        return
     if before != config.compute.shards and any(job.rule in (*PREDICTIONS, "blend") for job in jobs):
         yield Problem(
             f"compute.shards: expected {before}, as in {run.config} and for the predictions so far, found "

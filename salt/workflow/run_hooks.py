@@ -4,12 +4,14 @@ import csv
 
 import yaml
 
+from salt.data.damage import reading
 from salt.runtime.atomic import atomic_path
 from salt.runtime.paths import Run
 from salt.runtime.program import MEMORY, unwritable
 from salt.scores import verdict
 from salt.workflow import predict_images
 from schemas.config import Config
+from schemas.errors import UserError
 
 ADVICE_AFTER_FAILURE = (  # below the log of the failed job, which Snakemake prints
     "The same command continues from here. A job whose log ends without an error (signal 9, exit code 137) was "
@@ -33,11 +35,18 @@ def save_config(config: Config) -> None:
 
 
 def summary(config: Config) -> str:
-    """The text shown at the end of a whole run: scores, and where the results are."""
-    if config.predict:
-        return predict_images.summary(config)
-    run, names = Run.of(config), [*config.models, *config.ensembles]
-    rows = list(csv.DictReader(run.scores.read_text().splitlines())) if run.scores.exists() else []
+    """The text shown at the end of a whole run: scores, and where the results are; or that a table is damaged."""
+    try:
+        return predict_images.summary(config) if config.predict else _scores(config)
+    except UserError as error:
+        return f"Error: {error}"
+
+
+def _scores(config: Config) -> str:
+    run, names, rows = Run.of(config), [*config.models, *config.ensembles], []
+    if run.scores.exists():
+        with reading(run.scores):
+            rows = list(csv.DictReader(run.scores.read_text(encoding="utf-8").splitlines()))
     rows = [row for row in rows if row["tta"] == "True"]
     if {row["name"] for row in rows} != set(names):
         return ""  # only a part of the workflow was requested

@@ -52,3 +52,15 @@ def hold(engine: Engine, arguments: Sequence[str] | None = None) -> None:
     _held.append(file)
     for stale in (LOCK.parent / "locks").glob("*.lock"):
         stale.unlink()
+
+
+def is_held() -> bool:
+    """Whether a run is active in this folder."""
+    try:
+        with LOCK.open() as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False

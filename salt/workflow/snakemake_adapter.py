@@ -52,7 +52,7 @@ class Job:
     changes: changes of its settings since it last ran: "phases.0.optimizer.lr: 0.002 -> 0.001"
     present: bytes of its existing outputs, which will be replaced
     number: Snakemake's; after: numbers of the pending jobs that it waits for
-    cores, gpus: what it takes; log: its file
+    cores, gpus: what it takes; log: its file; outputs: files and folders
     """
 
     rule: str
@@ -65,6 +65,7 @@ class Job:
     cores: int = 1
     gpus: int = 0
     log: Path = Path()
+    outputs: tuple[Path, ...] = ()
 
     @property
     def name(self) -> str:
@@ -127,6 +128,11 @@ class Engine:
         """Whether this is a dry run with a complete DAG; only then has it a scheduler."""
         return bool(self._workflow.dryrun) and self._workflow.scheduler is not None
 
+    @property
+    def has_nothing_to_do(self) -> bool:
+        """Whether the DAG is complete and no job is pending: Snakemake then calls no hook of a workflow."""
+        return self._workflow.scheduler is not None and not len(self._workflow.dag)
+
     def watched_by(self, watcher: Watcher) -> bool:
         """Tell a watcher of all jobs, instead of the terminal; Snakemake's own log still gets all.
 
@@ -184,6 +190,7 @@ class Engine:
             cores=job.threads,
             gpus=job.resources.get(GPU, 0),
             log=Path(next(iter(job.log), "")),
+            outputs=tuple(map(Path, job.output)),
         )
 
 

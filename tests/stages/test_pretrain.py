@@ -7,6 +7,7 @@ import torch
 from safetensors.torch import load_file
 
 from salt.inference.weight_files import copy_state
+from salt.runtime import provenance
 from salt.runtime.timings import Timing, kind
 from schemas.errors import UserError
 from stages import make_pseudo_labels, pretrain
@@ -118,6 +119,7 @@ def test_a_control_depends_on_the_number_of_pseudo_labels_alone(run, pseudo_labe
 def test_nothing_to_learn_from_is_an_error(run, pseudo_labels):
     table = pd.read_csv(pseudo_labels[1])
     table.assign(selected=False).to_csv(pseudo_labels[1], index=False)
+    provenance.path_of(Path(pseudo_labels[0])).unlink()  # the table was edited on purpose
     with pytest.raises(UserError, match="Lower the set's min_confidence"):
         start(run, pseudo_labels)
 

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from salt.data import image_files
 from salt.data.tiles import GreyImages, concatenate, load_table, load_tiles, rows_of, save_tiles
+from schemas.errors import UserError
 from tests.easy_tiles import easy_tiles
 
 
@@ -44,7 +45,7 @@ def test_a_tile_may_be_called_na(tmp_path):
 
 def test_arrays_that_do_not_fit_the_table_are_refused(folder):
     np.save(folder / "test_images.npy", np.zeros((4, 32, 32), np.uint8))
-    with pytest.raises(ValueError, match=r"test_images.npy: 4 images, but .*tiles.csv lists 3"):
+    with pytest.raises(UserError, match=r"test_images.npy: .* found a damaged one \(4 images, but .*tiles.csv lists 3"):
         load_tiles(folder, "test")
 
 

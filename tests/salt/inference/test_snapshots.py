@@ -102,5 +102,5 @@ def test_the_table_and_the_members_are_read_as_they_were_written(tmp_path, score
 def test_members_that_predict_fold_did_not_write_are_refused(tmp_path, content):
     if content is not None:
         (tmp_path / "members.json").write_text(content)
-    with pytest.raises(UserError, match="members.json: expected the snapshots in a fold's prediction"):
+    with pytest.raises(UserError, match="members.json: expected the whole file, as its program wrote it, found"):
         snapshots.read_members(tmp_path / "members.json")

@@ -48,5 +48,8 @@ def test_missing_and_unknown_names_are_reported(tmp_path):
 def test_a_file_that_is_missing_or_not_safetensors_is_refused(tmp_path, content):
     if content is not None:
         (tmp_path / "w").write_bytes(content)
-    with pytest.raises(UserError, match="w to hold the weights of this network, a Linear, found .*Error: .*Give"):
+    with pytest.raises(
+        UserError,
+        match=r"w: expected .*, found (no such file|a damaged one \(.*Error.*\))\. `make verify",
+    ):
         load_weights(nn.Linear(3, 3), tmp_path / "w")

@@ -26,7 +26,10 @@ MOSAICS = pd.DataFrame(
     [("train0", 0, 0, 1), ("test1", 0, 1, 1), ("test0", 0, 2, 0), ("test2", 1, 0, 0), ("train1", 1, 0, 1)],
     columns=["id", "mosaic", "row", "column"],
 )
-CHANGES = pd.DataFrame([("test1", "below a vertical tile", "train0", 7)], columns=["id", "reason", "source", "pixels"])
+CHANGES = pd.DataFrame(
+    [("test1", "below a vertical tile", "train0", 7, "", "1 7")],
+    columns=["id", "reason", "source", "pixels", "before", "after"],
+)
 
 
 def placed():

@@ -1,3 +1,8 @@
+import os
+import stat
+import subprocess
+import sys
+
 import pytest
 
 from salt.runtime.atomic import atomic_folder, atomic_path
@@ -47,3 +52,18 @@ def test_what_a_killed_program_left_is_overwritten(tmp_path):
     assert (tmp_path / "file.csv").read_text() == "whole"
     assert [entry.name for entry in (tmp_path / "folder").iterdir()] == ["new"]
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["file.csv", "folder"]
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o027, 0o640), (0o002, 0o664)])
+def test_files_follow_the_umask_whatever_wrote_them(tmp_path, umask, mode):
+    """safetensors makes files that only their owner reads."""
+    saves = (
+        "import sys, numpy; from safetensors.numpy import save_file; "
+        "from salt.runtime.atomic import atomic_folder, atomic_path\n"
+        "with atomic_folder(sys.argv[1]) as folder, atomic_path(folder / 'w') as path:\n"
+        "    save_file({'a': numpy.zeros(1)}, path)"
+    )
+    folder = tmp_path / "snapshots"
+    subprocess.run([sys.executable, "-c", saves, folder], check=True, umask=umask)
+    assert stat.S_IMODE(os.stat(folder / "w").st_mode) == mode
+    assert stat.S_IMODE(os.stat(folder).st_mode) == 0o777 & ~umask

@@ -7,8 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from salt.runtime import provenance
+from schemas.errors import UserError
 
 SHA256_OF_ABC = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # FIPS 180-2, B.1
 needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
@@ -91,6 +94,36 @@ def test_what_is_left_beside_a_file_or_a_folder_is_read_again(tmp_path, name):
     assert found["inputs"] == {"tiles": read, "members": read}
     assert (found["settings"], found["device"], found["seed"]) == ({"threshold": 0.5}, "CPU", 3)
     assert found["started"] <= found["ended"]
+
+
+def test_all_outputs_are_recorded_by_paths_relative_to_the_record(tmp_path):
+    (tmp_path / "snapshots" / "deep").mkdir(parents=True)
+    for name in ("snapshots/a", "snapshots/.hidden", "snapshots/deep/b", "table.csv"):
+        (tmp_path / name).write_bytes(b"abc")
+    provenance.write([tmp_path / "snapshots", None, tmp_path / "table.csv"], None, {})
+    written = {"sha256": SHA256_OF_ABC, "bytes": 3}
+    names = ("snapshots/a", "snapshots/deep/b", "table.csv")
+    assert provenance.read(tmp_path / "snapshots")["outputs"] == dict.fromkeys(names, written)
+    moved = tmp_path.rename(tmp_path.with_name(f"{tmp_path.name}_moved"))
+    assert [provenance.recorded_bytes(moved / name) for name in ("snapshots/a", "table.csv")] == [3, 3]
+    assert provenance.recorded_bytes(moved / "snapshots" / ".hidden") is None
+
+
+@given(data=st.data())
+def test_any_change_of_a_record_is_noticed(data, tmp_path):
+    (tmp_path / "table.csv").write_bytes(b"abc")
+    provenance.write(tmp_path / "table.csv", {"threshold": 0.5}, {})
+    record = provenance.path_of(tmp_path / "table.csv")
+    text = record.read_text()
+    where = data.draw(st.integers(0, len(text.rstrip()) - 1))
+    other = data.draw(st.characters(min_codepoint=33, max_codepoint=126).filter(lambda sign: sign != text[where]))
+    record.write_text(data.draw(st.sampled_from([text[:where], text[:where] + other + text[where + 1 :]])))
+    try:
+        found = provenance.load(record)
+    except UserError as error:
+        assert str(record) in str(error)  # noqa: PT017
+    else:
+        assert found == {key: value for key, value in json.loads(text).items() if key != provenance.SEAL}
 
 
 def test_only_what_a_program_imported_has_a_version():

@@ -1,0 +1,1 @@
+"""Compares the files of a run with its records, and repairs it. Imports workflow, data, runtime."""
