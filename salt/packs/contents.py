@@ -16,6 +16,7 @@ from schemas.errors import UserError
 from schemas.reading import check_config
 
 UPDATE = "type the command of the run"
+ORIGINS = "provenance"  # folder of the records of where weights and tiles come from
 
 
 def finished(folder: Path, purpose: str) -> FinishedRun:
@@ -45,8 +46,8 @@ def config_of(folder: Path, purpose: str) -> Config:
         ) from None
 
 
-def files(run: FinishedRun) -> list[Path]:
-    """The files of the run that its pack holds.
+def files(run: FinishedRun) -> dict[str, Path]:
+    """The files of the run that its pack holds, by their names there.
 
     Raises UserError if the run has not finished, or if weights are not those that it predicted with.
     """
@@ -63,7 +64,10 @@ def files(run: FinishedRun) -> list[Path]:
     stretched = [of_the_run.ensemble(name).stretch for name in run.weights if run.config.models[name].stretch]
     origins = [provenance.path_of(path) for path in (of_the_run.tiles.folder, *(fold.snapshots for fold in folds))]
     members = [fold.members for fold in folds]
-    return [*results, *stretched, *members, *run.snapshots(), *(path for path in origins if path.is_file())]
+    read = [*results, *stretched, *members, *run.snapshots()]
+    named = {path.relative_to(of_the_run.folder).as_posix(): path for path in read}
+    # Not beside the files: a pack has digests of its own, and weights of half precision differ from those recorded.
+    return named | {f"{ORIGINS}/{path.relative_to(of_the_run.folder)}": path for path in origins if path.is_file()}
 
 
 def _must_be_unchanged(run: FinishedRun, folds: Iterable[FoldFiles]) -> None:

@@ -30,7 +30,7 @@ def main(argv: list[str] | None = None) -> None:
 def write(run: FinishedRun, out: Path, half: bool) -> None:
     """Write the pack of a run. Raises UserError if the run has not finished."""
     ensemble = TrainedEnsemble.model_validate(run.settings())
-    found = {path.relative_to(run.files.folder).as_posix(): path for path in contents.files(run)}
+    found = contents.files(run)
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=".pack-") as temporary:
         made = Path(temporary)

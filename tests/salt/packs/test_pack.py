@@ -28,14 +28,14 @@ def test_a_pack_holds_the_snapshots_that_the_submitted_ensemble_predicts_with_an
     members = {f"{folder[: -len('snapshots')]}members.json" for folder in snapshots}
     weights = {f"{folder}/phase1_cycle{cycle}.safetensors" for folder in snapshots for cycle in (1, 2)}
     about = {"pack.json", "MODEL_CARD.md", "config.yaml", "scores.csv", "differences.csv"}
-    origins = {f"{folder}.provenance.json" for folder in snapshots}
+    origins = {f"provenance/{folder}.provenance.json" for folder in snapshots}
     assert names(packed) == about | weights | members | origins | {"ensembles/one/stretch.json"}
 
 
 def test_the_files_of_a_pack_are_the_runs(packed, small):
     with zipfile.ZipFile(packed) as opened:
         for name in names(packed) - {"pack.json", "MODEL_CARD.md"}:
-            assert opened.read(name) == (small.folder / name).read_bytes()
+            assert opened.read(name) == (small.folder / name.removeprefix("provenance/")).read_bytes()
 
 
 def test_the_same_run_packs_to_the_same_bytes(packed, small):
