@@ -204,6 +204,24 @@ def snapshot(folder: Path, name: str) -> Path:
     return folder / f"{name}.safetensors"
 
 
+def curves(timing: Path) -> Path:
+    """Folder of the curves of a training, from the file of the time that it took.
+
+    Not an option of its program: Snakemake would train everything anew that another command has made.
+    """
+    return timing.parent.with_name("tensorboard") / timing.stem
+
+
+def event_file(folder: Path, number: int) -> Path:
+    """An event file of TensorBoard in a training's folder of curves. Readers take the files in the order of names."""
+    return folder / f"events.out.tfevents.{number:06d}"
+
+
+def event_files(folder: Path) -> list[Path]:
+    """The event files in a training's folder of curves, in the order of their numbers."""
+    return sorted(folder.glob("events.out.tfevents.[0-9]*"))
+
+
 @dataclass(frozen=True)
 class Run:
     """The files of a run below its folder of results."""

@@ -15,7 +15,7 @@ FLOORS = [  # from the ground up: a package imports itself and packages of lower
     {"salt.data"},
     {"salt.intake", "salt.survey", "salt.mosaics", "salt.ensembles", "salt.postprocess"},
     {"salt.inference", "salt.own_tiles"},
-    {"salt.scores"},
+    {"salt.scores", "salt.curves"},
     {"salt.training"},
     {"salt.report"},
     {"salt.workflow"},
