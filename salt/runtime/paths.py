@@ -369,4 +369,17 @@ class Run:
 
     def log(self, rule: str, job: str = "") -> Path:
         """A job's log; job: its wildcards, if the rule has any."""
-        return self.folder / "logs" / rule / f"{job}.log" if job else self.folder / "logs" / f"{rule}.log"
+        return self.folder / "logs" / _of_job(rule, job, ".log")
+
+    def benchmark(self, rule: str, job: str = "") -> Path:
+        """What a job took, as Snakemake measured it: seconds, memory."""
+        return self.benchmarks / _of_job(rule, job, ".tsv")
+
+    @property
+    def benchmarks(self) -> Path:
+        """Folder of what jobs took: a file for each rule, or a folder for a rule with wildcards."""
+        return self.folder / "benchmarks"
+
+
+def _of_job(rule: str, job: str, suffix: str) -> Path:
+    return Path(rule, f"{job}{suffix}") if job else Path(f"{rule}{suffix}")
