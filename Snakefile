@@ -194,7 +194,7 @@ rule pretrain:
     log:
         run.log("pretrain", "{model}_{scope}"),
     benchmark:
-        run.benchmark("pretrain", "{model}_{scope}")
+        run.benchmark("pretrain", "{model}_pretrain_{scope}")
     threads: plan.threads
     resources:
         gpu=plan.gpus,

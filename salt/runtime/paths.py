@@ -359,6 +359,11 @@ class Run:
         return self.folder / "report.html"
 
     @property
+    def report_so_far(self) -> Path:
+        """The report's page about a run that goes on."""
+        return self.folder / "report_so_far.html"
+
+    @property
     def mosaics_page(self) -> Path:
         """The report's page of all mosaics."""
         return self.folder / "mosaics.html"
