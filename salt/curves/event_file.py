@@ -14,11 +14,11 @@ from typing import Any
 
 import cv2
 import numpy.typing as npt
+from google.protobuf.message import DecodeError
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.record_writer import RecordWriter
 
-from salt.runtime.atomic import atomic_path
 from salt.runtime.paths import event_file, event_files
 
 LENGTH, CHECKSUM = struct.Struct("<Q"), 4  # of a record: length, its checksum, content, its checksum
@@ -41,10 +41,11 @@ class EventFile:
         kept = [_kept(found.get(step), _event(step, values)) for step, values in enumerate(epochs, 1)]
         number = 1 + max((int(path.suffix[1:]) for path in old), default=0)
         self.path, self.steps = event_file(folder, number), len(kept)
-        with atomic_path(self.path) as path, path.open("wb") as file:
+        folder.mkdir(parents=True, exist_ok=True)
+        with self.path.open("wb") as file:
             for event in (*_beginning(), *kept):
                 RecordWriter(file).write(event.SerializeToString())
-        for path in old:
+        for path in old:  # only now: if this program is killed before, the next one finds all in the two files
             path.write_bytes(b"")
 
     def add(self, epoch: Scalars, measured: Scalars, pictures: Pictures) -> None:
@@ -59,7 +60,7 @@ class EventFile:
 
 
 def read(path: Path) -> Iterator[Any]:
-    """The events of a file with values, up to the first record that was cut."""
+    """The events of a file with values, up to the first record that was cut or damaged."""
     content, start = path.read_bytes(), 0
     while start + LENGTH.size <= len(content):
         (length,) = LENGTH.unpack_from(content, start)
@@ -67,7 +68,10 @@ def read(path: Path) -> Iterator[Any]:
         start = begin + length + CHECKSUM
         if start > len(content):
             return
-        event = Event.FromString(content[begin : begin + length])
+        try:
+            event = Event.FromString(content[begin : begin + length])
+        except DecodeError:
+            return
         if event.HasField("summary"):
             yield event
 

@@ -62,6 +62,20 @@ def test_wherever_a_file_was_cut_a_training_that_goes_on_leaves_each_finished_ep
     shutil.rmtree(folder)
 
 
+@settings(max_examples=40)
+@given(place=st.integers(0, 1000), flip=st.integers(1, 255))
+def test_damage_to_an_old_file_changes_no_value_of_a_finished_epoch(tmp_path_factory, place, flip):
+    folder = tmp_path_factory.mktemp("damaged")
+    path = written(folder, EPOCHS).path
+    content = bytearray(path.read_bytes())
+    content[place % len(content)] ^= flip
+    path.write_bytes(content)
+    found = [event_file.values(event) for event in event_file.read(EventFile(folder, EPOCHS).path)]
+    kept = [{tag: of.get(tag) for tag in epoch} for of, epoch in zip(found, EPOCHS, strict=True)]
+    assert kept == [{tag: float(np.float32(value)) for tag, value in epoch.items()} for epoch in EPOCHS]
+    shutil.rmtree(folder)
+
+
 def test_speeds_times_and_pictures_of_finished_epochs_stay(tmp_path):
     before = list(event_file.read(written(tmp_path, EPOCHS).path))
     after = list(event_file.read(EventFile(tmp_path, EPOCHS[:4]).path))
