@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export MPLCONFIGDIR ?= $(CURDIR)/.venv/matplotlib
 
-.PHONY: env demo new-recipe verify pack predict onnx test chaos test-slurm slurm docs pictures format lock browser clean
+.PHONY: env demo new-recipe report verify pack predict onnx test chaos test-slurm slurm docs pictures format lock browser clean
 
 # The whole workflow on a synthetic survey: two cores, no GPU, no download of data.
 demo: .venv/installed
@@ -15,6 +15,11 @@ new-recipe: export NAME ?=
 new-recipe: export DATA ?=
 new-recipe: .venv/installed
 	@$(BIN)/python -m salt.own_tiles.new_recipe --name "$$NAME" --data "$$DATA"
+
+# The report of what there is of a run, at any time: make report RUN=demo
+report: export RUN ?=
+report: .venv/installed
+	@$(BIN)/python -m salt.report.so_far --run "results/$$RUN"
 
 # Compares all files of a run with what its programs recorded: make verify RUN=demo; REPAIR=1 removes what is damaged.
 verify: export RUN ?=

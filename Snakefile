@@ -18,6 +18,9 @@ from salt.workflow.watch import Watch
 configfile: "workflow_config.yaml"
 
 
+report: "report/captions/workflow.rst"
+
+
 engine = Engine(workflow)
 plan = Plan(config, Recipes(engine.config_files, engine.config_options))
 preflight.must_have_inputs(plan)
@@ -82,6 +85,8 @@ if plan.config.survey:
             mosaics=plan.survey.true_mosaics,
         log:
             run.log("make_survey"),
+        benchmark:
+            run.benchmark("make_survey")
         params:
             settings=plan.survey_settings(),
         shell:
@@ -97,6 +102,8 @@ rule fetch_weights:
         run.encoder("{encoder}"),
     log:
         run.log("fetch_weights", "{encoder}"),
+    benchmark:
+        run.benchmark("fetch_weights", "{encoder}")
     priority: 1
     params:
         settings=plan.encoder_settings,
@@ -113,6 +120,8 @@ rule prepare_tiles:
         hidden_masks=plan.hidden_masks(),
     log:
         run.log("prepare_tiles"),
+    benchmark:
+        run.benchmark("prepare_tiles")
     params:
         settings=plan.data_settings(),
     shell:
@@ -129,6 +138,8 @@ rule assemble_mosaics:
         duplicates=run.duplicates,
     log:
         run.log("assemble_mosaics"),
+    benchmark:
+        run.benchmark("assemble_mosaics")
     params:
         settings=plan.settings("mosaics"),
     shell:
@@ -146,6 +157,8 @@ rule make_folds:
         run.folds,
     log:
         run.log("make_folds"),
+    benchmark:
+        run.benchmark("make_folds")
     params:
         settings=plan.settings("folds"),
     shell:
@@ -162,6 +175,8 @@ rule make_pseudo_labels:
         table=pseudo_labels.table,
     log:
         run.log("make_pseudo_labels", "{labels}_{scope}"),
+    benchmark:
+        run.benchmark("make_pseudo_labels", "{labels}_{scope}")
     params:
         settings=plan.pseudo_label_settings,
     shell:
@@ -180,6 +195,8 @@ rule pretrain:
         history=pretraining.history,
     log:
         run.log("pretrain", "{model}_{scope}"),
+    benchmark:
+        run.benchmark("pretrain", "{model}_pretrain_{scope}")
     threads: plan.threads
     resources:
         gpu=plan.gpus,
@@ -209,6 +226,8 @@ rule train_fold:
         history=fold.history,
     log:
         run.log("train_fold", "{model}_fold{fold}"),
+    benchmark:
+        run.benchmark("train_fold", "{model}_fold{fold}")
     threads: plan.threads
     resources:
         gpu=plan.gpus,
@@ -237,6 +256,8 @@ rule predict_fold:
         members=fold.members,
     log:
         run.log("predict_fold", "{model}_fold{fold}"),
+    benchmark:
+        run.benchmark("predict_fold", "{model}_fold{fold}")
     threads: plan.threads
     resources:
         gpu=plan.gpus,
@@ -264,6 +285,8 @@ if plan.shards > 1:
             until_blended(fold.shard("{shard}", plan.shards)),
         log:
             run.log("predict_shard", "{model}_fold{fold}_{shard}"),
+        benchmark:
+            run.benchmark("predict_shard", "{model}_fold{fold}_{shard}")
         threads: plan.threads
         resources:
             gpu=plan.gpus,
@@ -288,6 +311,8 @@ rule blend:
         stretch=ensemble.stretch,
     log:
         run.log("blend", "{name}"),
+    benchmark:
+        run.benchmark("blend", "{name}")
     params:
         settings=plan.blend_settings,
     shell:
@@ -305,12 +330,14 @@ rule score:
         true_test_masks=plan.true_test_masks(),
         hidden_masks=rules.prepare_tiles.output.hidden_masks,
     output:
-        scores=run.scores,
+        scores=report(run.scores, caption="report/captions/scores.rst", category="Scores"),
         threshold_curve=run.threshold_curve,
         tile_scores=run.tile_scores,
-        differences=run.differences,
+        differences=report(run.differences, caption="report/captions/differences.rst", category="Scores"),
     log:
         run.log("score"),
+    benchmark:
+        run.benchmark("score")
     params:
         settings=plan.score_settings(),
     shell:
@@ -334,6 +361,8 @@ if plan.config.scores_pseudo_labels:
             run.pseudo_label_scores,
         log:
             run.log("score_pseudo_labels"),
+        benchmark:
+            run.benchmark("score_pseudo_labels")
         shell:
             "{python} stages.score_pseudo_labels --sets {plan.pseudo_label_sets} --tiles {run.tiles.folder}"
             " --masks {input.masks} --tables {input.tables} --true-test-masks {input.true_test_masks}"
@@ -350,6 +379,8 @@ rule postprocess:
         changes=run.changes,
     log:
         run.log("postprocess"),
+    benchmark:
+        run.benchmark("postprocess")
     params:
         settings=plan.settings("submission", "postprocess"),
     shell:
@@ -363,9 +394,11 @@ rule write_submission:
         tiles=rules.prepare_tiles.output.tiles,
         masks=rules.postprocess.output.masks,
     output:
-        run.submission,
+        report(run.submission, caption="report/captions/submission.rst", category="Masks"),
     log:
         run.log("write_submission"),
+    benchmark:
+        run.benchmark("write_submission")
     shell:
         "{python} stages.write_submission --masks {input.masks} --tiles {run.tiles.folder}"
         " --out {output} 3>&2 > {log} 2>&1"
@@ -385,10 +418,12 @@ rule write_report:
         submission=rules.write_submission.output,
         other_runs=plan.compared_runs(),
     output:
-        report=run.report,
-        mosaics=run.mosaics_page,
+        report=report(run.report, caption="report/captions/report.rst", category="Report"),
+        mosaics=report(run.mosaics_page, caption="report/captions/mosaics.rst", category="Report"),
     log:
         run.log("write_report"),
+    benchmark:
+        run.benchmark("write_report")
     params:
         settings=plan.report_settings(),
     shell:
@@ -406,6 +441,8 @@ if plan.config.predict:
             table=prediction.table,
         log:
             run.log("predict_images", plan.prediction_name),
+        benchmark:
+            run.benchmark("predict_images", plan.prediction_name)
         threads: plan.threads
         resources:
             gpu=plan.gpus,

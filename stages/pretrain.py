@@ -16,6 +16,7 @@ from salt.data.tiles import Tiles, load_tiles, rows_of
 from salt.ensembles import pseudo_labels
 from salt.inference.weight_files import save_weights
 from salt.runtime import provenance
+from salt.runtime.paths import curves
 from salt.runtime.progress import say
 from salt.training.fit import fit
 from salt.training.task import Task
@@ -56,7 +57,7 @@ def main(argv: list[str] | None = None) -> None:
     tiles, draws = read_tiles(args, settings)
     weights = args.encoder_weights
     task = Task.create(settings, compute, tiles, fold=settings.fold, encoder_weights=weights, draws=draws)
-    with fit(task, args.checkpoints) as fitted:
+    with fit(task, args.checkpoints, curves(args.timing)) as fitted:
         save_weights(args.weights, fitted.best)
         fitted.write_history(args.history)
         fitted.timing.write(args.timing)

@@ -14,6 +14,7 @@ from salt.data import folds
 from salt.data.tiles import Tiles, concatenate, load_tiles, rows_of
 from salt.ensembles import pseudo_labels
 from salt.runtime import provenance
+from salt.runtime.paths import curves
 from salt.runtime.progress import say
 from salt.training.fit import fit
 from salt.training.task import Task
@@ -57,7 +58,7 @@ def main(argv: list[str] | None = None) -> None:
     unlabelled = read_unlabelled(args.tiles) if settings.learns_from_unlabelled else None
     weights = args.encoder_weights, args.start_from
     task = Task.create(settings, compute, tiles, held_out, args.fold, *weights, unlabelled, draws)
-    with fit(task, args.checkpoints) as fitted:
+    with fit(task, args.checkpoints, curves(args.timing)) as fitted:
         fitted.write_history(args.history)
         fitted.write_snapshots(args.snapshots, args.table)
         fitted.timing.write(args.timing)

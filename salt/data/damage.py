@@ -21,10 +21,15 @@ from schemas.errors import UserError
 UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, EOFError, StopIteration, csv.Error, YAMLError)
 
 
+class MissingFileError(UserError):
+    """A file of a run that is not there: gone, or not made yet."""
+
+
 @contextmanager
 def reading(path: Path, remedy: str | None = None) -> Iterator[None]:
-    """Read a file of a run inside this context. Raises UserError if it is missing, cut or cannot be parsed.
+    """Read a file of a run inside this context.
 
+    Raises UserError if it is cut or cannot be parsed, and MissingFileError, which is one, if it is missing.
     remedy: what to do about it; by default, how to repair the run
     """
     try:
@@ -35,7 +40,7 @@ def reading(path: Path, remedy: str | None = None) -> Iterator[None]:
     except FileNotFoundError as error:
         if error.filename and Path(error.filename) != path:
             raise
-        raise UserError(text(path, "no such file", remedy)) from None
+        raise MissingFileError(text(path, "no such file", remedy)) from None
     except UNREADABLE as error:
         raise UserError(text(path, f"a damaged one ({brief(error)})", remedy)) from error
 

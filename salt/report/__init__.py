@@ -1,4 +1,4 @@
-"""The report's pages: their content and drawings.
+"""The report's pages: their content, and how it is rendered.
 
-Imports scores, postprocess, ensembles, training, mosaics, data, runtime.
+Imports scores, postprocess, ensembles, training, mosaics, drawing, data, runtime.
 """

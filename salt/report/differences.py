@@ -6,9 +6,9 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from salt.drawing.figures import BLUE, MUTED, chart
 from salt.report import seeds
 from salt.report.comparison import Comparison
-from salt.report.figures import BLUE, MUTED, chart
 from salt.runtime.paths import Run
 from salt.scores import differences, verdict
 from salt.scores.differences import Interval

@@ -8,8 +8,8 @@ import numpy.typing as npt
 
 from salt.data.records import Records, chunks
 from salt.data.tiles import Tiles, rows_of
+from salt.drawing.pictures import Picture, evenly_spaced, picture, probability_map
 from salt.postprocess import steps
-from salt.report.drawing import Picture, evenly_spaced, picture, probability_map
 from salt.scores import metric
 from schemas.augmentation import Transform
 from schemas.postprocess import Postprocess

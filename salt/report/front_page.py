@@ -10,11 +10,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from salt.data.records import open_records
+from salt.data.tables import read_table
 from salt.data.tiles import load_tiles, rows_of
+from salt.drawing.figures import BLUE, INK, MUTED, chart
 from salt.mosaics.layout import load_mosaics
 from salt.postprocess.jigsaw import load_changes
 from salt.report import mosaic_page, rendering
-from salt.report.figures import BLUE, INK, MUTED, chart
 from salt.report.mosaic_page import MosaicPicture
 from salt.runtime.paths import Run, SurveyFiles
 from salt.scores import known_masks, verdict
@@ -74,7 +75,7 @@ def pictures(config: Config, run: Run, mosaic: pd.DataFrame) -> dict[str, Mosaic
 
 def mean_scores(config: Config, run: Run) -> pd.Series:
     """The scores of the stages' masks as submitted, on the true masks of the test tiles, in the order of the stages."""
-    table = pd.read_csv(run.scores)
+    table = read_table(run.scores)
     rows = table[(table["labels"] == LABELS) & table["tta"] & (table["jigsaw"] == config.submission.jigsaw)]
     return rows.set_index("name")["score"].loc[rounds.stages(config)]
 

@@ -9,10 +9,10 @@ import pandas as pd
 
 from salt.data.records import Records, open_records
 from salt.data.tiles import Tiles, load_tiles
+from salt.drawing.pictures import LARGEST, Picture, draw_mosaic
 from salt.mosaics.layout import load_mosaics
 from salt.postprocess.jigsaw import load_changes
 from salt.report import rendering
-from salt.report.drawing import LARGEST, Picture, draw_mosaic
 from salt.runtime.paths import Run
 
 PIXELS = 25e6  # of all pictures of the page together: 10 MB as JPEG, measured on real tiles

@@ -6,7 +6,7 @@ import jinja2
 import numpy as np
 import yaml
 
-from salt.report import figures
+from salt.drawing import figures
 from salt.runtime.paths import REPOSITORY
 from schemas.base import Shape
 
@@ -33,6 +33,8 @@ def templates() -> jinja2.Environment:
         "unique_ids": unique_ids,
         "rate": rate,
         "size": size,
+        "duration": duration,
+        "gigabytes": gigabytes,
         "number": "{:,}".format,
     }
     return environment
@@ -55,6 +57,20 @@ def rate(value: float) -> str:
     digits, power = f"{value:e}".split("e-")
     raised = str(int(power)).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
     return f"{float(digits):g} × 10⁻{raised}".replace(" ", "\N{NO-BREAK SPACE}")
+
+
+def duration(seconds: float) -> str:
+    """Seconds as text: 0.4 s, 12 s, 3.5 min, 2.3 h."""
+    if seconds < 60:
+        text = f"{seconds:.{1 if seconds < 9.95 else 0}f} s"
+    else:
+        text = f"{seconds / 60:.1f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
+    return text.replace(" ", "\N{NO-BREAK SPACE}")
+
+
+def gigabytes(value: float) -> str:
+    """GB as text."""
+    return "–" if np.isnan(value) else f"{value:.2f} GB".replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def size(shape: Shape) -> str:

@@ -1,8 +1,9 @@
 """The report: one self-contained page about a run. Its template is report/page.html."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -11,16 +12,21 @@ from salt.data.folds import load_folds, shared_across_folds
 from salt.data.records import open_records
 from salt.data.tables import read_table
 from salt.data.tiles import Tiles, load_tiles
+from salt.drawing import figures
 from salt.ensembles.pseudo_labels import load_table as load_pseudo_labels
 from salt.mosaics.duplicates import is_copy, load_duplicates
 from salt.mosaics.layout import load_mosaics
 from salt.postprocess.jigsaw import load_changes
-from salt.report import comparison, differences, examples, figures, mosaic_page, pseudo_label_quality, rendering
+from salt.report import comparison, costs, differences, examples, mosaic_page, pseudo_label_quality, rendering
 from salt.runtime import provenance
-from salt.runtime.paths import Run
+from salt.runtime.paths import Run, TrainingFiles
+from salt.scores import verdict
 from schemas import rounds
 from schemas.augmentation import Augmentation
 from schemas.config import Config
+
+Content = dict[str, Any]  # what a template reads
+NOTHING: Content = {"compared": [], "training_charts": {}, "augmented": {}, "pseudo_labels": {}, "costs": None}
 
 SHOWN_TILES = 12
 SHOWN_MOSAICS = 2
@@ -28,29 +34,26 @@ AUGMENTED_TILES, DRAWS = 4, 6  # another number of draws leaves a gap in the lay
 
 
 def page(config: Config, run: Run) -> str:
-    """The page about a run, as HTML."""
-    scores = read_table(run.scores, columns=["name", "labels", "score"])
-    config = in_order(config, scores["name"])
-    train, test = load_tiles(run.tiles.folder, "train"), load_tiles(run.tiles.folder, "test")
-    compared = [comparison.compare(config, run, folder) for folder in config.report.compare]
-    context = (
-        {
-            "title": run.folder.resolve().name,
-            "config": config,
-            "rounds": rounds.numbers(config),
-            "leaking": rounds.leaking(config),
-            "compared": compared,
-            "differences": differences.about(config, run, compared),
-        }
-        | about_data(run, train, test)
-        | about_scores(config, scores, read_table(run.threshold_curve, columns=["threshold", "score"]))
-        | about_training(config, run)
-        | about_augmentation(config, train)
-        | about_pseudo_labels(config, run)
-        | pseudo_label_quality.about(config, run)
-        | about_masks(config, run, train, test)
-        | about_provenance(config, run)
-    )
+    """The page about a finished run, as HTML."""
+    config = in_order(config, read_table(run.scores, columns=["name"])["name"])
+    return render(config, run, {name: about(config, run) for name, about in PARTS.items()})
+
+
+def render(config: Config, run: Run, parts: Mapping[str, Content], so_far: Content | None = None) -> str:
+    """The page with some of its PARTS; so_far: what report/so_far.html shows of a run that goes on."""
+    pretrainings = [scope for name in config.models for scope in rounds.pretrainings(config, name)]
+    context = NOTHING | {
+        "title": run.folder.resolve().name,
+        "config": config,
+        "rounds": rounds.numbers(config),
+        "leaking": rounds.leaking(config),
+        "augmentations": augmentations(config),
+        "trainings": len(pretrainings) + len(config.models) * config.folds.count,
+        "parts": list(parts),
+        "so_far": so_far,
+    }
+    for part in parts.values():
+        context |= part
     return rendering.render("page.html", context)
 
 
@@ -76,8 +79,9 @@ def augmentations(config: Config) -> dict[Augmentation, list[str]]:
 # Content of the page -----------------------------------------------------------------------------------------------
 
 
-def about_data(run: Run, train: Tiles, test: Tiles) -> dict[str, Any]:
+def about_data(config: Config, run: Run) -> Content:
     """Statistics of the tiles and of the folds."""
+    train, test = both_splits(run)
     folds, duplicates = load_folds(run.folds), load_duplicates(run.duplicates)
     coverage = train.table["coverage"]
     nonempty = coverage[coverage > 0]
@@ -103,6 +107,11 @@ def about_data(run: Run, train: Tiles, test: Tiles) -> dict[str, Any]:
     }
 
 
+def both_splits(run: Run) -> tuple[Tiles, Tiles]:
+    """The labelled tiles and the test tiles."""
+    return load_tiles(run.tiles.folder, "train"), load_tiles(run.tiles.folder, "test")
+
+
 @dataclass(frozen=True)
 class Cell:
     """A score in the table, and whether it is the best of its column."""
@@ -112,14 +121,19 @@ class Cell:
     best: bool
 
 
-def about_scores(config: Config, table: pd.DataFrame, curves: pd.DataFrame) -> dict[str, Any]:
-    """The table, charts and summary of the scores, and the charts of the thresholds."""
-    labels = list(dict.fromkeys(table["labels"]))
+def about_scores(config: Config, run: Run) -> Content:
+    """The table, charts and summary of the scores, their differences, other runs, and the charts of the thresholds."""
+    table = read_table(run.scores, columns=["name", "labels", "score"])
+    curves = read_table(run.threshold_curve, columns=["threshold", "score"])
+    compared = [comparison.compare(config, run, folder) for folder in config.report.compare]
+    labels = [kind for kind in verdict.LABELS if kind in set(table["labels"])]
     best = table["score"] == table.groupby(["labels", "tta", "jigsaw"])["score"].transform("max")
     keys = table[["name", "labels", "tta", "jigsaw"]].itertuples(index=False, name=None)
     cells = table[["score", "sd_folds"]].assign(best=best).itertuples(index=False, name=None)
     final, rule = config.submission.ensemble, config.submission.shown_jigsaw
     return {
+        "compared": compared,
+        "differences": differences.about(config, run, compared),
         "labels": labels,
         "variants": [(tta, jigsaw) for tta in (False, True) for jigsaw in ("none", rule)],
         "cells": {key: Cell(*cell) for key, cell in zip(keys, cells, strict=True)},
@@ -164,28 +178,38 @@ def threshold_charts(config: Config, curves: pd.DataFrame) -> dict[str, str]:
     return charts
 
 
-def about_training(config: Config, run: Run) -> dict[str, Any]:
-    """A chart for each model, and the number of trainings."""
-    charts, trainings = {}, 0
+def history(files: TrainingFiles) -> pd.DataFrame:
+    """The history of a finished training."""
+    return read_table(files.history)
+
+
+def about_training(config: Config, run: Run, read: Callable[[TrainingFiles], pd.DataFrame | None] = history) -> Content:
+    """A chart for each model.
+
+    read: the history of a training with a finished epoch, else None
+    """
+    charts = {}
     for name in config.models:
-        pretraining = [run.pretraining(name, scope).history for scope in rounds.pretrainings(config, name)]
-        folds = [run.fold(name, fold).history for fold in range(config.folds.count)]
-        charts[name] = figures.training(list(map(read_table, pretraining)), list(map(read_table, folds)))
-        trainings += len(pretraining) + len(folds)
-    return {"training_charts": charts, "trainings": trainings}
+        pretraining = [read(run.pretraining(name, scope)) for scope in rounds.pretrainings(config, name)]
+        folds = [read(run.fold(name, fold)) for fold in range(config.folds.count)]
+        found = [[table for table in tables if table is not None] for tables in (pretraining, folds)]
+        if any(found):
+            charts[name] = figures.training(*found)
+    return {"training_charts": charts}
 
 
-def about_augmentation(config: Config, train: Tiles) -> dict[str, Any]:
+def about_augmentation(config: Config, run: Run) -> Content:
     """Example tiles under each list of transformations that is not empty."""
+    train = load_tiles(run.tiles.folder, "train")
     drawn = {
         transforms: examples.augmented(train, transforms, AUGMENTED_TILES, DRAWS)
         for transforms in augmentations(config)
         if transforms
     }
-    return {"augmentations": augmentations(config), "augmented": drawn}
+    return {"augmented": drawn}
 
 
-def about_pseudo_labels(config: Config, run: Run) -> dict[str, Any]:
+def about_pseudo_labels(config: Config, run: Run) -> Content:
     """Numbers of tiles and histograms of each set of pseudo-labels.
 
     If each fold has its own pseudo-labels, a tile counts as selected if any fold selected it; all other numbers are
@@ -209,8 +233,9 @@ def about_pseudo_labels(config: Config, run: Run) -> dict[str, Any]:
     return {"pseudo_labels": sets}
 
 
-def about_masks(config: Config, run: Run, train: Tiles, test: Tiles) -> dict[str, Any]:
+def about_masks(config: Config, run: Run) -> Content:
     """Example tiles, the mosaics, and the changes by the jigsaw rule."""
+    train, test = both_splits(run)
     ensemble = run.ensemble(config.submission.ensemble)
     out_of_fold, predicted = open_records(ensemble.out_of_fold), open_records(ensemble.test)
     masks = open_records(run.masks)
@@ -234,16 +259,17 @@ def about_masks(config: Config, run: Run, train: Tiles, test: Tiles) -> dict[str
     }
 
 
-def about_provenance(config: Config, run: Run) -> dict[str, Any]:
+def about_provenance(config: Config, run: Run, made: Callable[[Path], bool] = lambda output: True) -> Content:
     """The code and the packages that computed the results.
 
+    made: whether an output is there
     codes: for each commit, with or without uncommitted changes: the number of results by stage, and their devices
     packages: versions by name
     """
     codes: dict[tuple[str, bool | None], dict[str, Counter[str]]] = {}
     packages: dict[str, set[str]] = {}
     for stage, outputs in provenance.results(config, run).items():
-        for record in map(provenance.read, outputs):
+        for record in map(provenance.read, filter(made, outputs)):
             code = codes.setdefault((record["commit"], record["changed"]), {"stages": Counter(), "devices": Counter()})
             code["stages"][stage] += 1
             code["devices"].update([record["device"]] if "device" in record else [])
@@ -251,3 +277,16 @@ def about_provenance(config: Config, run: Run) -> dict[str, Any]:
                 packages.setdefault(name, set()).add(version)
     rows = [{"commit": commit, "changed": changed} | of for (commit, changed), of in codes.items()]
     return {"codes": rows, "packages": {name: sorted(versions) for name, versions in packages.items()}}
+
+
+PARTS: dict[str, Callable[[Config, Run], Content]] = {
+    "data": about_data,
+    "scores": about_scores,
+    "training": about_training,
+    "augmentation": about_augmentation,
+    "pseudo_labels": about_pseudo_labels,
+    "quality": pseudo_label_quality.about,
+    "masks": about_masks,
+    "costs": costs.about,
+    "provenance": about_provenance,
+}

@@ -226,6 +226,27 @@ def snapshot(folder: Path, name: str) -> Path:
     return folder / f"{name}.safetensors"
 
 
+CURVES = "tensorboard"
+
+
+def curves(timing: Path) -> Path:
+    """Folder of the curves of a training, from the file of the time that it took.
+
+    Not an option of its program: Snakemake would train everything anew that another command has made.
+    """
+    return timing.parent.with_name(CURVES) / timing.stem
+
+
+def event_file(folder: Path, number: int) -> Path:
+    """An event file of TensorBoard in a training's folder of curves. Readers take the files in the order of names."""
+    return folder / f"events.out.tfevents.{number:06d}"
+
+
+def event_files(folder: Path) -> list[Path]:
+    """The event files in a training's folder of curves, in the order of their numbers."""
+    return sorted(folder.glob("events.out.tfevents.[0-9]*"))
+
+
 @dataclass(frozen=True)
 class Run:
     """The files of a run below its folder of results."""
@@ -363,6 +384,11 @@ class Run:
         return self.folder / "report.html"
 
     @property
+    def report_so_far(self) -> Path:
+        """The report's page about a run that goes on."""
+        return self.folder / "report_so_far.html"
+
+    @property
     def mosaics_page(self) -> Path:
         """The report's page of all mosaics."""
         return self.folder / "mosaics.html"
@@ -391,7 +417,11 @@ class Run:
 
     def log(self, rule: str, job: str = "") -> Path:
         """A job's log; job: its wildcards, if the rule has any."""
-        return self.logs / rule / f"{job}.log" if job else self.logs / f"{rule}.log"
+        return self.logs / _of_job(rule, job, ".log")
+
+    def benchmark(self, rule: str, job: str = "") -> Path:
+        """What a job took, as Snakemake measured it: seconds, memory."""
+        return self.benchmarks / _of_job(rule, job, ".tsv")
 
     # Beside the results ---------------------------------------------------------------------------------------
 
@@ -401,6 +431,16 @@ class Run:
         return self.folder / "logs"
 
     @property
+    def benchmarks(self) -> Path:
+        """Folder of what jobs took: a file for each rule, or a folder for a rule with wildcards."""
+        return self.folder / "benchmarks"
+
+    @property
+    def all_curves(self) -> Path:
+        """Folder of the curves of all trainings."""
+        return self.folder / CURVES
+
+    @property
     def repairs(self) -> Path:
         """What a repair removed, until it is made again."""
         return self.folder / "repairs.json"
@@ -408,5 +448,10 @@ class Run:
     @property
     def of_no_rule(self) -> list[Path]:
         """Files and folders that differ from run to run, and that no record tells of."""
+        watched = [self.logs, self.benchmarks, self.all_curves, self.report_so_far]
         handed_on = [self.pack(), self.pack(half=True), self.exports]
-        return [self.config, self.logs, self.timings, self.all_checkpoints, self.repairs, *handed_on]
+        return [self.config, self.timings, self.all_checkpoints, self.repairs, *watched, *handed_on]
+
+
+def _of_job(rule: str, job: str, suffix: str) -> Path:
+    return Path(rule, f"{job}{suffix}") if job else Path(f"{rule}{suffix}")

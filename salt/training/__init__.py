@@ -1,1 +1,1 @@
-"""Trains networks: the loop, its batches, schedules, checkpoints. Imports inference, scores, data, runtime."""
+"""Trains networks: the loop, its batches, schedules, checkpoints. Imports curves, inference, scores, data, runtime."""

@@ -15,7 +15,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Self
 
@@ -168,6 +168,22 @@ class Checkpoints:
 
     def _tensors(self, digest: str) -> Path:
         return self.folder / f"{digest}.safetensors"
+
+
+def newest_facts(root: Path) -> tuple[dict[str, Any], float] | None:
+    """The facts of a training's newest checkpoint, and the time of its writing; None if there is none.
+
+    For readers beside a training: they take no lock, read no tensors and change nothing. root: the training's folder
+    """
+    found = []
+    for manifest in root.glob("*/[0-9]*.json"):
+        with suppress(OSError):  # replaced by a newer one since
+            found.append((manifest.stat().st_mtime, manifest.read_bytes().partition(b"\n")))
+    whole = [(written, content) for written, (digest, _, content) in found if _digest(content).encode() == digest]
+    if not whole:
+        return None
+    written, content = max(whole)
+    return json.loads(content)["facts"], written
 
 
 class Saver:

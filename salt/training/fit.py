@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from models.losses import create_loss
+from salt.curves.curves import Curves
 from salt.inference.weight_files import State
 from salt.runtime.device import autocast, faults_of_the_machine
 from salt.runtime.progress import Clock, say
@@ -35,31 +36,36 @@ from schemas.errors import UserError
 
 
 @contextmanager
-def fit(task: Task, folder: Path) -> Iterator[Fitted]:
-    """Train with checkpoints in a folder; yield the result, to be written inside the context.
+def fit(task: Task, folder: Path, curves: Path) -> Iterator[Fitted]:
+    """Train with checkpoints and curves in folders of these; yield the result, to be written inside the context.
 
     The checkpoints are deleted when the context ends. If it fails, they stay, and the same command loses nothing.
     Waits while another process trains in the folder. Raises UserError if the loss is no longer a finite number or the
     machine is too small; Interrupted after TERM or Ctrl-C.
     """
     with Checkpoints(folder, task.fingerprint()) as checkpoints:
-        yield train(task, checkpoints)
+        yield train(task, checkpoints, curves)
         checkpoints.remove()
 
 
-def train(task: Task, checkpoints: Checkpoints | None = None) -> Fitted:
-    """Train through all phases, each from the best weights of the one before. Raises the errors of `fit`."""
+def train(task: Task, checkpoints: Checkpoints | None = None, curves: Path | None = None) -> Fitted:
+    """Train through all phases, each from the best weights of the one before. Raises the errors of `fit`.
+
+    checkpoints, curves: None writes none
+    """
     task.network.to(task.device).to(memory_format=torch.channels_last)
     facts, tensors = (checkpoints.load() if checkpoints else None) or ({}, {})
     state = TrainingState.of(facts, tensors, task.device) if facts else TrainingState()
     if facts:
         epoch, step = len(state.scores) + 1, len(state.losses) + 1
         say(f"resumes from a checkpoint: phase {state.phase}, epoch {epoch}, step {step}")
+    done = (epoch.curves for epoch in state.history)
+    shown = Curves(curves, done, task.held_out, task.geometry, task.device)
     saver, pace = Saver(checkpoints, task.compute.checkpoint_seconds, state.seconds), Pace(task)
     with stop_requests() as request, faults_of_the_machine():
         for number in range(state.phase, len(task.settings.phases) + 1):
             state.phase = number
-            PhaseTraining(task, state, tensors, saver, pace, request).run()
+            PhaseTraining(task, state, tensors, saver, pace, request, shown).run()
             tensors = {}
     state.seconds = saver.seconds
     return Fitted(task, state)
@@ -76,9 +82,11 @@ class PhaseTraining:
         saver: Saver,
         pace: "Pace",
         request: StopRequest,
+        curves: Curves,
     ) -> None:
         """tensors: of the checkpoint that the phase resumes from; empty if it starts afresh."""
-        self.task, self.state, self.saver, self.pace, self.request = task, state, saver, pace, request
+        self.task, self.state, self.saver, self.pace = task, state, saver, pace
+        self.request, self.curves = request, curves
         self.phase, self.phase_seed = task.settings.phases[state.phase - 1], stable_seed(task.seed, state.phase)
         self.network, self.loss_of = task.network, create_loss(self.phase.losses)
         self.optimizer = create_optimizer(self.network, self.phase.optimizer)
@@ -131,6 +139,8 @@ class PhaseTraining:
         cycle = schedules.cycle(schedule, scores)
         epoch = Epoch(state.phase, cycle, len(scores) + 1, lr, loss, held_out_loss, score)
         state.end_epoch(epoch, self.average.network, self.task.settings.phases)
+        ends_cycle = schedules.ends_cycle(schedule, [*scores, score])
+        self.curves.add(epoch.curves, speed, self.average.network, epoch.epoch, ends_cycle)
         say(f"{self._summary(epoch)} | {speed:.0f} images/s | {self.pace.left(state)} left")
 
     def _step(self, step: int, scores: list[float]) -> None:

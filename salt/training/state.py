@@ -1,5 +1,6 @@
 """The state of a training: its history and the weights that it keeps, as a checkpoint holds them."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
@@ -29,6 +30,19 @@ class Epoch:
     def key(self) -> str:
         """Its unique name within the training."""
         return f"phase {self.phase} epoch {self.epoch}"
+
+    @property
+    def curves(self) -> dict[str, float]:
+        """Its values by their names in TensorBoard, without those of held-out tiles if there are none."""
+        values = {
+            "loss/training": self.loss,
+            "loss/held out": self.held_out_loss,
+            "score/held out": self.score,
+            "schedule/learning rate": self.lr,
+            "schedule/phase": self.phase,
+            "schedule/cycle": self.cycle,
+        }
+        return {name: value for name, value in values.items() if not math.isnan(value)}
 
 
 @dataclass

@@ -262,7 +262,7 @@ def remount(folder: Path, how: str) -> None:
 def digests(results: Path) -> dict[str, str]:
     """Digests of everything that a run computes."""
     left_out = re.compile(
-        r"(logs|checkpoints|survey|timings)/|report\.html|config\.yaml|.*provenance\.json|.*/\.snakemake"
+        r"(logs|checkpoints|survey|timings|tensorboard|benchmarks)/|report\.html|config\.yaml|.*provenance\.json|.*/\.snakemake"
     )
     files = {str(path.relative_to(results)): path for path in sorted(results.rglob("*")) if path.is_file()}
     return {

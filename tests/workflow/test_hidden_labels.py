@@ -102,11 +102,14 @@ def run_all(folder, text, poison, monkeypatch):
 
 
 def digests(run):
-    """SHA-256 of all files but records of times and digests of the data, by path below the results."""
+    """SHA-256 of all files but records and curves with times, and digests of the data, by path below the results."""
     return {
         str(path.relative_to(run.folder)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in run.folder.rglob("*")
-        if path.is_file() and not path.name.endswith(".provenance.json") and not path.is_relative_to(run.timings)
+        if path.is_file()
+        and not path.name.endswith(".provenance.json")
+        and not path.is_relative_to(run.timings)
+        and "tfevents" not in path.name
     }
 
 

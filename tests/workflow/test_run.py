@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import zipfile
 from pathlib import Path
 
 import cv2
@@ -13,6 +14,7 @@ import pytest
 import torch
 import yaml
 from humanfriendly import parse_size
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from models.registry import create_network
 from salt.data import rle
@@ -20,11 +22,11 @@ from salt.data.network_input import Geometry
 from salt.data.records import open_records
 from salt.data.tiles import load_tiles
 from salt.inference.predictor import Predictor
-from salt.report import front_page
+from salt.report import front_page, so_far
 from salt.runtime import paths, provenance
 from schemas.networks import Input, PlainUnet
 from schemas.reading import check_config
-from tests.workflow.conftest import REPOSITORY, copy_of_the_repository, jobs, snakemake, snakemakes_log
+from tests.workflow.conftest import REPOSITORY, copy_of_the_repository, jobs, overlays, snakemake, snakemakes_log
 
 pytestmark = pytest.mark.slow
 
@@ -93,6 +95,52 @@ def test_a_training_shows_its_progress_in_terminal_and_log(run):
     logs = list((run.results / "logs" / "train_fold").glob("stage3_plain_fold*.log"))
     assert len(logs) == 2
     assert all(len(re.findall(line, log.read_text())) == 4 for log in logs)
+
+
+def test_every_training_left_its_curve(run):
+    histories = sorted(run.results.glob("models/**/history.csv"))
+    assert len(histories) == 13
+    for path in histories:
+        model, *part, _ = path.relative_to(run.results / "models").parts
+        table = pd.read_csv(path)
+        curve = EventAccumulator(str(run.results / "tensorboard" / "_".join([model, *part]))).Reload()
+        for tag, column in (("loss/training", "loss"), ("score/held out", "score")):
+            if table[column].notna().all():
+                assert [event.step for event in curve.Scalars(tag)] == list(range(1, len(table) + 1))
+                assert [event.value for event in curve.Scalars(tag)] == pytest.approx(table[column].tolist(), rel=1e-5)
+        assert bool(curve.Tags()["images"]) == ("pretrain" not in part)
+
+
+def test_the_report_tells_what_the_jobs_of_each_rule_took(run):
+    costs = (run.results / "report.html").read_text().partition('<section id="costs">')[2]
+    rows = dict(re.findall(r"<tr><th><code>(\w+)</code></th><td>(\d+)</td>", costs))
+    assert rows == {
+        **dict.fromkeys(("make_survey", "prepare_tiles", "assemble_mosaics", "make_folds", "score"), "1"),
+        **dict.fromkeys(("score_pseudo_labels", "postprocess", "write_submission"), "1"),
+        **{"make_pseudo_labels": "5", "pretrain": "3", "train_fold": "10", "predict_fold": "10", "blend": "9"},
+    }
+    assert "CPU, 1 threads, float32" in costs
+
+
+def test_a_report_so_far_of_a_finished_run_says_so(run):
+    so_far.main(["--run", str(run.results)])
+    text = (run.results / "report_so_far.html").read_text()
+    (run.results / "report_so_far.html").unlink()
+    assert "This run has finished" in text
+    assert "Not there yet" not in text
+    assert "Older than" not in text
+
+
+def test_snakemakes_own_report_holds_the_results_with_their_captions(run, tmp_path):
+    done = snakemake(run.folder, *overlays(), "--report", str(tmp_path / "report.zip"))
+    assert done.returncode == 0, done.stdout
+    with zipfile.ZipFile(tmp_path / "report.zip") as file:
+        held = " ".join(file.namelist())
+        text = "".join(file.read(name).decode(errors="replace") for name in file.namelist() if name.endswith(".html"))
+    for name in ("report.html", "mosaics.html", "scores.csv", "differences.csv", "submission.csv"):
+        assert name in held
+    for words in ("The competition", "whether the rounds paid", "as run lengths"):
+        assert words in text
 
 
 def test_predictions_of_folds_are_deleted_after_blending_unless_folds_learn_from_them(run):

@@ -231,3 +231,13 @@ def test_missing_weights_are_reported_by_key_and_not_by_snakemake(repository):
     assert done.returncode == 1
     assert "Error: models.stage1_resnet10.network.weights: expected a file of weights, found none at" in done.stdout
     assert "MissingInputException" not in done.stdout
+
+
+# Snakemake's advice that this workflow does not follow, and why (docs/design.md).
+NOT_FOLLOWED = {"Specify a conda environment or container for each rule", "Shell command directly uses variable"}
+
+
+def test_snakemakes_lint_finds_nothing_but_what_is_meant(repository):
+    found = re.findall(r"^    \* (.*):$", snakemake(repository, "--lint", *overlays()).stdout, re.MULTILINE)
+    assert found
+    assert [line for line in found if not line.startswith(tuple(NOT_FOLLOWED))] == []

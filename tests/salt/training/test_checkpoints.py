@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from salt.training.checkpoints import Checkpoints, fingerprint
+from salt.training.checkpoints import Checkpoints, fingerprint, newest_facts
 
 
 def state(value):
@@ -204,3 +204,15 @@ def test_the_fingerprint_changes_with_settings_tiles_and_weights():
     ]
     assert len(set(prints)) == 5
     assert prints[0] == fingerprint("{}", [tiles.copy()], {"a": torch.zeros(2)})
+
+
+def test_a_reader_beside_a_training_sees_the_newest_facts_and_locks_nothing(tmp_path):
+    assert newest_facts(tmp_path) is None
+    with Checkpoints(tmp_path, "mine") as checkpoints:
+        for value in (1.0, 2.0):
+            checkpoints.save({"value": value}, {"none": {}})
+        facts, written = newest_facts(tmp_path)
+        assert facts == {"value": 2.0}
+        assert abs(written - (checkpoints.folder / "000002.json").stat().st_mtime) < 1
+        (checkpoints.folder / "000002.json").write_text("half of")
+        assert newest_facts(tmp_path)[0] == {"value": 1.0}

@@ -3,12 +3,15 @@ import dataclasses
 import itertools
 import math
 import signal
+import subprocess
+import sys
 import time
 from typing import ClassVar
 
 import numpy as np
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from models.registry import create_network
 from salt.data.network_input import Geometry
@@ -480,3 +483,113 @@ def test_a_loss_that_is_no_number_names_the_step_and_its_tiles_and_leaves_a_chec
     assert str(error.value).count("train0") == 4
     assert all(math.isfinite(loss) for loss in facts["losses"])
     assert all(value.isfinite().all() for value in states["network"].values())
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+
+import torch
+
+from salt.curves.event_file import EventFile
+from salt.training import fit
+from salt.training.checkpoints import Checkpoints
+from tests.easy_tiles import easy_tiles
+from tests.salt.training.test_fit import CURVES, task
+
+
+def kill():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def kill_at(owner, name, count, after=False):
+    calls, original = [], getattr(owner, name)
+
+    def called(*args):
+        calls.append(1)
+        if len(calls) == count and not after:
+            kill()
+        original(*args)
+        if len(calls) == count:
+            kill()
+
+    setattr(owner, name, called)
+
+
+def kill_in_a_record(epoch):
+    add = EventFile.add
+
+    def added(file, *args):
+        add(file, *args)
+        if file.steps == epoch:
+            os.truncate(file.path, file.path.stat().st_size - 40)
+            kill()
+
+    EventFile.add = added
+
+
+MOMENTS = {
+    "in a step": lambda: kill_at(fit.PhaseTraining, "_step", 9),
+    "in a record": lambda: kill_in_a_record(2),
+    "before a checkpoint": lambda: kill_at(Checkpoints, "save", 1),
+    "after a checkpoint": lambda: kill_at(Checkpoints, "save", 2, after=True),
+    "as it goes on": lambda: kill_at(Path, "write_bytes", 1),
+    "never": lambda: None,
+}
+
+torch.set_num_threads(1)
+for line in sys.stdin:
+    folder, moment = line.rstrip().split("\t")
+    child = os.fork()
+    if not child:
+        MOMENTS[moment]()
+        folders = Path(folder, "checkpoints"), Path(folder, "curves")
+        with fit.fit(task(easy_tiles(24), CURVES, checkpoint_seconds=999), *folders):
+            os._exit(0)
+    print(os.waitpid(child, 0)[1], flush=True)
+"""
+CURVES = [phase({"name": "cosine", "cycles": [2, 2]}), phase({"name": "cosine", "cycles": [2, 3]}, loss="lovasz_elu")]
+
+
+def curves_of(folder):
+    """All that TensorBoard reads, but for the speeds."""
+    found = EventAccumulator(str(folder), {"images": 0}).Reload()
+    tags = found.Tags()
+    values = {tag: [(event.step, event.value) for event in found.Scalars(tag)] for tag in tags["scalars"]}
+    pictures = {
+        tag: [(event.step, event.encoded_image_string) for event in found.Images(tag)] for tag in tags["images"]
+    }
+    speeds = values.pop("images per second")
+    return values, pictures, [step for step, _ in speeds]
+
+
+def test_a_training_killed_five_times_has_one_continuous_curve_equal_to_the_undisturbed_one(tmp_path):
+    moments = ["in a step", "in a record", "before a checkpoint", "after a checkpoint", "as it goes on", "never"]
+    jobs = [("killed", moment) for moment in moments] + [("whole", "never")]
+    lines = "".join(f"{tmp_path}/{folder}\t{moment}\n" for folder, moment in jobs)
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED], input=lines, capture_output=True, text=True, check=True, timeout=300
+    )
+    assert done.stdout.split() == [*["9"] * 5, "0", "0"], done.stderr  # 9: SIGKILL
+    killed, whole = (curves_of(tmp_path / folder / "curves") for folder in ("killed", "whole"))
+    assert killed == whole
+    assert killed[2] == list(range(1, 10))
+    assert all([step for step, _ in curve] == killed[2] for curve in killed[0].values())
+    assert {step for curve in killed[1].values() for step, _ in curve} == {1, 2, 4, 5, 6, 8, 9}
+
+
+def test_curves_change_no_weight_and_no_score(tiles, tmp_path):
+    given = [phase(average=AVERAGES[0]), phase(PLATEAU)]
+    without = train(tiles, given)
+    shown = fit.train(task(tiles, given), curves=tmp_path)
+    assert equal(shown, without)
+    values, _, _ = curves_of(tmp_path)
+    assert [value for _, value in values["loss/training"]] == pytest.approx(without.history["loss"].tolist())
+    assert [value for _, value in values["score/held out"]] == pytest.approx(without.history["score"].tolist())
+
+
+def test_a_pretraining_has_curves_without_held_out_tiles(tiles, tmp_path):
+    fit.train(task(tiles, [phase()], held_out=False), curves=tmp_path)
+    values, pictures, _ = curves_of(tmp_path)
+    assert set(values) == {"loss/training", "schedule/learning rate", "schedule/phase", "schedule/cycle"}
+    assert pictures == {}

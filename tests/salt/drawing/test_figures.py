@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from salt.report import figures
+from salt.drawing import figures
 
 
 def history(phases, score=True):

@@ -1,0 +1,1 @@
+"""Charts, and pictures of tiles and mosaics, for the report. Imports data."""
