@@ -45,12 +45,15 @@ class PngTiles(Dataset[tuple[Floats, Floats]]):
 
     def __getitem__(self, row: int) -> tuple[Floats, Floats]:
         name = f"{self.ids[row]}.png"
-        image, mask = (cv2.imread(str(self.folder / kind / name), cv2.IMREAD_GRAYSCALE) for kind in ("images", "masks"))
-        seed = int(torch.randint(2**31, ()))  # of this worker
-        image, mask = augment.augment(self.pipeline, image, (mask > 0).astype(np.uint8), seed)
+        image, mask = (self._read(kind, name) for kind in ("images", "masks"))
+        seed = int(torch.randint(2**31, ()))  # each worker draws its own
+        image, mask = augment.augment(self.pipeline, image, mask // 255, seed)
         placed = self._place(mask)
         edges = placed if self.geometry.settings.mask_edges == "fractions" else (placed > 0.5).astype(np.float32)
         return self._channels(self._place(image)), edges[None]
+
+    def _read(self, kind: str, name: str) -> npt.NDArray[np.uint8]:
+        return np.asarray(cv2.imread(str(self.folder / kind / name), cv2.IMREAD_GRAYSCALE), np.uint8)
 
     def _place(self, tile: npt.NDArray[np.uint8]) -> Floats:
         """Resize and pad: (H, W) -> (height, width)."""

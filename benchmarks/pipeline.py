@@ -23,6 +23,7 @@ import numpy.typing as npt
 import torch
 
 from benchmarks import measure, tiles
+from benchmarks import plain_twins as twins
 from salt.data import rle
 from salt.data.predictions import UNSCORED
 from salt.data.records import create_records, open_records
@@ -36,9 +37,8 @@ from schemas.results import PseudoLabelSettings
 
 CPU = torch.device("cpu")
 SIZE = (tiles.SIDE, tiles.SIDE)
-LABELLED = 400
+LABELLED = 400  # or half of fewer than 800 tiles
 THRESHOLDS = np.arange(1, 51) / 51
-IOUS = np.arange(0.5, 1, 0.05)
 COLUMNS = ("step", "tiles", "seconds", "peak MB", "twin, s", "of tiles", "twin's peak MB", "twin / ours", "fault")
 Mask = npt.NDArray[np.uint8]
 
@@ -70,12 +70,13 @@ class World:
         """A folder of the competition's files: LABELLED tiles with masks, the others without."""
         root = self.folder / "data"
         root.mkdir()
-        ends = {"train": slice(0, LABELLED), "test": slice(LABELLED, None)}
+        labelled = min(LABELLED, self.count // 2)
+        ends = {"train": slice(0, labelled), "test": slice(labelled, None)}
         for split, rows in ends.items():
             with zipfile.ZipFile(root / f"{split}.zip", "w") as zipped:
                 for name, image in zip(self.tiles.ids[rows], self.tiles.images[rows], strict=True):
                     zipped.writestr(f"images/{name}.png", cv2.imencode(".png", image)[1].tobytes())
-        lines = (f"{name},{text}\n" for name, text in zip(self.tiles.ids[:LABELLED], self.texts, strict=False))
+        lines = (f"{name},{text}\n" for name, text in zip(self.tiles.ids[:labelled], self.texts, strict=False))
         (root / "train.csv").write_text(f"id,rle_mask\n{''.join(lines)}")
         return root
 
@@ -109,78 +110,10 @@ class Step(NamedTuple):
     prepare: Callable[[World], object] = lambda world: world.tiles
 
 
-# Plain twins --------------------------------------------------------------------------------------------------------
-
-
-def unpack(world: World, count: int) -> object:
-    """Read and decode the archive's images one after another."""
-    with zipfile.ZipFile(world.archives / "test.zip") as zipped:
-        data = [np.frombuffer(zipped.read(name), np.uint8) for name in zipped.namelist()[:count]]
-    return np.stack([cv2.imdecode(image, cv2.IMREAD_GRAYSCALE) for image in data])
-
-
-def encode(mask: Mask) -> str:
-    """Run-length encoding, pixel by pixel."""
-    runs: list[int] = []
-    previous = -2
-    for pixel in np.flatnonzero(mask.T.ravel()):
-        if pixel > previous + 1:
-            runs += [int(pixel) + 1, 0]
-        runs[-1] += 1
-        previous = pixel
-    return " ".join(map(str, runs))
-
-
-def decode(text: str) -> Mask:
-    """The mask of a run-length encoding, run by run."""
-    pixels, values = np.zeros(tiles.SIDE**2, np.uint8), list(map(int, text.split()))
-    for start, length in zip(values[::2], values[1::2], strict=True):
-        pixels[start - 1 : start - 1 + length] = 1
-    return pixels.reshape(SIZE).T
-
-
-def score(predicted: npt.NDArray[np.bool_], truth: Mask) -> list[float]:
-    """The score of each tile, threshold by threshold."""
-    scores = []
-    for one, other in zip(predicted, truth.astype(bool), strict=True):
-        union = (one | other).sum()
-        iou = (one & other).sum() / union if union else 1.0
-        scores.append(float(np.mean([iou > threshold for threshold in IOUS])))
-    return scores
-
-
-def average(world: World, count: int) -> object:
-    """The mean of all predictions, in memory."""
-    members = [np.load(path)["tta"][:count].astype(np.float32) for path in world.predictions]
-    np.save(world.folder / "twin.npy", np.mean(members, axis=0).astype(np.float16))
-    return members
+# The steps ------------------------------------------------------------------------------------------------------------
 
 
 def label(world: World, count: int) -> object:
-    """The mask and the confidence of each tile's mean."""
-    found = []
-    for tile in np.mean([np.load(path)["tta"][:count].astype(np.float32) for path in world.predictions], axis=0):
-        sure = ((tile < 0.2) | (tile > 0.8)).sum() / tile.size
-        found.append((tile > 0.5, sure, (tile > 0.5).sum()))
-    return found
-
-
-def match(world: World, count: int) -> object:
-    """For each tile, the most similar left and upper borders of all tiles to its right and lower ones."""
-    images = world.tiles.images[:count].astype(np.float32)
-    found = []
-    for own, others in ((images[:, :, -1], images[:, :, 0]), (images[:, -1], images[:, 0])):
-        others = (others - others.mean(1, keepdims=True)) / (others.std(1, keepdims=True) + 1e-6)
-        for line in own:
-            similarity = (others * ((line - line.mean()) / (line.std() + 1e-6))).mean(axis=1)
-            found.append((int(similarity.argmax()), float(similarity.max())))
-    return found
-
-
-# Ours ---------------------------------------------------------------------------------------------------------------
-
-
-def label_in_chunks(world: World, count: int) -> object:
     """What make_pseudo_labels does: masks, confidences, selection."""
     settings = PseudoLabelSettings(ensemble="both", folds=2, weights=(1, 1))
     table = pseudo_labels.write_masks([open_records(path) for path in world.predictions], settings, world.out)
@@ -202,36 +135,36 @@ def predictions(world: World) -> object:
     return world.predictions
 
 
-def at_thresholds(world: World, count: int) -> object:
-    """The twin's curve of scores."""
-    probabilities, truth = world.probabilities(count), world.masks[:count]
-    return [score(probabilities > threshold, truth) for threshold in THRESHOLDS]
-
-
 STEPS = {
-    "pack": Step(lambda world, count: read_competition(world.archives, SIZE), unpack, prepare=archives),
+    "pack": Step(
+        lambda world, count: read_competition(world.archives, SIZE),
+        lambda world, count: twins.unpack(world.archives / "test.zip", count),
+        prepare=archives,
+    ),
     "encode": Step(
         lambda world, count: [rle.encode(mask) for mask in world.masks],
-        lambda world, count: [encode(mask) for mask in world.masks[:count]],
+        lambda world, count: [twins.encode(mask) for mask in world.masks[:count]],
     ),
     "decode": Step(
         lambda world, count: [rle.decode(text, *SIZE) for text in world.texts],
-        lambda world, count: [decode(text) for text in world.texts[:count]],
+        lambda world, count: [twins.decode(text) for text in world.texts[:count]],
         prepare=lambda world: world.texts,
     ),
     "score": Step(
         lambda world, count: metric.score(world.masks[::-1], world.masks),
-        lambda world, count: score(world.masks[::-1][:count] > 0, world.masks[:count]),
+        lambda world, count: twins.score(world.masks[::-1][:count] > 0, world.masks[:count]),
     ),
     "thresholds": Step(
         lambda world, count: metric.threshold_scores(world.probabilities(count), world.masks, THRESHOLDS),
-        at_thresholds,
+        lambda world, count: twins.curve(world.probabilities(count), world.masks[:count], THRESHOLDS),
         prepare=predictions,
     ),
-    "blend": Step(blend, average, prepare=predictions),
-    "pseudo-labels": Step(label_in_chunks, label, prepare=predictions),
+    "blend": Step(blend, lambda world, count: twins.average(world.predictions, count, world.out), prepare=predictions),
+    "pseudo-labels": Step(label, lambda world, count: twins.label(world.predictions, count), prepare=predictions),
     "mosaics": Step(
-        lambda world, count: lay_out(world.tiles.ids, world.tiles.images, Mosaics(most_tiles=count)), match, power=2
+        lambda world, count: lay_out(world.tiles.ids, world.tiles.images, Mosaics(most_tiles=count)),
+        lambda world, count: twins.match(world.tiles.images[:count]),
+        power=2,
     ),
 }
 
