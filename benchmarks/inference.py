@@ -133,7 +133,7 @@ def measured(job: Job, way: str, whole: bool, limits: dict[str, float]) -> dict[
 
 
 def rows(args: argparse.Namespace, compute: Compute, limits: dict[str, float]) -> Iterator[dict[str, Any]]:
-    """A row for each way of each model of the final blend; faults end no row."""
+    """A row for each way of each model of the final blend; a fault is in its row."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         save_tiles(folder, tiles.make(1), tiles.make(TEST_TILES if args.whole else args.tiles, "test"))

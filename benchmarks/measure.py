@@ -23,7 +23,7 @@ from salt.runtime import device, provenance
 from salt.runtime.paths import REPOSITORY
 
 BLOCKS = 5  # timed parts of a measurement, whose spread is shown
-MATRIX = {"cuda": 8192, "cpu": 2048}  # side of the matrices, which fills the device
+MATRIX = {"cuda": 8192, "cpu": 1024}  # side of the matrices, which fills the device
 PACKAGES = (
     *("torch", "torchvision", "numpy", "scipy", "timm", "segmentation-models-pytorch"),
     *("opencv-python-headless", "albumentations", "pandas", "pydantic", "snakemake"),
@@ -44,18 +44,16 @@ class Rate(NamedTuple):
 def rate(work: Callable[[], object], units: float, seconds: float, where: torch.device, warm_up: int = 2) -> Rate:
     """Measure the calls of `work` for about `seconds`, after some that do not count.
 
-    units: of work in a call, such as images. A call is at least one block, so slow work takes longer than `seconds`.
+    units: of work in a call, such as images. A block is at least one call, so slow work may take longer than `seconds`.
     The CPU runs ahead of a GPU within a block, as in a training; it waits between blocks.
     """
     for _ in range(warm_up):
         work()
     finish(where)
-    calls, taken = 1, _seconds(work, 1, where)
-    blocks = [units / taken]
-    calls = max(1, round(seconds / BLOCKS / taken))
     start = time.perf_counter()
-    if calls > 1:
-        blocks = []  # a single call pays for the wait at its end
+    taken = _seconds(work, 1, where)
+    calls = max(1, round(seconds / BLOCKS / taken))
+    blocks = [units / taken] if calls == 1 else []  # of several calls, only the last one is waited for
     while len(blocks) < BLOCKS and (not blocks or time.perf_counter() - start < seconds):
         blocks.append(calls * units / _seconds(work, calls, where))
     return Rate(statistics.median(blocks), min(blocks), max(blocks), len(blocks))

@@ -181,7 +181,7 @@ def timed(work: Callable[[World, int], object], world: World, count: int) -> tup
 
 
 def rows(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """A row for each step at each number of tiles; faults end no row."""
+    """A row for each step at each number of tiles; a fault is in its row."""
     for count in args.tiles:
         with tempfile.TemporaryDirectory(dir=args.folder) as folder:
             world = World(count, Path(folder))
@@ -218,11 +218,11 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     """Run the program; returns 1 if a row has a fault."""
     args = parse_args(argv)
-    found: list[dict[str, Any]] = []
+    machine, found = measure.machine(CPU), list[dict[str, Any]]()
     for row in rows(args):
         found.append(row)
         print(measure.table([row], COLUMNS).splitlines()[-1], flush=True)
-        measure.write(args.json, {"machine": measure.machine(CPU), "rows": found})
+        measure.write(args.json, {"machine": machine, "rows": found})
     print(f"\n{measure.table(found, COLUMNS)}")
     return int(any("fault" in row for row in found))
 
