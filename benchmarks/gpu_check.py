@@ -101,7 +101,8 @@ def stages(where: str, folder: Path) -> Iterator[Stage]:
     """The stages on a kind of device; on a CPU with as little work as shows that they run."""
     small = where == "cpu"
     gpu = [] if small else ["-m", "gpu"]
-    yield Stage("tests", ["pytest", "-q", "-p", "no:cacheprovider", *gpu, "tests/workflow/test_gpu.py"])
+    quiet = ["-q", "-p", "no:cacheprovider", "-W", "default"]  # other versions of packages have other warnings
+    yield Stage("tests", ["pytest", *quiet, *gpu, "tests/workflow/test_gpu.py"])
     on = ["--device", where]
     trained = ["benchmarks.training", *on]
     sizes = ["--batch", "2", "--threads", "1", "--seconds", "0.5"]

@@ -114,7 +114,7 @@ def measured(job: Job, way: str, whole: bool, limits: dict[str, float]) -> dict[
     seconds = time.perf_counter() - start
     passes = 2 * len(job.tiles) * job.snapshots * folds
     rate = passes / seconds
-    flops = measure.flops(predictor.networks[0], job.model.input.channel_count, job.geometry.shape, backward=False)
+    flops = measure.flops(predictor.networks[0], job.model.input.channel_count, job.geometry.shape)
     dtype = "bfloat16" if device.computes_in_bf16(job.where) and way == "ours" else "float32"
     of_all = FOLDS * len(dict(job.model.members))
     return {

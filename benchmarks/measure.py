@@ -99,7 +99,7 @@ def peak(where: torch.device) -> float:
 # The machine ------------------------------------------------------------------------------------------------------
 
 
-def matrix_rates(where: torch.device, seconds: float = 1.0) -> dict[str, float]:
+def matrix_rates(where: torch.device, seconds: float = 0.5) -> dict[str, float]:
     """FLOP/s of products of large square matrices of random numbers: the practical limit of the device.
 
     tf32: float32 rounded to 10 bits, on GPUs only. A CPU without instructions for bfloat16 is slow in it.
@@ -141,14 +141,12 @@ def versions() -> dict[str, str]:
     return found
 
 
-def flops(network: nn.Module, channels: int, shape: tuple[int, int], backward: bool) -> float:
-    """Floating-point operations per image of shape (channels, *shape): forward, or forward and backward."""
-    twin = copy.deepcopy(network).to("meta").train(backward)  # computes nothing, so this costs no time
-    with FlopCounterMode(display=False) as counter, torch.set_grad_enabled(backward):
-        outputs = twin(torch.zeros(2, channels, *shape, device="meta"))
-        if backward:
-            torch.stack([logits.sum() for logits in outputs.values()]).sum().backward()
-    return counter.get_total_flops() / 2
+def flops(network: nn.Module, channels: int, shape: tuple[int, int]) -> float:
+    """Floating-point operations of a forward pass per image of shape (channels, *shape); a multiply-add counts two."""
+    twin = copy.deepcopy(network).to("meta").eval()  # computes nothing, so this costs no time
+    with FlopCounterMode(display=False) as counter, torch.inference_mode():
+        twin(torch.zeros(1, channels, *shape, device="meta"))
+    return float(counter.get_total_flops())
 
 
 # Results ----------------------------------------------------------------------------------------------------------

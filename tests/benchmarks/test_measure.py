@@ -44,11 +44,9 @@ def test_work_that_takes_longer_than_its_time_is_done_once(work):
     assert found.blocks == 1
 
 
-def test_a_multiplication_and_an_addition_are_two_operations_and_training_takes_more():
+def test_a_multiplication_and_an_addition_are_two_operations():
     network = Convolution()
-    forward = measure.flops(network, 3, (10, 12), backward=False)
-    assert forward == 2 * 3 * 8 * 9 * 10 * 12
-    assert measure.flops(network, 3, (10, 12), backward=True) == pytest.approx(2 * forward)  # no gradient of the input
+    assert measure.flops(network, 3, (10, 12)) == 2 * 3 * 8 * 9 * 10 * 12
     assert network.training
     assert next(network.parameters()).device.type == "cpu"
 

@@ -6,19 +6,26 @@ import torch
 
 from benchmarks import recipe, tiles, training
 from salt.training import fit
+from schemas.config import Compute
 
 SMALL = ["--device", "cpu", "--models", "stage2_lite", "--batch", "2", "--threads", "1", "--seconds", "0.001"]
 
 
-def test_every_way_that_a_cpu_has_is_measured(tmp_path, capsys):
-    assert training.main([*SMALL, "--json", str(tmp_path / "found.json")]) == 0
+def test_the_ways_of_a_model_are_measured_and_compared(tmp_path, capsys):
+    words = [*SMALL, "--ways", "original", "ours", "limit", "--json", str(tmp_path / "found.json")]
+    assert training.main(words) == 0
     found = json.loads((tmp_path / "found.json").read_text())
-    assert [row["way"] for row in found["rows"]] == [
-        *("original", "ours", "limit", "no channels_last", "no batched loss", "no engine's loader")
-    ]
+    assert [row["way"] for row in found["rows"]] == ["original", "ours", "limit"]
     assert all(row["images/s"] > 0 and row["TFLOP/s"] > 0 and row["peak MB"] > 0 for row in found["rows"])
     assert found["ratios"][0].keys() == {"model", "ours / original", "ours / limit"}
     assert "| stage2_lite | 48x48 | 2 | ours |" in capsys.readouterr().out
+
+
+def test_a_cpu_has_fewer_ways_than_a_gpu_and_some_are_measured_only_by_name():
+    cpu, gpu = (training.usual_ways(Compute(device=name, loader_workers=0)) for name in ("cpu", "cuda"))
+    assert cpu == ["original", "ours", "limit", "no channels_last", "no batched loss", "no engine's loader"]
+    assert set(gpu) - set(cpu) == training.ONLY_CUDA - {"with autotune"}
+    assert "no workers" in training.usual_ways(Compute(device="cpu", loader_workers=2))
 
 
 def first_loss(way, pngs):
