@@ -27,11 +27,8 @@ from benchmarks import measure, original, recipe, tiles
 from salt.data.network_input import Geometry
 from salt.data.tiles import Tiles
 from salt.runtime import device
-from salt.runtime.signals import stop_requests
 from salt.training import fit
-from salt.training.checkpoints import Saver
 from salt.training.loader import Batch
-from salt.training.state import TrainingState
 from salt.training.task import Task
 from schemas.config import Compute
 
@@ -87,30 +84,32 @@ def usual_ways(compute: Compute) -> list[str]:
 
 
 @contextmanager
-def steps(task: Task, way: Way, pngs: Path) -> Iterator[Callable[[], None]]:
-    """Yield a function that takes one step of a training: the engine's own step, but for what the way changes.
+def steps(task: Task, way: Way, pngs: Path) -> Iterator[Callable[[], Tensor]]:
+    """Yield a function that takes one step of a training and returns its loss: the engine's own, but for the way.
 
     pngs: folder of the tiles for the original's loader
     """
-    layout = torch.channels_last if way.channels_last else torch.contiguous_format
-    task.network.to(task.device).to(memory_format=layout)
     cudnn = {"benchmark": way.autotune, "deterministic": task.compute.deterministic, "allow_tf32": way.tf32}
     with ExitStack() as stack:
         stack.enter_context(torch.backends.cudnn.flags(enabled=True, **cudnn))
         if not way.channels_last:
             stack.enter_context(patch.object(Task, "inputs", _contiguous_inputs))
         if not way.bf16:
-            stack.enter_context(patch.object(fit, "autocast", lambda where: nullcontext()))
-        training = _training(task, way, pngs, stack)
+            stack.enter_context(patch.object(fit, "autocast", lambda *_: nullcontext()))
+        training = _training(task, way, pngs)
+        if not way.channels_last:
+            task.network.to(memory_format=torch.contiguous_format)
         if way.compiled:
             task.network.compile()
         numbers = itertools.cycle(range(training.sampler.batches_per_epoch))
 
-        def step() -> None:
+        def step() -> Tensor:
             training.state.losses.clear()
             training._step(next(numbers), [])
+            loss = training.state.losses[-1]
             if way.reads_loss:
-                training.state.losses[-1].item()
+                loss.item()
+            return loss
 
         yield step
         del training.batches  # ends its workers
@@ -120,15 +119,14 @@ def _contiguous_inputs(task: Task, images: Tensor, depths: Tensor) -> Tensor:
     return task.geometry.images(images, depths).contiguous()
 
 
-def _training(task: Task, way: Way, pngs: Path, stack: ExitStack) -> fit.PhaseTraining:
-    """The phase of a training with the way's loader and loss."""
+def _training(task: Task, way: Way, pngs: Path) -> fit.PhaseTraining:
+    """The phase of a training, with the way's loader and loss."""
     geometry, phase = task.geometry, task.settings.phases[0]
     if way.loader == "original":
         task = replace(task, geometry=original.PlacedGeometry(geometry.settings, geometry.tile))
     if not way.workers:
         task = replace(task, compute=task.compute.model_copy(update={"loader_workers": 0}))
-    request, saver = stack.enter_context(stop_requests()), Saver(None, task.compute.checkpoint_seconds, 0.0)
-    training = fit.PhaseTraining(task, TrainingState(), {}, saver, fit.Pace(task), request)
+    training = _begun(task)
     if way.loader == "original":
         training.batches = png_batches(task, geometry, pngs)  # type: ignore[assignment]
     elif way.loader == "none":
@@ -136,6 +134,14 @@ def _training(task: Task, way: Way, pngs: Path, stack: ExitStack) -> fit.PhaseTr
     if not way.batched_loss:
         training.loss_of = original.image_by_image(training.loss_of, phase.losses)
     return training
+
+
+def _begun(task: Task) -> fit.PhaseTraining:
+    """The first phase of a training as `fit.train` prepares it, before its first step."""
+    found: list[fit.PhaseTraining] = []
+    with patch.object(fit.PhaseTraining, "run", lambda training: found.append(training)):
+        fit.train(task)
+    return found[0]
 
 
 def png_batches(task: Task, geometry: Geometry, pngs: Path) -> Iterator[Batch]:
@@ -147,12 +153,12 @@ def png_batches(task: Task, geometry: Geometry, pngs: Path) -> Iterator[Batch]:
 
 def measured(task: Task, way: Way, pngs: Path, seconds: float, limits: dict[str, float]) -> dict[str, Any]:
     """Rates and memory of a way; the share is of the limit of the dtype that it mostly computes in."""
-    dtype = "float32"
-    if device.computes_in_bf16(task.device):
-        dtype = "bfloat16" if way.bf16 else "tf32" if way.tf32 else "float32"
     measure.forget_peak(task.device)
     with steps(task, way, pngs) as step:
+        with fit.autocast(task.device):
+            half = torch.is_autocast_enabled(task.device.type)
         found = measure.rate(step, task.settings.phases[0].batch, seconds, task.device)
+    dtype = "bfloat16" if half else "tf32" if way.tf32 and "tf32" in limits else "float32"
     channels, shape = task.settings.input.channel_count, task.geometry.shape
     per_second = TRAINING * measure.flops(task.network, channels, shape) * found.median
     return {

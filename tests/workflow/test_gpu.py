@@ -59,27 +59,24 @@ def create_task(where, network=PLAIN, loss="lovasz_relu", batch=8, resize=32, ti
 
 def first_step(monkeypatch, where, enabled, **settings):
     """The loss and the gradients of the first step, in bf16 or in float32."""
-    monkeypatch.setattr(fit, "autocast", lambda on: torch.autocast(on.type, torch.bfloat16, enabled=enabled))
-    task = create_task(where, **settings)
-    found = {}
+    task, found, step = create_task(where, **settings), {}, fit.PhaseTraining._step
 
-    def stop(optimizer, *_):
-        found["gradient"] = torch.cat([p.grad.flatten() for p in task.network.parameters() if p.grad is not None])
+    def look(optimizer, *_):
+        gradients = [weight.grad.flatten() for weight in task.network.parameters() if weight.grad is not None]
+        found["gradient"] = torch.cat(gradients).float()
+
+    def one(training, *args):
+        step(training, *args)
+        found["loss"] = training.state.losses[-1].item()
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(torch.optim.SGD, "step", stop)
-    loss_of = fit.PhaseTraining._loss
-
-    def loss(*args, **kwargs):
-        outputs, value = loss_of(*args, **kwargs)
-        found["loss"] = value.item()
-        return outputs, value
-
-    monkeypatch.setattr(fit.PhaseTraining, "_loss", loss)
-    with pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        half = {"dtype": torch.bfloat16, "enabled": enabled}
+        patched.setattr(fit, "autocast", lambda on, *_: torch.autocast(on.type, **half))
+        patched.setattr(torch.optim.SGD, "step", look)
+        patched.setattr(fit.PhaseTraining, "_step", one)
         fit.train(task)
-    monkeypatch.undo()
-    return found["loss"], found["gradient"].float()
+    return found["loss"], found["gradient"]
 
 
 @pytest.mark.parametrize("loss", ["bce_dice", "lovasz_relu", "lovasz_elu"])
