@@ -1,6 +1,6 @@
 """Pack the Python packages that `benchmarks.gpu_check` needs on a machine with PyTorch and without a network.
 
-    make gpu-packages                             # build/gpu-packages.tar.xz: about 5 minutes, below 64 MiB
+    make gpu-packages                             # build/gpu-packages.tar.xz: about 4 minutes, 59 MiB
     mkdir site && tar -xJf gpu-packages.tar.xz -C site && export PYTHONPATH=$PWD/site:$PWD       # over there
 
 The versions are those of requirements.lock: pure Python as it is installed here, the rest as wheels for the other
