@@ -4,7 +4,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 export MPLCONFIGDIR ?= $(CURDIR)/.venv/matplotlib
 
-.PHONY: env demo new-recipe report verify pack predict onnx test chaos test-slurm slurm docs pictures format lock browser clean
+.PHONY: env demo new-recipe report verify pack predict onnx test chaos test-slurm gpu-check gpu-packages slurm docs pictures \
+	format lock browser clean
 
 # The whole workflow on a synthetic survey: two cores, no GPU, no download of data.
 demo: .venv/installed
@@ -61,6 +62,15 @@ chaos: .venv/installed
 test-slurm: .venv/installed slurm
 	$(BIN)/pytest tests/workflow/test_slurm.py --slurm
 
+# Everything that needs a GPU, in at most 8 minutes: build/gpu-check/check.json. Where there is no environment, it uses
+# $(PYTHON) with PYTHONPATH.
+gpu-check:
+	$(if $(wildcard .venv/installed),$(BIN)/python,$(PYTHON)) -m benchmarks.gpu_check
+
+# The packages for gpu-check on a machine that has PyTorch and no network: build/gpu-packages.tar.xz.
+gpu-packages: .venv/installed
+	$(BIN)/python -m benchmarks.gpu_packages
+
 slurm:
 	@command -v slurmctld >/dev/null && command -v slurmd >/dev/null && command -v munged >/dev/null || \
 		{ apt-get -qq update && DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get -qq install -y --no-install-recommends \
@@ -104,4 +114,4 @@ browser:
 		apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y chromium chromium-driver >/dev/null; fi
 
 clean:
-	rm -rf .venv .snakemake results/*/
+	rm -rf .venv .snakemake build results/*/

@@ -40,6 +40,12 @@ def on_a_small_disk():
     return run
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what needs a GPU where there is none."""
+    if item.get_closest_marker("gpu") and not torch.cuda.is_available():
+        pytest.skip("this machine has no GPU")
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Options of single tests; pytest requires them here."""
     parser.addoption("--kills", type=int, default=10, help="how often tests/workflow/test_chaos.py disturbs the run")
