@@ -45,7 +45,13 @@ def folder(tmp_path_factory):
 
 @pytest.fixture
 def ensemble(folder):
-    return Ensemble(MEMBERS, 2, (SIDE, SIDE), Run(folder), Compute(device="cpu", threads=1, predict_batch=2))
+    return Ensemble(
+        MEMBERS,
+        2,
+        (SIDE, SIDE),
+        Run(folder),
+        Compute(device="cpu", threads=1, predict_batch=2, predict_dtype="float32"),
+    )
 
 
 def test_it_is_the_mean_over_models_of_folds_of_snapshots_by_weight(folder, ensemble):
