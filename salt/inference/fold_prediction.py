@@ -30,7 +30,7 @@ def load_predictor(
     for member in members:
         network = create_network(settings.network, settings.input.channel_count)
         load_weights(network, folder / member.file)
-        networks.append(ready(network, settings.input.channel_count, device))
+        networks.append(ready(network, settings.input.channel_count, device, dtype))
     return Predictor(networks, [member.weight for member in members], geometry, device, dtype)
 
 

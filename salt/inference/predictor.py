@@ -26,16 +26,20 @@ class Prediction(NamedTuple):
     tta: npt.NDArray[np.float32]
 
 
-def ready(network: Network, channels: int, device: torch.device) -> nn.Module:
-    """A trained network, on the CPU, in the form in which `device` predicts fastest. channels: of its input."""
-    return folded(network.eval(), channels).to(device).to(memory_format=torch.channels_last)
+def ready(network: Network, channels: int, device: torch.device, dtype: torch.dtype = torch.float32) -> nn.Module:
+    """A trained network, on the CPU, in the form in which `device` predicts fastest.
+
+    channels: of its input; dtype: what it will compute in. Batch norm is folded in float32 alone: rounded to bf16, the
+    folded weights double the mean error of probabilities, for a twentieth of the time.
+    """
+    network = folded(network.eval(), channels) if dtype == torch.float32 else network.eval()
+    return network.to(device).to(memory_format=torch.channels_last)
 
 
 class Predictor:
     """The weighted mean of several snapshots of one network.
 
-    networks: the snapshots, from `ready`; weights: one per snapshot, with any sum
-    dtype: what convolutions compute in
+    networks: the snapshots, from `ready`; weights: one per snapshot, with any sum; dtype: what convolutions compute in
     """
 
     def __init__(
