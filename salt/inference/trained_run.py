@@ -71,8 +71,8 @@ class Ensemble:
             for path, share in self.shares[name].items():
                 network = copy.deepcopy(untrained)
                 load_weights(network, path)
-                network = ready(network, channels, self.device, self.dtype)
-                predictor = Predictor([network], [1], geometry, self.device, self.dtype)
+                trained = [ready(network, channels, self.device, self.dtype)]
+                predictor = Predictor(trained, [1], geometry, self.device, self.dtype)
                 yield predictor, np.float32(share * member.weight / whole), member.stretch
 
     def _shares(self, name: str) -> dict[Path, float]:

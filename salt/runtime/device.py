@@ -72,8 +72,8 @@ def faults_of_the_machine() -> Iterator[None]:
     except torch.OutOfMemoryError as error:
         raise UserError(
             f"The GPU's memory is full ({str(error).splitlines()[0]}). Close other programs that use it, or set a "
-            "smaller batch for this model (which changes its result) or a smaller compute.predict_batch (which does "
-            "not), and type the same command again; what was done is kept."
+            "`accumulate` in the phases of this model (which changes its result little) or a smaller "
+            "compute.predict_batch (which does not), and type the same command again; what was done is kept."
         ) from error
     except RuntimeError as error:
         text = str(error).splitlines()[0] if str(error) else ""
