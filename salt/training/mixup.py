@@ -1,7 +1,6 @@
 """Mixing of the tiles of a batch by mixup or cutmix: a function of (settings, seed) only."""
 
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -24,7 +23,7 @@ class Mixed(NamedTuple):
     weights: Sequence[Tensor | None]
 
     def parts(self, count: int) -> Iterator[tuple[slice, "Mixed"]]:
-        """Yield the rows of consecutive parts, of at least two tiles each, and the parts.
+        """Yield the rows of parts, of at least two tiles each, and the parts.
 
         Their shares are such that the losses of all parts sum to that of the batch if it is a mean over tiles.
         """
@@ -33,8 +32,7 @@ class Mixed(NamedTuple):
         if count == 1:
             yield slice(0, tiles), self
             return
-        ends = [tiles * number // count for number in range(count + 1)]
-        for rows in (slice(*span) for span in pairwise(ends)):
+        for rows in (slice(first, tiles, count) for first in range(count)):  # both kinds of tiles of a shared batch
             terms = zip(self.masks, self.weights, strict=True)
             masks = [(share * _share(rows, tiles, weights), masks[rows]) for (share, masks), weights in terms]
             weights = [None if weights is None else weights[rows] for weights in self.weights]
@@ -44,7 +42,7 @@ class Mixed(NamedTuple):
 def _share(rows: slice, tiles: int, weights: Tensor | None) -> float | Tensor:
     """The share of some rows in a mean over tiles by their weights; 0 if all weights are 0."""
     if weights is None:
-        return (rows.stop - rows.start) / tiles
+        return len(range(tiles)[rows]) / tiles
     return weights[rows].sum() / weights.sum().clamp(min=torch.finfo(weights.dtype).tiny)
 
 
