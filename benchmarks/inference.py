@@ -83,12 +83,18 @@ class Job:
         """What the networks see of a tile."""
         return Geometry.of(self.model.input, self.tiles)
 
+    def dtype(self, way: str) -> torch.dtype:
+        """What the convolutions of a way compute in."""
+        return device.prediction_dtype(self.where, self.compute) if way == "ours" else torch.float32
+
     def predictor(self, way: str) -> Predictor:
         """The predictor of a way, from files of weights."""
         settings = NetworkSettings(network=self.model.network, input=self.model.input)
         members = [Member(file=WEIGHTS, weight=1)] * self.snapshots
         if way == "ours":
-            return fold_prediction.load_predictor(settings, self.folder, members, self.geometry, self.where)
+            return fold_prediction.load_predictor(
+                settings, self.folder, members, self.geometry, self.where, self.dtype(way)
+            )
         networks = [create_network(settings.network, settings.input.channel_count) for _ in members]
         for network in networks:
             load_weights(network, self.folder / WEIGHTS)
@@ -115,7 +121,7 @@ def measured(job: Job, way: str, whole: bool, limits: dict[str, float]) -> dict[
     passes = 2 * len(job.tiles) * job.snapshots * folds
     rate = passes / seconds
     flops = measure.flops(predictor.networks[0], job.model.input.channel_count, job.geometry.shape)
-    dtype = "bfloat16" if device.computes_in_bf16(job.where) and way == "ours" else "float32"
+    dtype = str(job.dtype(way)).removeprefix("torch.")
     of_all = FOLDS * len(dict(job.model.members))
     return {
         "input": "x".join(map(str, job.geometry.shape)),

@@ -11,7 +11,7 @@ from schemas.training import Model
 
 
 class Compute(Section):
-    """How the machine is used. A change reruns nothing; `device` and `threads` can change the last bits of a result."""
+    """How the machine is used. A change reruns nothing, though another machine can give other last digits."""
 
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: the GPU if there is one.")
     jobs_per_gpu: Count = Field(
@@ -24,6 +24,11 @@ class Compute(Section):
         4, ge=0, description="Processes that augment tiles; 0: the training process augments them itself."
     )
     predict_batch: Count = Field(64, description="Tiles predicted at once.")
+    predict_dtype: Literal["auto", "float32"] = Field(
+        "auto",
+        description="Numbers that predictions compute in. auto: bfloat16 on GPUs and CPUs that are faster in it (CPUs "
+        "with AMX), else float32. Probabilities differ by about 0.001. Trainings on a CPU always compute in float32.",
+    )
     shards: Count = Field(
         1,
         description="Jobs that predict the test tiles of one fold, each a part of them, for millions of tiles. Choose "

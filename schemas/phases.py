@@ -60,6 +60,12 @@ class Phase(Section):
         None, description="Learn from the unlabelled tiles as well, all that are not constant; none: do not."
     )
     batch: int = Field(ge=2, description="Tiles per step.")
+    accumulate: Count = Field(
+        1,
+        description="Parts of a batch that go through the network one after the other, for a GPU that cannot hold all "
+        "of it. Their gradients add up to those of the batch, except that batch norm, Dice and lovasz_non_empty take "
+        "each part alone. The unlabelled tiles of consistency stay together.",
+    )
     passes_per_epoch: Count = Field(1, description="Passes over the data that count as one epoch.")
     with_replacement: bool = Field(
         False,
@@ -81,6 +87,15 @@ class Phase(Section):
             raise ValueError(
                 f"expected average.start to be at most the phase's {self.schedule.most_epochs} epochs, found "
                 f"{self.average.start}: no epoch would be averaged; start earlier"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _parts_have_statistics(self) -> Self:
+        if self.batch < 2 * self.accumulate:
+            raise ValueError(
+                f"expected accumulate to leave each part at least 2 of the batch's {self.batch} tiles, for batch norm, "
+                f"found {self.accumulate}; lower it to {self.batch // 2} or less"
             )
         return self
 

@@ -51,8 +51,9 @@ def main(argv: list[str] | None = None) -> None:
     held_out = labelled.select(rows_of(labelled.ids, held_out_ids))
     members = snapshots.resolve(settings.members, snapshots.read_table(args.table))
     geometry, where = Geometry.of(settings.input, held_out, test), device.set_up(compute)
+    dtype = device.prediction_dtype(where, compute)
     with device.faults_of_the_machine():
-        predictor = fold_prediction.load_predictor(settings, args.snapshots, members, geometry, where)
+        predictor = fold_prediction.load_predictor(settings, args.snapshots, members, geometry, where, dtype)
         fold_prediction.predict(args.held_out, held_out, predictor, compute.predict_batch, FIELDS, "held-out tiles")
         if args.test:
             fields = FIELDS if settings.scores_test else UNSCORED
@@ -60,7 +61,7 @@ def main(argv: list[str] | None = None) -> None:
     snapshots.write_members(args.members, members)
     inputs = {name: getattr(args, name) for name in INPUT_OPTIONS}
     outputs = [args.held_out, args.test, args.members]
-    provenance.write(outputs, args.settings, inputs, device=device.describe(where), threads=compute.threads)
+    provenance.write(outputs, args.settings, inputs, device=device.describe(where, dtype), threads=compute.threads)
     tests = len(test) if args.test else "no"
     say(f"predicted {len(held_out)} held-out and {tests} test tiles with {len(members)} snapshots")
 

@@ -41,7 +41,7 @@ def main(argv: list[str] | None = None) -> None:
     compute = read_settings(Compute, args.compute)
     images = open_images(settings)
     ensemble = Ensemble(settings.models, settings.folds, settings.tile, Run(args.run), compute)
-    where = device.describe(ensemble.device)
+    where = device.describe(ensemble.device, ensemble.dtype)
     say(f"{len(images)} images, {len(Windows(images))} windows, {len(ensemble)} networks, on {where}")
     blocks = Blocks.of(args.checkpoints, settings, ensemble.device.type)
     with device.faults_of_the_machine():

@@ -43,12 +43,13 @@ def main(argv: list[str] | None = None) -> None:
     rows = fold_prediction.shard(len(test), compute.predict_batch, args.shard, compute.shards)
     part = test.part(rows)
     geometry, where = Geometry.of(settings.input, test), device.set_up(compute)
+    dtype = device.prediction_dtype(where, compute)
     fields = FIELDS if settings.scores_test else UNSCORED
     with device.faults_of_the_machine():
-        predictor = fold_prediction.load_predictor(settings, args.snapshots, members, geometry, where)
+        predictor = fold_prediction.load_predictor(settings, args.snapshots, members, geometry, where, dtype)
         fold_prediction.predict(args.out, part, predictor, compute.predict_batch, fields, f"test tiles, {args.shard}")
     inputs = {name: getattr(args, name) for name in INPUT_OPTIONS}
-    provenance.write(args.out, args.settings, inputs, device=device.describe(where), threads=compute.threads)
+    provenance.write(args.out, args.settings, inputs, device=device.describe(where, dtype), threads=compute.threads)
     say(f"predicted test tiles {rows.start} to {rows.stop - 1} of {len(test)} with {len(members)} snapshots")
 
 

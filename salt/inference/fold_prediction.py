@@ -10,7 +10,7 @@ from models.registry import create_network
 from salt.data.network_input import Geometry
 from salt.data.records import chunks, create_records
 from salt.data.tiles import Tiles
-from salt.inference.predictor import Predictor
+from salt.inference.predictor import Predictor, ready
 from salt.inference.snapshots import Member
 from salt.inference.weight_files import load_weights
 from salt.runtime.progress import Ticker
@@ -18,15 +18,20 @@ from schemas.training import NetworkSettings
 
 
 def load_predictor(
-    settings: NetworkSettings, folder: Path, members: Sequence[Member], geometry: Geometry, device: torch.device
+    settings: NetworkSettings,
+    folder: Path,
+    members: Sequence[Member],
+    geometry: Geometry,
+    device: torch.device,
+    dtype: torch.dtype,
 ) -> Predictor:
-    """The member snapshots from a folder, ready to predict. Raises UserError if one is missing."""
+    """The member snapshots from a folder, ready to predict in `dtype`. Raises UserError if one is missing."""
     networks = []
     for member in members:
         network = create_network(settings.network, settings.input.channel_count)
         load_weights(network, folder / member.file)
-        networks.append(network.eval().to(device).to(memory_format=torch.channels_last))
-    return Predictor(networks, [member.weight for member in members], geometry, device)
+        networks.append(ready(network, settings.input.channel_count, device, dtype))
+    return Predictor(networks, [member.weight for member in members], geometry, device, dtype)
 
 
 def predict(path: Path, tiles: Tiles, predictor: Predictor, batch: int, fields: Sequence[str], what: str) -> None:

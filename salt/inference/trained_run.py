@@ -3,17 +3,17 @@
 They do not fit into memory together. So they are loaded one at a time, and each predicts many tiles before the next.
 """
 
+import copy
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from models.registry import create_network
 from salt.data.network_input import Geometry
 from salt.data.records import chunks
-from salt.inference.predictor import Predictor
+from salt.inference.predictor import Predictor, ready
 from salt.inference.snapshots import read_members
 from salt.inference.weight_files import load_weights
 from salt.runtime import device
@@ -34,6 +34,7 @@ class Ensemble:
     ) -> None:
         self.members, self.folds, self.tile, self.run = members, folds, tile, run
         self.device, self.batch = device.set_up(compute), compute.predict_batch
+        self.dtype = device.prediction_dtype(self.device, compute)
         self.shares = {name: self._shares(name) for name in members}  # of each file of weights in its model's mean
 
     def __len__(self) -> int:
@@ -65,11 +66,13 @@ class Ensemble:
         """Yield each network alone, its share in the mean, and how its model is stretched."""
         whole = sum(member.weight for member in self.members.values())
         for name, member in self.members.items():
-            network = create_network(member.network, member.input.channel_count).eval()
-            network = network.to(self.device).to(memory_format=torch.channels_last)
-            predictor = Predictor([network], [1], Geometry(member.input, self.tile), self.device)
+            channels, geometry = member.input.channel_count, Geometry(member.input, self.tile)
+            untrained = create_network(member.network, channels)
             for path, share in self.shares[name].items():
+                network = copy.deepcopy(untrained)
                 load_weights(network, path)
+                trained = [ready(network, channels, self.device, self.dtype)]
+                predictor = Predictor(trained, [1], geometry, self.device, self.dtype)
                 yield predictor, np.float32(share * member.weight / whole), member.stretch
 
     def _shares(self, name: str) -> dict[Path, float]:

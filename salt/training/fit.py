@@ -18,20 +18,19 @@ from models.losses import create_loss
 from salt.curves.curves import Curves
 from salt.inference.weight_files import State
 from salt.runtime.device import autocast, faults_of_the_machine
-from salt.runtime.progress import Clock, say
+from salt.runtime.progress import say
 from salt.runtime.signals import Interrupted, StopRequest, stop_requests
 from salt.scores import metric
 from salt.training import schedules
 from salt.training.averaging import WeightAverage
 from salt.training.checkpoints import Checkpoints, Saver
 from salt.training.consistency import ConsistencyLoss
-from salt.training.loader import Batch, batch_of, create_loader, create_sampler, stable_seed
-from salt.training.mixup import mix
+from salt.training.loader import batch_of, create_loader, create_sampler, stable_seed
+from salt.training.mixup import Mixed, mix
 from salt.training.optimizers import create_optimizer, load_state, set_learning_rate, state_of
 from salt.training.result import Fitted
-from salt.training.state import Epoch, TrainingState
+from salt.training.state import Epoch, Pace, TrainingState
 from salt.training.task import Task
-from schemas.augmentation import Mix
 from schemas.errors import UserError
 
 
@@ -61,7 +60,7 @@ def train(task: Task, checkpoints: Checkpoints | None = None, curves: Path | Non
         say(f"resumes from a checkpoint: phase {state.phase}, epoch {epoch}, step {step}")
     done = (epoch.curves for epoch in state.history)
     shown = Curves(curves, done, task.held_out, task.geometry, task.device)
-    saver, pace = Saver(checkpoints, task.compute.checkpoint_seconds, state.seconds), Pace(task)
+    saver, pace = Saver(checkpoints, task.compute.checkpoint_seconds, state.seconds), Pace(task.settings.phases)
     with stop_requests() as request, faults_of_the_machine():
         for number in range(state.phase, len(task.settings.phases) + 1):
             state.phase = number
@@ -80,7 +79,7 @@ class PhaseTraining:
         state: TrainingState,
         tensors: dict[str, dict[str, Tensor]],
         saver: Saver,
-        pace: "Pace",
+        pace: Pace,
         request: StopRequest,
         curves: Curves,
     ) -> None:
@@ -147,30 +146,36 @@ class PhaseTraining:
         """Take one step. The loss stays on the device: reading it would make the CPU wait for the GPU."""
         seed = stable_seed(self.phase_seed, len(scores), step)
         torch.manual_seed(seed)  # for dropout
-        self.network.train()
         fraction = step / self.sampler.batches_per_epoch
         set_learning_rate(
             self.optimizer,
             schedules.learning_rate(self.phase.schedule, self.phase.optimizer.lr, scores, fraction),
         )
         self.optimizer.zero_grad()
-        _, loss = self._loss(self.network, next(self.batches), self.task.tiles.soft, self.task.settings.mix, seed)
-        if self.consistency:
-            progress = (len(scores) + fraction) / self.phase.schedule.most_epochs
-            loss = loss + self.consistency.loss(progress, seed)
-        loss.backward()
+        losses = []
+        for loss in self._losses((len(scores) + fraction) / self.phase.schedule.most_epochs, seed):
+            loss.backward()  # one at a time, so that only one part of the batch is in memory with its feature maps
+            losses.append(loss.detach())
         self.optimizer.step()
         self.average.after_step()
-        self.state.losses.append(loss.detach())
+        self.state.losses.append(torch.stack(losses).sum())
 
-    def _loss(
-        self, network: nn.Module, batch: Batch, soft: bool, mixing: Mix | None = None, seed: int = 0
-    ) -> tuple[dict[str, Tensor], Tensor]:
-        """The network's outputs and the loss of a batch (soft: its masks), after mixing its tiles as `mixing` asks."""
-        batch = batch.to(self.task.device)
-        mixed = mix(batch.images, batch.masks, mixing, seed, batch.weights)
+    def _losses(self, progress: float, seed: int) -> Iterator[Tensor]:
+        """The terms of the next step's loss: of each part of its batch, then of its unlabelled tiles.
+
+        progress: share of the phase, 0..1; seed: of the mixing
+        """
+        batch = next(self.batches).to(self.task.device)
+        mixed = mix(batch.images, batch.masks, self.task.settings.mix, seed, batch.weights)
+        for rows, part in mixed.parts(self.phase.accumulate):
+            yield self._loss(self.network.train(), part, batch.depths[rows], self.task.tiles.soft)[1]
+        if self.consistency:
+            yield self.consistency.loss(progress, seed)
+
+    def _loss(self, network: nn.Module, mixed: Mixed, depths: Tensor, soft: bool) -> tuple[dict[str, Tensor], Tensor]:
+        """The network's outputs and the loss of tiles at depths (B,). soft: their masks."""
         with autocast(self.task.device):
-            outputs = network(self.task.inputs(mixed.images, batch.depths))
+            outputs = network(self.task.inputs(mixed.images, depths))
         losses = [
             share * self.loss_of(outputs, self.task.geometry.masks(part, soft), tile_weights)
             for (share, part), tile_weights in zip(mixed.masks, mixed.weights, strict=True)
@@ -197,7 +202,8 @@ class PhaseTraining:
         losses, scores = [], []
         for start in range(0, len(held_out), size):
             batch = batch_of(held_out, slice(start, start + size))
-            outputs, loss = self._loss(network, batch, held_out.soft)
+            tiles = batch.to(self.task.device)
+            outputs, loss = self._loss(network, mix(tiles.images, tiles.masks), tiles.depths, held_out.soft)
             predicted = self.task.geometry.probabilities(outputs["mask"]) > 0.5
             losses.append(loss.item() * len(predicted))
             scores.append(metric.score(predicted.cpu().numpy().astype(np.uint8), batch.masks.numpy()))
@@ -253,17 +259,3 @@ class PhaseTraining:
             return text
         best = self.state.best.score
         return f"{text} | held-out loss {epoch.held_out_loss:.4f} score {epoch.score:.4f} best {best:.4f}"
-
-
-class Pace:
-    """Estimates the rest of a training from the pace of this program's part of it."""
-
-    def __init__(self, task: Task) -> None:
-        self.phases, self.clock, self.work_done = task.settings.phases, Clock(), 0.0
-
-    def left(self, state: TrainingState) -> str:
-        """Text with the most time left; call this at the end of each epoch."""
-        phase = self.phases[state.phase - 1]
-        self.work_done += phase.work_per_epoch
-        ahead = [later.schedule.most_epochs * later.work_per_epoch for later in self.phases[state.phase - 1 :]]
-        return self.clock.left(self.work_done, sum(ahead) - len(state.scores) * phase.work_per_epoch)

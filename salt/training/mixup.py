@@ -1,5 +1,6 @@
 """Mixing of the tiles of a batch by mixup or cutmix: a function of (settings, seed) only."""
 
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -18,11 +19,36 @@ class Mixed(NamedTuple):
     """
 
     images: Tensor
-    masks: list[tuple[float, Tensor]]
-    weights: list[Tensor | None]
+    masks: Sequence[tuple[float | Tensor, Tensor]]
+    weights: Sequence[Tensor | None]
+
+    def parts(self, count: int) -> Iterator[tuple[slice, "Mixed"]]:
+        """Yield the rows of parts, of at least two tiles each, and the parts.
+
+        Their shares are such that the losses of all parts sum to that of the batch if it is a mean over tiles.
+        """
+        tiles = len(self.images)
+        count = max(1, min(count, tiles // 2))
+        if count == 1:
+            yield slice(0, tiles), self
+            return
+        for rows in (slice(first, tiles, count) for first in range(count)):  # both kinds of tiles of a shared batch
+            terms = zip(self.masks, self.weights, strict=True)
+            masks = [(share * _share(rows, tiles, weights), masks[rows]) for (share, masks), weights in terms]
+            weights = [None if weights is None else weights[rows] for weights in self.weights]
+            yield rows, Mixed(self.images[rows], masks, weights)
 
 
-def mix(images: Tensor, masks: Tensor, settings: Mix | None, seed: int, weights: Tensor | None = None) -> Mixed:
+def _share(rows: slice, tiles: int, weights: Tensor | None) -> float | Tensor:
+    """The share of some rows in a mean over tiles by their weights; 0 if all weights are 0."""
+    if weights is None:
+        return len(range(tiles)[rows]) / tiles
+    return weights[rows].sum() / weights.sum().clamp(min=torch.finfo(weights.dtype).tiny)
+
+
+def mix(
+    images: Tensor, masks: Tensor, settings: Mix | None = None, seed: int = 0, weights: Tensor | None = None
+) -> Mixed:
     """Mix each tile of a batch with another one, or leave the whole batch as it is; a draw decides.
 
     images: (B, H, W) or (B, H, W, 3) uint8; masks: (B, H, W) of any dtype

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from salt.inference import snapshots
 from salt.inference.snapshots import KeptSnapshot
 from salt.inference.weight_files import State, copy_state
+from salt.runtime.progress import Clock
 from schemas.phases import Phase
 
 
@@ -121,3 +122,17 @@ class TrainingState:
         weights = {epoch.key: tensors[epoch.key] for epoch in history if epoch.key in tensors}
         losses = [torch.tensor(loss, device=device) for loss in facts["losses"]]
         return cls(history, facts["phase"], weights, losses, facts["seconds"])
+
+
+class Pace:
+    """Estimates the rest of a training from the pace of this program's part of it."""
+
+    def __init__(self, phases: Sequence[Phase]) -> None:
+        self.phases, self.clock, self.work_done = phases, Clock(), 0.0
+
+    def left(self, state: TrainingState) -> str:
+        """Text with the most time left; call this at the end of each epoch."""
+        phase = self.phases[state.phase - 1]
+        self.work_done += phase.work_per_epoch
+        ahead = [later.schedule.most_epochs * later.work_per_epoch for later in self.phases[state.phase - 1 :]]
+        return self.clock.left(self.work_done, sum(ahead) - len(state.scores) * phase.work_per_epoch)

@@ -9,11 +9,13 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from salt.runtime import gpu_peaks
 from salt.runtime.makespan import Limits, critical_path, makespan
 from salt.workflow import machine, preflight
 from salt.workflow.cost import TRAININGS, Cost
 from salt.workflow.problems import Problem, errors_first, report
 from salt.workflow.snakemake_adapter import REASONS, Engine, Job
+from schemas import rounds
 from schemas.config import Config
 
 MOST_CHANGES = 4  # shown for the same jobs
@@ -87,6 +89,7 @@ def summary(jobs: Sequence[Job], cost: Cost, free: int, limits: Limits) -> Itera
     yield from _reasons(jobs)
     yield ""
     yield f"Time: {_trainings(jobs, cost, limits)}"
+    yield from _by_round([job for job in jobs if job.rule in TRAININGS], cost)
     yield f"Disk: {_disk(jobs, cost, free, limits)}"
     for kind, amount in cost.disk(jobs, limits).kinds.items():
         yield f"{_bytes(amount):>10}  {kind}"
@@ -98,6 +101,21 @@ def _by_model(jobs: Sequence[Job], cost: Cost) -> Iterator[str]:
         seconds = _sum([cost.seconds(job) for job in jobs if job.wildcards["model"] == model])
         time = UNKNOWN if seconds is None else f"at most about {format_time(seconds)}"
         yield f"{count:12}  {model:24} {time}"
+
+
+def _by_round(trainings: Sequence[Job], cost: Cost) -> Iterator[str]:
+    """The training time of each round and, from GPU to GPU, a guess of all of it elsewhere; nothing if unknown."""
+    of_round, seconds = rounds.numbers(cost.config), defaultdict[int, float](float)
+    for job in trainings:
+        if (time := cost.seconds(job)) is None:
+            return
+        seconds[of_round[job.wildcards["model"]]] += time
+    for number, time in sorted(seconds.items()):
+        yield f"{format_time(time):>10}  round {number}"
+    devices = {basis.device for job in trainings if (basis := cost.basis(job))}
+    if len(devices) == 1 and (guesses := gpu_peaks.elsewhere(sum(seconds.values()), *devices)):
+        others = ", ".join(f"{name} {format_time(time)}" for name, time in guesses.items())
+        yield f"            on other GPUs, guessed from their peak rates: {others}"
 
 
 def _sum(seconds: Sequence[float | None]) -> float | None:

@@ -23,7 +23,7 @@ def test_the_final_blend_has_forty_snapshots():
 
 def test_both_ways_predict_the_same(tmp_path):
     some = tiles.make(3, "test")
-    compute = recipe.compute(inference.parse_args(SMALL))
+    compute = recipe.compute(inference.parse_args(SMALL)).model_copy(update={"predict_dtype": "float32"})
     job = inference.Job.of("stage2_lite", 1, some, tmp_path, compute)
     ours, plain = (job.predictor(way).predict(some.images, some.depths) for way in ("ours", "plain"))
     assert plain.plain == pytest.approx(ours.plain, abs=1e-3)

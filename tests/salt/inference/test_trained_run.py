@@ -7,7 +7,7 @@ import torch
 
 from models.registry import create_network
 from salt.data.network_input import Geometry
-from salt.inference.predictor import Predictor
+from salt.inference.predictor import Predictor, ready
 from salt.inference.snapshots import resolve, write_members
 from salt.inference.trained_run import Ensemble
 from salt.inference.weight_files import copy_state, load_weights, save_weights
@@ -45,15 +45,22 @@ def folder(tmp_path_factory):
 
 @pytest.fixture
 def ensemble(folder):
-    return Ensemble(MEMBERS, 2, (SIDE, SIDE), Run(folder), Compute(device="cpu", threads=1, predict_batch=2))
+    return Ensemble(
+        MEMBERS,
+        2,
+        (SIDE, SIDE),
+        Run(folder),
+        Compute(device="cpu", threads=1, predict_batch=2, predict_dtype="float32"),
+    )
 
 
 def test_it_is_the_mean_over_models_of_folds_of_snapshots_by_weight(folder, ensemble):
     tiles = easy_tiles(5).images
     expected = np.zeros(tiles.shape)
     for fold, ((name, snapshot), share) in itertools.product((0, 1), SHARES.items()):
-        network = create_network(MEMBERS[name].network).eval()
+        network = create_network(MEMBERS[name].network)
         load_weights(network, folder / "models" / name / f"fold{fold}" / "snapshots" / f"{snapshot}.safetensors")
+        network = ready(network, 3, torch.device("cpu"))
         alone = Predictor([network], [1], Geometry(MEMBERS[name].input, (SIDE, SIDE)), torch.device("cpu"))
         expected += share / 2 * alone.predict(tiles, np.full(5, np.nan, np.float32)).tta
     found = ensemble.predict(tiles, Ticker("tiles", 5), 0)

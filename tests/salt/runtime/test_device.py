@@ -20,9 +20,26 @@ def test_a_gpu_that_is_asked_for_and_not_there_is_an_error():
         device.set_up(Compute(device="cuda", threads=1))
 
 
-def test_a_cpu_computes_in_float32():
-    with device.autocast(torch.device("cpu")):
-        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32
+def product(dtype=None):
+    with device.autocast(torch.device("cpu"), dtype):
+        return (torch.ones(2, 2) @ torch.ones(2, 2)).dtype
+
+
+def test_a_training_on_a_cpu_computes_in_float32(monkeypatch):
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: True)
+    assert product() == torch.float32
+    assert device.describe(torch.device("cpu")).endswith("threads, float32")
+
+
+@pytest.mark.parametrize(
+    ("amx", "setting", "expected"),
+    [(True, "auto", "bf16"), (True, "float32", "float32"), (False, "auto", "float32")],
+)
+def test_a_prediction_computes_in_bf16_where_the_cpu_is_faster_in_it(amx, setting, expected, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
+    dtype = device.prediction_dtype(torch.device("cpu"), Compute(predict_dtype=setting))
+    assert product(dtype) == {"bf16": torch.bfloat16, "float32": torch.float32}[expected]
+    assert device.describe(torch.device("cpu"), dtype).endswith(f"threads, {expected}")
 
 
 @pytest.mark.parametrize(

@@ -329,6 +329,9 @@ EVERY_KIND = {  # trainings that need all that a checkpoint holds
         ),
     ],
     "a share of labels, with replacement": [phase({"name": "cosine", "cycles": [1, 2]}, with_replacement=True)],
+    "parts of batches, weights of tiles": [
+        phase({"name": "cosine", "cycles": [1, 2]}, average=AVERAGES[0], batch=5, accumulate=2)
+    ],
     "every other epoch": [phase(COSINE, keep={"name": "every", "epochs": 2})],
 }
 

@@ -4,8 +4,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.losses import create_loss
 from salt.training.mixup import mix
 from schemas.augmentation import Mix
+from schemas.losses import terms
 
 MIXUP, CUTMIX = (Mix(name=name, p=1) for name in ("mixup", "cutmix"))
 
@@ -88,3 +90,36 @@ def test_weights_of_tiles_are_mixed_as_the_tiles_are(seed):
     pasted = mix(images, masks, CUTMIX, seed, weights)
     assert torch.allclose(pasted.weights[0], pasted.images.float().mean(dim=(1, 2)) / 400, atol=1e-5)
     assert mix(images, masks, None, seed, weights).weights == [weights]
+
+
+def gradient(mixed, loss, count):
+    """The gradient of a network without batch norm, a convolution, by the losses of a batch's parts."""
+    torch.manual_seed(0)
+    network = torch.nn.Conv2d(1, 1, 3, padding=1).double()
+    for _, part in mixed.parts(count):
+        logits = network(part.images[:, None].double() / 100)
+        terms_of_part = zip(part.masks, part.weights, strict=True)
+        losses = [share * loss({"mask": logits}, masks[:, None].double(), w) for (share, masks), w in terms_of_part]
+        torch.stack(losses).sum().backward()
+    return network.weight.grad
+
+
+@given(
+    st.sampled_from(["bce", "lovasz_relu", "lovasz_elu", "lovasz_symmetric"]),
+    st.sampled_from([None, MIXUP, CUTMIX]),
+    st.booleans(),
+    st.integers(2, 9),
+    st.integers(2, 5),
+)
+def test_gradients_of_parts_add_up_to_that_of_the_batch(name, mixing, weighs, tiles, count):
+    weights = torch.linspace(0, 1, tiles, dtype=torch.float64) if weighs else None
+    mixed, loss = mix(*batch(tiles), mixing, seed=1, weights=weights), create_loss(terms(name))
+    assert torch.allclose(gradient(mixed, loss, count), gradient(mixed, loss, 1), rtol=1e-9, atol=1e-12)
+
+
+@given(st.integers(2, 30), st.integers(1, 8))
+def test_parts_hold_each_tile_once_and_at_least_two(tiles, count):
+    rows = [rows for rows, _ in mix(*batch(tiles)).parts(count)]
+    assert sorted(row for part in rows for row in range(tiles)[part]) == list(range(tiles))
+    assert min(len(range(tiles)[part]) for part in rows) >= 2
+    assert len(rows) == min(count, max(1, tiles // 2))

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import yaml
@@ -41,6 +42,21 @@ def test_hours_are_reported_with_where_they_were_measured():
     assert "at most about 5.0 h of training (NVIDIA H200)" in text(jobs, measured)
     half_known = text([*jobs, *train_folds("stage1_resnext50")], measured)
     assert "(NVIDIA H200) for 5 of them, the others unknown" in half_known
+
+
+def test_hours_are_told_by_round_and_guessed_for_other_gpus():
+    models = "stage1_resnet34", "stage2_resnet34"
+    kinds = {timings.kind(CONFIG.models[model].network) for model in models}
+    measured = [Timing(kind, (256, 256), 960_000, 3600, 142_000_000, "NVIDIA H200, bf16") for kind in kinds]
+    jobs = [*train_folds(models[0]), *train_folds(models[1], first=5)]
+    lines = text(jobs, measured).splitlines()
+    assert "     5.0 h  round 1" in lines
+    assert any(line.endswith("round 2") for line in lines)
+    (guess,) = [line for line in text(jobs[:5], measured).splitlines() if "guessed from their peak rates" in line]
+    assert "A100 16 h" in guess  # 989 / 312 times 5 h
+    assert "H200" not in guess
+    assert "guessed" not in text(jobs, [replace(timing, device="CPU, 2 threads, float32") for timing in measured])
+    assert "round 1" not in text(jobs, measured[:1]) or len(kinds) == 1
 
 
 def test_hours_side_by_side_and_on_the_critical_path_are_those_of_the_graph_of_jobs():
