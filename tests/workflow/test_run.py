@@ -122,7 +122,8 @@ def test_the_report_tells_what_the_jobs_of_each_rule_took(run):
     assert "CPU, 1 threads, float32" in costs
 
 
-def test_a_report_so_far_of_a_finished_run_says_so(run):
+def test_a_report_so_far_of_a_finished_run_says_so(run, monkeypatch):
+    monkeypatch.chdir(run.folder)  # the config's paths start there
     so_far.main(["--run", str(run.results)])
     text = (run.results / "report_so_far.html").read_text()
     (run.results / "report_so_far.html").unlink()

@@ -143,6 +143,7 @@ def test_the_page_of_results_names_every_file_of_a_run():
         "CONTRIBUTING.md",
         "docs/design.md",
         "docs/cluster.md",
+        "docs/running.md",
         "docs/troubleshooting.md",
         "data/README.md",
         "results/README.md",
